@@ -1,0 +1,108 @@
+#ifndef GATEWAY_REQUEST_H
+#define GATEWAY_REQUEST_H
+
+#include "common/command.h"
+#include "common/json.h"
+#include "common/problems.h"
+#include "gateway/config.h"
+#include "gateway/route.h"
+
+#include <libpq-fe.h>
+
+struct arena;
+struct db_params;
+struct gateway;
+struct request;
+
+/*
+ * One HTTP request in work. It lives from the first call of libmicrohttpd to its completion callback; everything that belongs
+ * to it is in its arena. Handlers are called with route, caller, workspace, role, size and body checked by the pipeline
+ * (pipeline.c). A handler answers at once (request_answer*, request_fail*), or starts one asynchronous step (request_command,
+ * request_query) whose callback goes on; exactly one answer ends it. A callback is never called after the answer.
+ */
+
+/* Who calls: a source or a person. */
+struct caller {
+	enum role_bit roles;	      /* bits of every role that the caller has in this workspace */
+	const struct config_source *source; /* or NULL */
+	const struct config_user *user;	    /* or NULL */
+};
+
+/* What the pipeline found out. */
+struct arena *request_arena(struct request *request);
+struct gateway *request_gateway(struct request *request);
+const struct route *request_route(struct request *request);
+const struct caller *request_caller(struct request *request);
+const struct config_workspace *request_workspace(struct request *request); /* NULL for routes without one */
+bool request_is_untrusted(struct request *request); /* its answers hold at most {"id": ...} */
+
+/* Path parameter by its name in the route's path, percent-decoded; absent when the route has none. */
+struct str request_path(struct request *request, const char *name);
+/* The same as a UUID. False when it is not one: the caller answers 404, never 400 (client libraries send "123"). */
+bool request_path_uuid(struct request *request, const char *name, struct uuid *ret_id);
+/* Query parameter, decoded; absent when not sent. Only names that the route declares get here (others are ignored: client
+   libraries add nodeId everywhere). */
+struct str request_param(struct request *request, const char *name);
+/* Header value or absent. */
+struct str request_header(struct request *request, const char *name);
+/* Client address as text (X-Forwarded-For is not trusted). */
+struct str request_client_ip(struct request *request);
+
+/* The parsed body: an object. Only for routes with a JSON body; never NULL there. */
+struct json *request_body(struct request *request);
+struct str request_body_text(struct request *request);
+
+/* page and size, checked: size 1..max_size, default default_size. Answers 400 itself and returns false when wrong. */
+struct page {
+	int64_t number;
+	int64_t size;
+};
+bool request_page(struct request *request, int64_t default_size, int64_t max_size, struct page *ret_page) must_check;
+
+/* Answers. Bodies are copied or live in the request's arena. */
+void request_answer(struct request *request, unsigned status, struct str json_body); /* absent body = empty */
+void request_answer_json(struct request *request, unsigned status, const struct json *value);
+/* {"elements": [...], "page": {all seven fields}}; elements is an array. */
+void request_answer_page(struct request *request, const struct page *page, int64_t total, const struct json *elements);
+/* Error body {message, logref, data: null, errors: []}. */
+void request_fail(struct request *request, enum err_code code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* 400 with the collected problems. */
+void request_fail_problems(struct request *request, struct str message, const struct problems *problems);
+void request_fail_err(struct request *request, const struct err *err);
+/* Error body with data (JSON text). */
+void request_fail_data(struct request *request, enum err_code code, struct str message, struct str data_json);
+
+/*
+ * Fills a command with what the pipeline knows: id (v7, or v5 of the Idempotency-Key), time, workspace, source, user,
+ * fingerprint, reply address. The handler sets type, entity, node, text, body and sends it.
+ */
+void request_command_init(struct request *request, struct command *command, enum command_type type);
+
+/*
+ * Publishes and waits for the worker's reply (or, when it is late, for the row in command_results); on_reply then answers.
+ * reply->status 2xx has the worker's body; an error reply has the error body. NULL on_reply: the reply is the answer as it is
+ * (an untrusted caller gets only {"id": entity}). Every failure (503, 504 with the command's id in data) is answered here.
+ */
+typedef void request_reply_fn(struct request *request, const struct reply *reply);
+void request_send_command(struct request *request, enum topic topic, uint32_t partition, const struct command *command,
+	request_reply_fn *on_reply);
+
+/* Publishes and calls on_delivered when every replica has the record; nobody replies. */
+typedef void request_delivered_fn(struct request *request);
+void request_publish(struct request *request, enum topic topic, uint32_t partition, const struct command *command,
+	request_delivered_fn *on_delivered);
+
+/*
+ * Reads from PostgreSQL. `statement` names a row of a statement table, or is NULL for dynamic `sql`. on_result gets a result
+ * with rows, valid during the call (failures are answered here with 503). Results are binary.
+ */
+typedef void request_result_fn(struct request *request, const PGresult *result);
+void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
+	request_result_fn *on_result);
+
+/* State that a handler keeps between its steps, in the arena. */
+void request_set_state(struct request *request, void *state);
+void *request_state(struct request *request);
+
+#endif

@@ -1,0 +1,68 @@
+#ifndef GATEWAY_ROUTE_H
+#define GATEWAY_ROUTE_H
+
+#include "common/str.h"
+
+struct request;
+
+/*
+ * Routes are rows (routes.c); the pipeline (pipeline.c) applies their facts in one fixed order before a handler runs:
+ * route 404/405, token 401, workspace 403, role 403, throttling 429, declared size 413, content type 415; then the body: real
+ * size 413, JSON 400; then the handler. The served OpenAPI document is made from the same rows.
+ */
+enum role_bit {
+	ROLE_CLAB_OPERATOR = 1 << 0,
+	ROLE_ADMIN = 1 << 1,
+	ROLE_USER = 1 << 2,
+	ROLE_GUEST = 1 << 3,
+	ROLE_DPO = 1 << 4,
+	ROLE_PLATFORM_UPDATES = 1 << 5,
+	ROLE_TRUSTED = 1 << 6,
+	ROLE_UNTRUSTED = 1 << 7,
+	ROLE_PUBLIC = 1 << 8, /* no token needed */
+	ROLE_ANY = 1 << 9,    /* any valid token */
+};
+
+/* The sets that operations use. */
+#define ROLES_READ_ALL (ROLE_CLAB_OPERATOR | ROLE_ADMIN | ROLE_USER | ROLE_GUEST | ROLE_TRUSTED)
+#define ROLES_CONFIG_READ (ROLE_CLAB_OPERATOR | ROLE_ADMIN | ROLE_USER | ROLE_GUEST)
+#define ROLES_CONFIG_WRITE (ROLE_CLAB_OPERATOR | ROLE_ADMIN)
+#define ROLES_DATA_READ (ROLE_CLAB_OPERATOR | ROLE_ADMIN | ROLE_USER | ROLE_TRUSTED)
+#define ROLES_DATA_WRITE (ROLES_DATA_READ | ROLE_UNTRUSTED)
+
+enum body_kind {
+	BODY_NONE,	/* a body is read and thrown away */
+	BODY_JSON,	/* must be a JSON object */
+	BODY_MULTIPART, /* streamed to the handler: bulk jobs */
+};
+
+/* A query parameter that the route understands. */
+struct route_param {
+	const char *name;
+	const char *schema; /* OpenAPI schema as JSON text */
+	bool required;
+	const char *description;
+};
+
+typedef void route_handler_fn(struct request *request);
+
+struct route {
+	int operation; /* number in the API document's order; also the operationId's suffix */
+	const char *tag;
+	const char *title;
+	const char *method;
+	const char *path; /* below /hub/v1; {name} is one segment, {name+} the rest */
+	unsigned status;  /* of success */
+	unsigned roles;	  /* enum role_bit */
+	enum body_kind body;
+	const char *body_schema;     /* OpenAPI name of the request body's schema, or NULL */
+	const char *response_schema; /* OpenAPI name of the answer's schema, or NULL for an empty answer */
+	size_t max_body_bytes;	     /* 0 = 64 KiB */
+	const struct route_param *params; /* ends with a row without name; or NULL */
+	route_handler_fn *handler;
+};
+
+extern const struct route routes[];
+extern const size_t route_count;
+
+#endif

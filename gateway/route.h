@@ -53,6 +53,7 @@ struct route {
 	const char *method;
 	const char *path; /* below /hub/v1; {name} is one segment, {name+} the rest */
 	unsigned status;  /* of success */
+	int variant;	  /* for handlers that serve several rows, e.g. enum item_kind */
 	unsigned roles;	  /* enum role_bit */
 	enum body_kind body;
 	const char *body_schema;     /* OpenAPI name of the request body's schema, or NULL */

@@ -1,0 +1,45 @@
+#ifndef GATEWAY_HANDLERS_H
+#define GATEWAY_HANDLERS_H
+
+#include "common/db.h"
+#include "gateway/request.h"
+
+/* Every handler, by the file that holds it. Each does one operation; routes.c says which. */
+
+/* handlers_customer.c */
+route_handler_fn customer_create, customer_get, customer_patch, customer_put, customer_delete;
+/* One for educations, jobs, likes and subscriptions: the route's variant is the enum item_kind. */
+route_handler_fn item_create, item_get, item_put, item_delete;
+route_handler_fn session_list, session_create, session_get, session_delete;
+
+/* handlers_customer_search.c */
+route_handler_fn customer_search;
+
+/* handlers_event.c */
+route_handler_fn event_search, event_create, event_get, event_put, event_patch, event_delete;
+
+/* handlers_node.c */
+route_handler_fn node_list, entry_node_list, entry_node_create, entry_node_get, entry_node_put, entry_node_empty;
+route_handler_fn default_matching_policy_get, matching_policy_get, matching_policy_put;
+
+/* handlers_source.c */
+route_handler_fn source_list, source_create, source_get, source_put, source_refresh_token;
+
+/* handlers_property.c */
+route_handler_fn base_property_list, base_property_put, base_property_enabled_put;
+route_handler_fn customer_extended_get, customer_extended_put, customer_properties_get;
+route_handler_fn event_type_list, event_type_get, event_type_put, event_type_enabled_put;
+route_handler_fn event_properties_get, event_extended_get, event_extended_put;
+
+/* handlers_workspace.c */
+route_handler_fn workspace_list, workspace_create, workspace_get, workspace_status_put;
+route_handler_fn throttling_get, throttling_put, payload_size_get, payload_size_put, me_get;
+
+/* handlers_system.c */
+route_handler_fn health_get, health_live, health_ready, schema_document_get, openapi_get;
+
+/* Statements that the handlers' queries name; the pool prepares them on each connection. */
+extern const struct statement customer_statements[], customer_search_statements[], event_statements[], node_statements[];
+extern const size_t customer_statement_count, customer_search_statement_count, event_statement_count, node_statement_count;
+
+#endif

@@ -9,8 +9,8 @@
  * Bump allocator with a ceiling: one per request, one per batch, reset instead of freed piece by piece.
  *
  * An allocation never returns NULL. Whoever makes an arena derives its limit from inputs that are already bounded (body
- * limits, batch size), so exceeding it is a bug: the process says so and aborts, and its supervisor starts it again. With
- * CONTACTHUB_ARENA_MALLOC defined every allocation is a malloc of its own, so that AddressSanitizer sees inside.
+ * limits, batch size), so exceeding it is a bug: the process says so and aborts, and its supervisor starts it again.
+ * With CONTACTHUB_ARENA_MALLOC defined every allocation is a malloc of its own, so that AddressSanitizer sees inside.
  */
 struct arena;
 
@@ -25,7 +25,8 @@ void arena_reset(struct arena *arena);
 void *arena_alloc(struct arena *arena, size_t n_bytes) __attribute__((malloc, alloc_size(2), returns_nonnull));
 void *arena_zalloc(struct arena *arena, size_t n_bytes) __attribute__((malloc, alloc_size(2), returns_nonnull));
 
-/* Copies; the copy of a str is NUL-terminated behind its end, so that .p can be passed to C library calls. */
+/* Copies; the copy of a str is NUL-terminated behind its end, so that .p can be passed to C library calls. Absent stays
+   absent. */
 struct str arena_str(struct arena *arena, struct str s);
 char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3), returns_nonnull));
 

@@ -13,8 +13,8 @@ int64_t clock_monotonic_us(void);
 void time_format(int64_t time_us, char out[TIME_TEXT_BYTES + 1]);
 
 /*
- * Reads the date-times that client libraries send: date only, or date 'T' time with optional seconds and fraction, and Z,
- * +hh, +hhmm, +hh:mm or nothing (UTC). False for anything else, also for days that do not exist.
+ * Reads the date-times that client libraries send: date only, or date 'T' time with optional seconds and fraction, and
+ * Z, +hh, +hhmm, +hh:mm or nothing (UTC). False for anything else, also for days that do not exist.
  */
 bool time_parse(struct str text, int64_t *ret_time_us);
 

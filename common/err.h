@@ -4,12 +4,12 @@
 #include "common/str.h"
 
 /*
- * The one error type. A function that can fail returns false (or NULL) and fills the `struct err` passed last, once, where
- * the failure is known; callers may put words in front with err_wrap. On success it stays untouched.
+ * The one error type. A function that can fail returns false (or NULL) and fills the `struct err` passed last, once,
+ * where the failure is known; callers may put words in front with err_wrap. On success it stays untouched.
  *
  * Each row: name, HTTP status, class, the sentence used when nothing more exact is known.
- * Classes decide what a worker does: RETRY rolls back and tries the batch again, REJECT stores a rejection of the record,
- * FATAL ends the process.
+ * Classes decide what a worker does: RETRY rolls back and tries the batch again, REJECT stores a rejection of the
+ * record, FATAL ends the process.
  */
 #define ERR_CODES(X)                                                                                                   \
 	X(INVALID, 400, REJECT, "The request is not valid")                                                            \
@@ -52,6 +52,9 @@ const char *err_sentence(enum err_code code);
 
 /* Sets *err and returns false, so that `return err_set(...)` works in functions that return bool. err may be NULL. */
 bool err_set(struct err *err, enum err_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Names the faulty place; a pointer that is too long is cut. */
+void err_set_pointer(struct err *err, struct str pointer);
 
 /* Puts "<words>: " in front of the message; keeps code and pointer. Returns false. */
 bool err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -11,4 +11,7 @@ static inline uint64_t hash_str(struct str s, uint64_t seed)
 	return hash_bytes(s.p, s.n, seed);
 }
 
+/* SipHash under a key drawn once per process: for tables in memory whose keys strangers choose. Never stored. */
+uint64_t hash_keyed(struct str s);
+
 #endif

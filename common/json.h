@@ -8,17 +8,17 @@ struct arena;
 struct buf;
 
 /*
- * JSON values (RFC 8259) as a tree in an arena. Numbers keep the text they came with, so that 19.99 or a 19-digit id leave
- * exactly as they arrived; that, the pointers in errors and the cost per request are why this is not a library.
+ * JSON values (RFC 8259) as a tree in an arena. Numbers keep the text they came with, so that 19.99 or a 19-digit id
+ * leave exactly as they arrived; that, the pointers in errors and the cost per request are why this is not a library.
  */
 enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 struct json {
-	struct str key;	   /* member name, decoded; absent for items and the root */
+	struct str key;    /* member name, decoded; absent for items and the root */
 	struct json *next; /* next member or item of the same parent */
 	enum json_type type;
-	uint32_t count;		   /* members or items */
-	struct str text;	   /* NUMBER: its text; STRING: decoded UTF-8, never holds NUL */
+	uint32_t count;            /* members or items */
+	struct str text;           /* NUMBER: its text; STRING: decoded UTF-8, never holds NUL */
 	struct json *first, *last; /* ARRAY, OBJECT */
 };
 
@@ -26,8 +26,9 @@ struct json {
 
 /* Bounds of a document; the text's length is bounded by the caller. */
 #define JSON_MAX_DEPTH 32
-#define JSON_MAX_NUMBER_BYTES 64
-#define JSON_MAX_EXPONENT 300
+/* Digits of a number on either side of its point once the exponent is applied: every number is a finite double, and
+   what PostgreSQL's jsonb makes of it (it writes numbers out in full) is read again. */
+#define JSON_MAX_DIGITS 308
 
 /*
  * Parses one whole document. Strings without escapes point into `text`, which must live as long as the tree.
@@ -56,8 +57,8 @@ struct json *json_get(const struct json *value, struct str key);
 /* Follows a dotted path of object members ("base.contacts.email"); NULL when a step is missing. */
 struct json *json_path(const struct json *value, struct str dotted_path);
 
-/* Like json_path, but makes missing objects on the way (a null or scalar on the way is replaced); returns the parent object
-   of the last step and the last step's name. Names point into dotted_path. */
+/* Like json_path, but makes missing objects on the way (a null or scalar on the way is replaced); returns the parent
+   object of the last step and the last step's name. Names point into dotted_path. */
 struct json *json_path_make(struct arena *arena, struct json *value, struct str dotted_path, struct str *ret_name);
 
 bool json_is_null(const struct json *value); /* also true for NULL (absent) */

@@ -2,9 +2,9 @@
 #define COMMON_LOG_H
 
 /*
- * One JSON line per event on standard error: time, level, process, event, message and a few fields. Only main programs, the
- * worker runtime and the gateway's edge log; other code returns errors. Messages never hold personal data or secrets:
- * ids, counts, states and error codes only.
+ * One JSON line per event on standard error: time, level, process, event, message and a few fields. Only main programs,
+ * the worker runtime and the gateway's edge log; other code returns errors. Messages never hold personal data or
+ * secrets: ids, counts, states and error codes only.
  */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 

@@ -25,6 +25,6 @@ void problems_init(struct problems *problems, struct arena *arena);
 
 /* Copies path and code; formats the message. Beyond PROBLEMS_MAX the entry is dropped. */
 void problems_add(struct problems *problems, struct str path, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+        __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -45,11 +45,21 @@ int str_compare(struct str a, struct str b);
 /* ASCII only. */
 bool str_eq_nocase(struct str a, struct str b);
 
-/* Cuts the part before `separator` off the front of *rest; false when *rest is absent. The last part leaves *rest absent. */
+/* Cuts the part before `separator` off the front of *rest; false when *rest is absent. The last part leaves *rest
+ * absent. */
 bool str_split(struct str *rest, char separator, struct str *ret_part);
 
 /* Strict decimal without sign or blanks; false on anything else or above max. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret_value);
+
+/* Length in bytes (1 to 4) of the well-formed UTF-8 sequence at the start of s; 0 when there is none. */
+size_t str_utf8_step(struct str s);
+
+/* Characters (code points) of well-formed UTF-8. */
+size_t str_utf8_length(struct str s);
+
+/* The longest start of s that has at most max_bytes and does not end inside a sequence. */
+struct str str_utf8_cut(struct str s, size_t max_bytes);
 
 /* True when s is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_is_utf8(struct str s);

@@ -1,0 +1,140 @@
+# Shared by the scripts of this directory: where things lie, which processes there are, how they are started and asked.
+# shellcheck shell=bash
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+STACK=$(realpath -m "${CONTACTHUB_STACK:-$ROOT/.stack}")
+BIN=$(realpath -m "${CONTACTHUB_BIN:-$ROOT/build/bin}")
+readonly ROOT STACK BIN
+
+# Every process of the stack, in the order in which they start; they stop in the opposite order.
+readonly PROCESSES=(postgres kafka configuration customer-merge event-ingest gateway)
+
+readonly PYTHON=/usr/bin/python3
+readonly PG_BIN=/usr/lib/postgresql/15/bin
+readonly PG_NAME=contacthub
+readonly KAFKA_VERSION=4.3.1
+readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/contacthub
+readonly KAFKA_JARS=$CACHE/kafka-$KAFKA_VERSION
+readonly STOP_SECONDS=15
+
+say() {
+	printf '%s\n' "$*"
+}
+
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+need_file() {
+	[ -e "$1" ] || die "$1 is missing: run deploy/local/$2 first"
+}
+
+is_root() {
+	[ "$(id -u)" = 0 ]
+}
+
+# --- ports -----------------------------------------------------------------------------------------------------------
+
+readonly PORT_COUNT=4
+readonly DEFAULT_PORT_BASE=18080
+
+# The base that was asked for, else the one that this stack had before, else the default.
+port_base() {
+	local base=${CONTACTHUB_PORT_BASE:-}
+	if [ -z "$base" ] && [ -s "$STACK/port-base" ]; then
+		base=$(<"$STACK/port-base")
+	fi
+	base=${base:-$DEFAULT_PORT_BASE}
+	[[ $base =~ ^[0-9]{1,5}$ ]] && [ "$base" -ge 1 ] && [ "$((base + PORT_COUNT))" -le 65535 ] ||
+		die "CONTACTHUB_PORT_BASE must be a number from 1 to $((65535 - PORT_COUNT)), not '$base'"
+	echo "$base"
+}
+
+set_ports() {
+	PORT_BASE=$(port_base)
+	GATEWAY_PORT=$PORT_BASE
+	KAFKA_PORT=$((PORT_BASE + 1))
+	CONTROLLER_PORT=$((PORT_BASE + 2))
+	PG_PORT=$((PORT_BASE + 3))
+}
+
+# Prints those of the given ports that somebody listens on.
+taken_ports() {
+	"$PYTHON" - "$@" <<-'PYTHON'
+		import socket, sys
+		for port in sys.argv[1:]:
+		    with socket.socket() as probe:
+		        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		        try:
+		            probe.bind(("0.0.0.0", int(port)))
+		        except OSError:
+		            print(port)
+	PYTHON
+}
+
+# The first base from the given one on whose ports are all free; for stacks that tests make.
+free_port_base() {
+	local base=$1
+	while [ -n "$(taken_ports $(seq "$base" "$((base + PORT_COUNT - 1))"))" ]; do
+		base=$((base + 10))
+		[ "$base" -lt 32000 ] || die "no free range of $PORT_COUNT ports between $1 and 32000"
+	done
+	echo "$base"
+}
+
+# --- supervision (runit) -----------------------------------------------------------------------------------------------
+
+# Names of the services, which are the process names; further instances of a process are NAME.1, NAME.2, ...
+services() {
+	local process index
+	for process in "${PROCESSES[@]}"; do
+		[ -d "$STACK/service/$process" ] && echo "$process"
+		for ((index = 1; ; index++)); do
+			[ -d "$STACK/service/$process.$index" ] || break
+			echo "$process.$index"
+		done
+	done
+}
+
+supervised() {
+	[ -p "$STACK/service/$1/supervise/ok" ] && sv status "$STACK/service/$1" >/dev/null 2>&1
+}
+
+# "PID SECONDS" of a service that runs, else nothing and status 1.
+service_uptime() {
+	local line
+	line=$(sv status "$STACK/service/$1" 2>/dev/null) || return 1
+	[[ $line =~ ^run:.*\(pid\ ([0-9]+)\)\ ([0-9]+)s ]] && echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+}
+
+supervisor_pid() {
+	local pid
+	pid=$(cat "$STACK/runsvdir.pid" 2>/dev/null) || return 1
+	[ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "runsvdir -P $STACK/service" && echo "$pid"
+}
+
+# --- the operator's tool ---------------------------------------------------------------------------------------------
+
+ctl() {
+	chpst -e "$STACK/environment" "$BIN/contacthubctl" "$@"
+}
+
+# --- PostgreSQL refuses to run as root ---------------------------------------------------------------------------------
+
+# Sets PG_AS, the words to put before a command that shall run as PostgreSQL's user: none for a normal user, Debian's
+# postgres for root. That user may lack the right to walk into the checkout (say below a home of mode 700); it then gets
+# one capability to search directories, which changes nothing about who owns the data.
+set_pg_as() {
+	PG_AS=()
+	is_root || return 0
+	local drop=(setpriv --reuid=postgres --regid=postgres --init-groups) capability
+	PG_AS=("${drop[@]}")
+	"${PG_AS[@]}" test -x "$STACK" && return 0
+	for capability in dac_read_search dac_override; do
+		PG_AS=("${drop[@]}" "--inh-caps=+$capability" "--ambient-caps=+$capability")
+		"${PG_AS[@]}" test -x "$STACK" 2>/dev/null && return 0
+	done
+	die "the user postgres cannot reach $STACK: set CONTACTHUB_STACK to a directory that it can"
+}

@@ -7,34 +7,34 @@
 struct buf;
 
 /*
- * What travels through Kafka: commands (gateway, configuration worker -> workers) and replies (workers -> gateway). A record is a
- * fixed binary header, a short text and the JSON body as bytes, so that nobody parses JSON that it does not look at.
- * All numbers are little-endian. A reader refuses versions that it does not know.
+ * What travels through Kafka: commands (gateway, configuration worker -> workers) and replies (workers -> gateway). A
+ * record is a fixed binary header, a short text and the JSON body as bytes, so that nobody parses JSON that it does not
+ * look at. All numbers are little-endian. A reader refuses versions that it does not know.
  *
  * Rows: name, topic, what `entity`, `text` and `body` hold.
  * The numbers are part of the log: a row is never removed or renumbered.
  */
 #define COMMAND_TYPES(X)                                                                                               \
 	/* customer-commands; entity = customer id */                                                                  \
-	X(CUSTOMER_POST, 1)   /* entity = id if it is created; text = sessionId or absent; body = customer */           \
-	X(CUSTOMER_PATCH, 2)  /* text = sessionId or absent; body = partial customer */                                 \
-	X(CUSTOMER_PUT, 3)    /* text = sessionId or absent; body = customer */                                         \
+	X(CUSTOMER_POST, 1)   /* entity = id if it is created; text = sessionId or absent; body = customer */          \
+	X(CUSTOMER_PATCH, 2)  /* text = sessionId or absent; body = partial customer */                                \
+	X(CUSTOMER_PUT, 3)    /* text = sessionId or absent; body = customer */                                        \
 	X(CUSTOMER_DELETE, 4) /* no body */                                                                            \
-	X(CUSTOMER_ENSURE, 5) /* text = external id of a bring-back; entity = id if it is created; node set */          \
-	X(ITEM_POST, 6)	      /* item = kind; text = item id; body = item */                                           \
-	X(ITEM_PUT, 7)	      /* item = kind; text = item id; body = item */                                           \
+	X(CUSTOMER_ENSURE, 5) /* text = external id of a bring-back; entity = id if it is created; node set */         \
+	X(ITEM_POST, 6)       /* item = kind; text = item id; body = item */                                           \
+	X(ITEM_PUT, 7)        /* item = kind; text = item id; body = item */                                           \
 	X(ITEM_DELETE, 8)     /* item = kind; text = item id */                                                        \
-	X(SESSION_POST, 9)    /* text = session value; entity = customer; body = {"id": new session id} */              \
+	X(SESSION_POST, 9)    /* text = session value; entity = customer; body = {"id": new session id} */             \
 	X(SESSION_DELETE, 10) /* text = session id (uuid) */                                                           \
-	X(NODE_RULES, 11)     /* from configuration: node set; body = node document */                                  \
-	X(NODE_EMPTY, 12)     /* from configuration: node set; body = {"eventsOnly": bool} */                           \
+	X(NODE_RULES, 11)     /* from configuration: node set; body = node document */                                 \
+	X(NODE_EMPTY, 12)     /* from configuration: node set; body = {"eventsOnly": bool} */                          \
 	/* event-commands; entity = event id */                                                                        \
-	X(EVENT_POST, 32)   /* body = event as stored (see event.h); customer or bring-back in `subject` and `text` */   \
+	X(EVENT_POST, 32)   /* body = event as stored (see event.h); customer or bring-back in `subject` and `text` */ \
 	X(EVENT_PUT, 33)    /* body = {context, contextInfo, properties, date, tracking} */                            \
 	X(EVENT_PATCH, 34)  /* body = partial of the same */                                                           \
 	X(EVENT_DELETE, 35) /* no body */                                                                              \
 	/* config-commands; entity = id of a document or nil; text = kind of document */                               \
-	X(CONFIG_PUT, 64)  /* body = whole document; made or replaced */                                               \
+	X(CONFIG_PUT, 64)   /* body = whole document; made or replaced */                                              \
 	X(CONFIG_EMPTY, 65) /* node set; body = {"eventsOnly": bool} */                                                \
 	/* every topic */                                                                                              \
 	X(WARM_UP, 127) /* does nothing; answered */
@@ -49,15 +49,15 @@ enum command_type {
 enum item_kind { ITEM_NONE, ITEM_EDUCATION, ITEM_JOB, ITEM_LIKE, ITEM_SUBSCRIPTION };
 
 enum command_flag {
-	COMMAND_KEYED = 1 << 0,	 /* carries an Idempotency-Key: id is derived from it, fingerprint is checked */
-	COMMAND_STRICT = 1 << 1, /* mode=STRICT: the sent subscriptions are the list */
+	COMMAND_KEYED = 1 << 0,        /* carries an Idempotency-Key: id is derived from it, fingerprint is checked */
+	COMMAND_STRICT = 1 << 1,       /* mode=STRICT: the sent subscriptions are the list */
 	COMMAND_SESSION_BIND = 1 << 2, /* bring-back is by session (else by external id); EVENT_* only */
 	COMMAND_BRING_BACK = 1 << 3,   /* EVENT_*: text holds the bring-back value */
 };
 
 struct reply_address {
 	uint32_t partition; /* of the replies topic */
-	uint64_t boot;	    /* 0 = nobody waits */
+	uint64_t boot;      /* 0 = nobody waits */
 	uint64_t request;
 };
 
@@ -69,11 +69,11 @@ struct command {
 	int64_t time_us; /* stamped by the sender; the worker runtime replaces it by the effective time */
 	struct uuid id;
 	struct uuid workspace;
-	struct uuid node;    /* nil when the command does not name one */
-	struct uuid entity;  /* see the rows above */
-	struct uuid subject; /* EVENT_*: the customer when known, else nil */
-	struct uuid source;  /* who wrote: source id, or nil for a person */
-	int64_t user;	     /* who wrote: user number, or 0 */
+	struct uuid node;     /* nil when the command does not name one */
+	struct uuid entity;   /* see the rows above */
+	struct uuid subject;  /* EVENT_*: the customer when known, else nil */
+	struct uuid source;   /* who wrote: source id, or nil for a person */
+	int64_t user;         /* who wrote: user number, or 0 */
 	uint64_t fingerprint; /* hash of method, path and body of a keyed request */
 	struct reply_address reply;
 	struct str text;
@@ -92,16 +92,17 @@ struct reply {
 	uint64_t boot;
 	uint64_t request;
 	struct uuid command;
-	uint16_t status;  /* HTTP status */
-	int64_t seq;	  /* configuration writes: the configuration is visible from this seq on; else 0 */
-	struct str body;  /* JSON body of the answer, or absent */
+	uint16_t status; /* HTTP status */
+	int64_t seq;     /* configuration writes: the configuration is visible from this seq on; else 0 */
+	struct str body; /* JSON body of the answer, or absent */
 };
 
 void reply_encode(struct buf *buf, const struct reply *reply);
 bool reply_decode(struct str record, struct reply *ret_reply, struct err *err) must_check;
 
-/* Partition of an event command: by bring-back value where there is one, else by customer, so that all commands on one event
-   share a partition for ever. */
-uint32_t event_partition(const struct uuid *node, struct str bring_back_value, const struct uuid *customer, uint32_t n_partitions);
+/* Partition of an event command: by bring-back value where there is one, else by customer, so that all commands on one
+   event share a partition for ever. */
+uint32_t event_partition(
+        const struct uuid *node, struct str bring_back_value, const struct uuid *customer, uint32_t n_partitions);
 
 #endif

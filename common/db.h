@@ -10,8 +10,9 @@
 struct arena;
 
 /*
- * PostgreSQL for workers and tools: one connection in pipeline mode, statements prepared by name from a table, parameters and
- * results in binary. (The gateway's asynchronous pool is gateway/pgpool.h; it shares statements and codecs.)
+ * PostgreSQL for workers and tools: one connection in pipeline mode, statements prepared by name from a table,
+ * parameters and results in binary. (The gateway's asynchronous pool is gateway/pgpool.h; it shares statements and
+ * codecs.)
  */
 struct statement {
 	const char *name;
@@ -31,7 +32,7 @@ struct db_params {
 
 void db_params_init(struct db_params *params, struct arena *arena);
 void db_param_null(struct db_params *params);
-void db_param_uuid(struct db_params *params, const struct uuid *value); /* NULL pointer = SQL null; as is nil? no: nil is a value */
+void db_param_uuid(struct db_params *params, const struct uuid *value); /* NULL = SQL null */
 void db_param_i64(struct db_params *params, int64_t value);
 void db_param_i32(struct db_params *params, int32_t value);
 void db_param_bool(struct db_params *params, bool value);
@@ -48,15 +49,15 @@ struct db_array {
 };
 void db_array_init(struct db_array *array, struct arena *arena, enum db_element type);
 void db_array_null(struct db_array *array);
-void db_array_uuid(struct db_array *array, const struct uuid *value);
-void db_array_i64(struct db_array *array, int64_t value); /* also I32, I16, BOOL by the array's type */
-void db_array_text(struct db_array *array, struct str value); /* TEXT, JSON, JSONB, BYTEA; absent = SQL null */
+void db_array_uuid(struct db_array *array, const struct uuid *value); /* NULL = SQL null */
+void db_array_i64(struct db_array *array, int64_t value);             /* also I32, I16, BOOL by the array's type */
+void db_array_text(struct db_array *array, struct str value);         /* TEXT, JSON, JSONB, BYTEA; absent = SQL null */
 void db_param_array(struct db_params *params, struct db_array *array);
 
 /* Values of a binary result; row and column must exist. Text points into the result. */
 bool db_is_null(const PGresult *result, int row, int column);
 struct uuid db_uuid(const PGresult *result, int row, int column);
-int64_t db_i64(const PGresult *result, int row, int column); /* int2, int4, int8 and bool columns */
+int64_t db_i64(const PGresult *result, int row, int column);     /* int2, int4, int8 and bool columns */
 struct str db_text(const PGresult *result, int row, int column); /* text, json, bytea; SQL null = absent */
 
 /* A connection. */
@@ -69,17 +70,24 @@ void db_close(struct db *db);
 PGconn *db_connection(struct db *db);
 
 /*
- * Pipeline: queue any number of executions, then fetch their results in order with db_result after db_flush. A failed one fails
- * all that follow up to the end of the transaction (see db_rollback).
+ * Pipeline: queue any number of executions, then fetch their results in order with db_result after db_flush. A failed
+ * one fails all that follow up to the end of the transaction (see db_rollback).
  */
 bool db_send(struct db *db, const char *statement, const struct db_params *params, struct err *err) must_check;
+/* db_send for a statement whose result nobody reads: it is checked by whoever reads next, db_commit at the latest.
+   Another number of affected rows than `rows` (-1: any) fails with code_otherwise. */
+bool db_send_expect(struct db *db, const char *statement, const struct db_params *params, int64_t rows,
+        enum err_code code_otherwise, struct err *err) must_check;
 bool db_flush(struct db *db, struct err *err) must_check;
-/* The next result; the caller frees it (PQclear). NULL with the code made from the SQLSTATE: 08 40 53 57P = ERR_DATABASE (try
-   again), 22 23 = ERR_INVALID (the record's fault), all else ERR_INTERNAL. */
+/* The next result; the caller frees it (PQclear). NULL with the code made from the SQLSTATE: 08 40 53 57P =
+   ERR_DATABASE (try again), 22 23 = ERR_INVALID (the record's fault), all else ERR_INTERNAL. */
 PGresult *db_result(struct db *db, struct err *err) must_check;
 /* db_result for statements without rows. */
 bool db_done(struct db *db, struct err *err) must_check;
-/* db_send + db_flush + db_result. */
+/* Queues COMMIT (or any last statement `name`) and a sync, and reads everything still pending. False: nothing is known
+   to be committed when err->code is ERR_DATABASE, see the runtime. */
+bool db_commit(struct db *db, struct err *err) must_check;
+/* db_send + sync + db_result: outside a transaction its effect is committed. */
 PGresult *db_query(struct db *db, const char *statement, const struct db_params *params, struct err *err) must_check;
 /* Ends a failed transaction and drains the pipeline; false = the connection is lost, open a new one. */
 bool db_rollback(struct db *db) must_check;

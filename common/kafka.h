@@ -7,8 +7,8 @@
 #include <librdkafka/rdkafka.h>
 
 /*
- * The few things this project does with librdkafka 2.0.2, with the settings that it needs (no Nagle, linger 0, idempotence).
- * No pause, no seek, no transactions, no waiting on destroy: those are the bad areas of that version.
+ * The few things this project does with librdkafka 2.0.2, with the settings that it needs (no Nagle, linger 0,
+ * idempotence). No pause, no seek, no transactions, no waiting on destroy: those are the bad areas of that version.
  */
 
 /* Topics by role; the name is prefix + role name. */
@@ -21,17 +21,19 @@ void topic_name(const struct settings *settings, enum topic topic, char out[256]
 struct kafka_producer;
 
 /*
- * Called from kafka_producer_poll for each message sent with an opaque. `error` is NO_ERROR when every in-sync replica has it.
- * persisted_unknown: the broker may have it or not (answer 504, never "failed").
+ * Called from kafka_producer_poll for each message sent with an opaque. `error` is NO_ERROR when every in-sync replica
+ * has it. persisted_unknown: the broker may have it or not (answer 504, never "failed").
  */
 typedef void kafka_delivered_fn(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown);
 
 /* Dies with a clear message when a setting is refused. A fatal producer error later ends the process (crash-only). */
-struct kafka_producer *kafka_producer_new(const struct settings *settings, kafka_delivered_fn *delivered, void *context);
+struct kafka_producer *kafka_producer_new(
+        const struct settings *settings, kafka_delivered_fn *delivered, void *context);
 
-/* Copies the value. False with ERR_UNAVAILABLE when the queue is full or the topic unknown. opaque NULL = nobody asks. */
+/* Copies the value. False with ERR_UNAVAILABLE when the queue is full or the topic unknown. opaque NULL = nobody asks.
+ */
 bool kafka_send(struct kafka_producer *producer, enum topic topic, uint32_t partition, const struct uuid *key,
-	struct str value, void *opaque, struct err *err) must_check;
+        struct str value, void *opaque, struct err *err) must_check;
 
 /* Serves delivery reports; returns their number. Never blocks when timeout_ms is 0. */
 int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
@@ -41,12 +43,13 @@ int kafka_producer_fd(struct kafka_producer *producer);
 bool kafka_producer_flush(struct kafka_producer *producer, int timeout_ms);
 /* Messages not yet delivered. */
 int kafka_producer_queued(const struct kafka_producer *producer);
-/* Fetches the topic's metadata (the first send otherwise waits up to a second); returns its partitions, 0 on failure. */
+/* Fetches the topic's metadata (the first send otherwise waits up to a second); returns its partitions, 0 on failure.
+ */
 uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic, int timeout_ms);
 
 /* Sets what every consumer of this project needs; used by the worker runtime and the gateway's reply reader. */
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,
-	void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context);
+        void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context);
 
 /* Creates missing topics with the stated partitions, retention and replication; leaves existing ones alone. */
 bool kafka_create_topics(const struct settings *settings, int timeout_ms, struct err *err) must_check;

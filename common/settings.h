@@ -7,45 +7,51 @@
 
 /*
  * Settings come from environment variables. The rows below parse, validate and print themselves (CONFIGURATION.md is
- * `contacthubctl settings`). Types: STRING, INT (range checked), BOOL (true/false/1/0), SECRET (a STRING that is never printed).
+ * `contacthubctl settings`). Types: STRING, INT (range checked), BOOL (true/false/1/0), SECRET (a STRING that is never
+ * printed).
  *
  * Row: type, field, environment variable, default ("" = none), min, max, help.
  */
 #define SETTINGS(X)                                                                                                    \
-	X(SECRET, pg, "CONTACTHUB_PG", "", 0, 0, "libpq connection URI of the database; required")                      \
-	X(STRING, pg_schema, "CONTACTHUB_PG_SCHEMA", "contacthub", 0, 0, "schema that holds the tables")                \
-	X(STRING, kafka, "CONTACTHUB_KAFKA", "", 0, 0, "Kafka bootstrap servers, host:port, comma separated; required")  \
-	X(STRING, topic_prefix, "CONTACTHUB_TOPIC_PREFIX", "contacthub.", 0, 0, "put in front of every topic name")     \
-	X(INT, customer_partitions, "CONTACTHUB_CUSTOMER_PARTITIONS", "8", 1, 1024,                                     \
-		"partitions of customer-commands and config-commands when they are created; a workspace lives in one")  \
-	X(INT, event_partitions, "CONTACTHUB_EVENT_PARTITIONS", "8", 1, 1024,                                           \
-		"partitions of event-commands when it is created")                                                     \
-	X(INT, reply_partitions, "CONTACTHUB_REPLY_PARTITIONS", "16", 1, 1024, "partitions of replies when created")    \
-	X(INT, replication_factor, "CONTACTHUB_REPLICATION_FACTOR", "1", 1, 9, "of topics when they are created")       \
-	X(INT, log_retention_ms, "CONTACTHUB_LOG_RETENTION_MS", "-1", -1, INT64_MAX,                                    \
-		"retention of the command topics in ms when they are created; -1 keeps them for ever, which replay needs") \
-	X(STRING, instance, "CONTACTHUB_INSTANCE", "0", 0, 0,                                                           \
-		"name of this instance among the same processes; static group member id of a worker")                  \
-	X(INT, log_level, "CONTACTHUB_LOG_LEVEL", "1", 0, 3, "0 debug, 1 info, 2 warnings, 3 errors")                   \
-	X(STRING, listen_host, "CONTACTHUB_LISTEN_HOST", "0.0.0.0", 0, 0, "IPv4 address that the gateway listens on")   \
-	X(INT, listen_port, "CONTACTHUB_LISTEN_PORT", "8080", 1, 65535, "port of the gateway")                          \
-	X(STRING, public_url, "CONTACTHUB_PUBLIC_URL", "", 0, 0,                                                        \
-		"scheme, host and port under which clients reach the gateway; used in links; default from the Host header") \
-	X(STRING, jwt_algorithm, "CONTACTHUB_JWT_ALGORITHM", "HS256", 0, 0, "HS256, RS256 or ES256; pinned, never taken from a token") \
-	X(STRING, jwt_key_file, "CONTACTHUB_JWT_KEY_FILE", "", 0, 0,                                                    \
-		"file with the secret (HS256) or the PEM key that user tokens are checked with; required by the gateway") \
-	X(BOOL, hash_passwords, "CONTACTHUB_HASH_PASSWORDS", "false", 0, 0,                                             \
-		"store base.credential.password as an Argon2id hash and return null for it")                           \
-	X(INT, request_deadline_ms, "CONTACTHUB_REQUEST_DEADLINE_MS", "15000", 100, 120000,                             \
-		"a request without an outcome by then is answered with 504 (or 408 when its body has not arrived)")    \
-	X(INT, max_in_flight, "CONTACTHUB_MAX_IN_FLIGHT", "4096", 1, 65536, "requests in work; above it 503")           \
-	X(INT, max_connections, "CONTACTHUB_MAX_CONNECTIONS", "16384", 16, 1000000, "open client connections")          \
-	X(INT, pg_connections, "CONTACTHUB_PG_CONNECTIONS", "4", 1, 64, "pipelined read connections of a gateway")      \
-	X(INT, batch_records, "CONTACTHUB_BATCH_RECORDS", "200", 1, 2000, "most records in one worker transaction")     \
-	X(INT, batch_wait_us, "CONTACTHUB_BATCH_WAIT_US", "500", 0, 100000,                                             \
-		"how long a worker waits for more records once it has one")                                            \
-	X(INT, idempotency_retention_days, "CONTACTHUB_IDEMPOTENCY_RETENTION_DAYS", "0", 0, 36500,                      \
-		"how long Idempotency-Keys are remembered; 0 = for ever")
+	X(SECRET, pg, "CONTACTHUB_PG", "", 0, 0, "libpq connection URI of the database; required")                     \
+	X(STRING, pg_schema, "CONTACTHUB_PG_SCHEMA", "contacthub", 0, 0, "schema that holds the tables")               \
+	X(STRING, kafka, "CONTACTHUB_KAFKA", "", 0, 0,                                                                 \
+	        "Kafka bootstrap servers, host:port, comma separated; required")                                       \
+	X(STRING, topic_prefix, "CONTACTHUB_TOPIC_PREFIX", "contacthub.", 0, 0, "put in front of every topic name")    \
+	X(INT, customer_partitions, "CONTACTHUB_CUSTOMER_PARTITIONS", "8", 1, 1024,                                    \
+	        "partitions of customer-commands and config-commands when they are created; a workspace lives in one") \
+	X(INT, event_partitions, "CONTACTHUB_EVENT_PARTITIONS", "8", 1, 1024,                                          \
+	        "partitions of event-commands when it is created")                                                     \
+	X(INT, reply_partitions, "CONTACTHUB_REPLY_PARTITIONS", "16", 1, 1024, "partitions of replies when created")   \
+	X(INT, replication_factor, "CONTACTHUB_REPLICATION_FACTOR", "1", 1, 9, "of topics when they are created")      \
+	X(INT, log_retention_ms, "CONTACTHUB_LOG_RETENTION_MS", "-1", -1, INT64_MAX,                                   \
+	        "retention of the command topics in ms when they are created; -1 keeps them for ever, which replay "   \
+	        "needs")                                                                                               \
+	X(STRING, instance, "CONTACTHUB_INSTANCE", "0", 0, 0,                                                          \
+	        "name of this instance among the same processes; static group member id of a worker")                  \
+	X(INT, log_level, "CONTACTHUB_LOG_LEVEL", "1", 0, 3, "0 debug, 1 info, 2 warnings, 3 errors")                  \
+	X(STRING, listen_host, "CONTACTHUB_LISTEN_HOST", "0.0.0.0", 0, 0, "IPv4 address that the gateway listens on")  \
+	X(INT, listen_port, "CONTACTHUB_LISTEN_PORT", "8080", 1, 65535, "port of the gateway")                         \
+	X(STRING, public_url, "CONTACTHUB_PUBLIC_URL", "", 0, 0,                                                       \
+	        "scheme, host and port under which clients reach the gateway; used in links; default from the Host "   \
+	        "header")                                                                                              \
+	X(STRING, jwt_algorithm, "CONTACTHUB_JWT_ALGORITHM", "HS256", 0, 0,                                            \
+	        "HS256, RS256 or ES256; pinned, never taken from a token")                                             \
+	X(STRING, jwt_key_file, "CONTACTHUB_JWT_KEY_FILE", "", 0, 0,                                                   \
+	        "file with the secret (HS256) or the PEM key that user tokens are checked with; required by the "      \
+	        "gateway")                                                                                             \
+	X(BOOL, hash_passwords, "CONTACTHUB_HASH_PASSWORDS", "false", 0, 0,                                            \
+	        "store base.credential.password as an Argon2id hash and return null for it")                           \
+	X(INT, request_deadline_ms, "CONTACTHUB_REQUEST_DEADLINE_MS", "15000", 100, 120000,                            \
+	        "a request without an outcome by then is answered with 504 (or 408 when its body has not arrived)")    \
+	X(INT, max_in_flight, "CONTACTHUB_MAX_IN_FLIGHT", "4096", 1, 65536, "requests in work; above it 503")          \
+	X(INT, max_connections, "CONTACTHUB_MAX_CONNECTIONS", "16384", 16, 1000000, "open client connections")         \
+	X(INT, pg_connections, "CONTACTHUB_PG_CONNECTIONS", "4", 1, 64, "pipelined read connections of a gateway")     \
+	X(INT, batch_records, "CONTACTHUB_BATCH_RECORDS", "200", 1, 2000, "most records in one worker transaction")    \
+	X(INT, batch_wait_us, "CONTACTHUB_BATCH_WAIT_US", "0", 0, 100000,                                              \
+	        "how long a worker waits for more records once it has one")                                            \
+	X(INT, idempotency_retention_days, "CONTACTHUB_IDEMPOTENCY_RETENTION_DAYS", "0", 0, 36500,                     \
+	        "how long Idempotency-Keys are remembered; 0 = for ever")
 
 struct settings {
 #define SETTING_STRING const char *

@@ -7,37 +7,39 @@
 #include "common/settings.h"
 
 /*
- * The worker runtime. A worker is a definition and a handler; the runtime owns settings, signals, the consumer, the connection,
- * the transaction, offsets, results, replies, dead letters, the update stream, memory and shutdown.
+ * The worker runtime. A worker is a definition and a handler; the runtime owns settings, signals, the consumer, the
+ * connection, the transaction, offsets, results, replies, dead letters, the update stream, memory and shutdown.
  *
- * One batch (records of one partition, in order) is one transaction:
- *   1. compare-and-set of the offset row: no row changed = another process owns the partition: roll back and exit;
+ * One batch (records of the partitions that this process owns, each partition's in order) is one transaction:
+ *   1. compare-and-set of the offset rows: one not changed = another process owns the partition: roll back and exit;
  *   2. the handler: locks, loads, decides, writes (set-based);
- *   3. the runtime: results of commands, rejections, update stream rows (offsets taken from the counter rows last), COMMIT,
- *      sent in one flush;
+ *   3. the runtime: results of commands, rejections, update stream rows (offsets taken from the counter rows last),
+ * COMMIT, sent in one flush;
  *   4. after COMMIT: replies are produced, group offsets committed (for monitoring only).
- * Killed at any point, the batch is either in the tables with its offset or not at all; a lost reply is looked up by the
- * gateway in command_results.
+ * Killed at any point, the batch is either in the tables with its offset or not at all; a lost reply is looked up by
+ * the gateway in command_results.
  *
  * command->time_us is the effective time: max(stamped, last of this partition + 1 us), a function of the log.
  */
-struct worker;
 struct batch;
+struct problems;
+struct worker;
 
 struct worker_definition {
 	const char *name;
 	enum topic topic;
 	const struct statement *statements;
 	size_t n_statements;
-	/* State of the process, given to the handler through batch_state; made after the connection, again after a reconnect
-	   (old state is dropped with `close`). May be NULL. */
+	/* State of the process, given to the handler through batch_state; made once, after the connection. May be NULL.
+	   State that mirrors tables must be dropped or reloaded when `aborted` tells that a transaction was rolled
+	   back. */
 	void *(*open)(struct worker *worker, struct err *err);
-	void (*close)(void *state);
+	void (*aborted)(void *state);
 	/*
 	 * Applies the batch. Statements are queued and read on batch_db(). Returns false with:
-	 *   REJECT class: the fault of the data; the runtime rolls back and halves the batch until the record is found, which is
-	 *                 then stored as a rejection (dead letter) with that error;
-	 *   RETRY class:  rolled back and tried again in memory, with back-off;
+	 *   REJECT class: the fault of the data; the runtime rolls back and halves the batch until the record is found,
+	 * which is then stored as a rejection (dead letter) with that error; RETRY class:  rolled back and tried again
+	 * in memory, with back-off (a lost connection ends the process: the next one starts from the offset rows);
 	 *   FATAL class:  the process ends.
 	 * A refusal that the domain foresees (404, 409 ...) is no failure: the handler answers it with batch_reply.
 	 */
@@ -59,32 +61,37 @@ struct command *batch_command(struct batch *batch, size_t index);
 struct arena *batch_arena(struct batch *batch);
 struct db *batch_db(struct batch *batch);
 void *batch_state(struct batch *batch);
-uint32_t batch_partition(const struct batch *batch);
 
 /*
- * Keyed commands (COMMAND_KEYED) whose key was used before: the runtime has answered them already (first result, or 409 for
- * another body), and the handler must skip them. Also true for records that could not be decoded.
+ * Keyed commands (COMMAND_KEYED) whose key was used before: the runtime has answered them already (first result, or 409
+ * for another body), and the handler must skip them. Also true for records that could not be decoded.
  */
 bool batch_skip(const struct batch *batch, size_t index);
 
 /*
- * Sets the outcome of a command: kept in command_results and sent to the gateway after COMMIT. body must live in the batch's
- * arena or in the record. A command without an outcome gets none (nobody waits for events).
- * keep_body: the result row keeps the body (errors, and bodies that cannot be read from tables again); otherwise the gateway
- * that looks the result up reads the entity again.
+ * Sets the outcome of a command: kept in command_results and sent to the gateway after COMMIT. body must live in the
+ * batch's arena or in the record; absent = an empty answer. A command without an outcome gets none (nobody waits for
+ * events).
  */
 void batch_reply(struct batch *batch, size_t index, uint16_t status, struct str body);
+/* The same for an answer that can be read from the tables again by the entity's id: the result row keeps no body
+   (unless the command is keyed), which spares most of its cost; a gateway that looks the result up reads the entity. */
+void batch_reply_entity(struct batch *batch, size_t index, uint16_t status, const struct uuid *entity, struct str body);
 void batch_reply_seq(struct batch *batch, size_t index, uint16_t status, struct str body, int64_t seq);
 /* The same for a refusal: writes the API's error body (message, logref, data, errors). */
 void batch_refuse(struct batch *batch, size_t index, enum err_code code, struct str message, struct str data_json);
-/* A command that cannot be applied and that nobody is told about any more: a dead letter for the operator, in this transaction. */
+void batch_refuse_problems(
+        struct batch *batch, size_t index, enum err_code code, struct str message, const struct problems *problems);
+/* A command that cannot be applied and that nobody is told about any more: a dead letter for the operator, in this
+ * transaction. */
 void batch_dead_letter(struct batch *batch, size_t index, struct str reason);
 
 enum entity_kind { ENTITY_CUSTOMER = 1, ENTITY_EVENT = 2 };
 enum change_operation { CHANGE_CREATE = 1, CHANGE_UPDATE = 2, CHANGE_DELETE = 3 };
 
-/* Adds an entry to the workspace's update stream, in the order of the calls. */
+/* Adds an entry to the workspace's update stream, in the order of the calls. node may be NULL only for a deleted entity
+   whose node is not known. */
 void batch_change(struct batch *batch, const struct uuid *workspace, const struct uuid *node, enum entity_kind entity,
-	const struct uuid *id, enum change_operation operation, int64_t version);
+        const struct uuid *id, enum change_operation operation, int64_t version);
 
 #endif

@@ -1,0 +1,423 @@
+#include "common/worker.h"
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/crash.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/worker_batch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MAX_PARTITIONS 1024
+#define POLL_MS 100
+#define RETRY_FIRST_MS 10
+#define RETRY_MAX_MS 2000
+#define RETRY_MAX_TIMES 30
+/* A consumer of librdkafka 2.0.2 may stay silent after a broker's restart: look for unread records after this silence.
+ */
+#define SILENCE_US (10 * 1000000LL)
+#define HOUSEKEEPING_US (60 * 1000000LL)
+/* Results nobody repeats are kept this long: far above every request deadline. */
+#define RESULT_LIFE_US (15 * 60 * 1000000LL)
+
+struct worker {
+	const struct worker_definition *definition;
+	struct settings settings;
+	struct db *db;
+	struct kafka_producer *producer;
+	rd_kafka_t *consumer;
+	void *state;
+	struct arena *arena;
+	char topic[256];
+	struct partition_position positions[MAX_PARTITIONS];
+	rd_kafka_message_t **messages; /* of the batch being gathered */
+	size_t n_messages;
+	int64_t last_message_us;
+	int64_t last_housekeeping_us;
+	bool offsets_changed;
+	int64_t last_group_commit_us;
+};
+
+static volatile sig_atomic_t stop_requested;
+
+static void on_signal(int signal_number)
+{
+	(void)signal_number;
+	stop_requested = 1;
+}
+
+const struct settings *worker_settings(struct worker *worker)
+{
+	return &worker->settings;
+}
+
+struct kafka_producer *worker_producer(struct worker *worker)
+{
+	return worker->producer;
+}
+
+struct db *worker_db(struct worker *worker)
+{
+	return worker->db;
+}
+
+static void drop_messages(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->n_messages; i++)
+		rd_kafka_message_destroy(worker->messages[i]);
+	worker->n_messages = 0;
+}
+
+/* Reads (or makes) the offset row: the only truth about where a partition stands. */
+static void load_position(struct worker *worker, int32_t partition)
+{
+	struct err err = {0};
+	struct db_params params;
+
+	if (partition < 0 || partition >= MAX_PARTITIONS)
+		log_die("kafka", "partition %d is above the limit of %d", partition, MAX_PARTITIONS);
+	db_params_init(&params, worker->arena);
+	db_param_text(&params, str_of(worker->definition->name));
+	db_param_text(&params, str_of(topic_role_name(worker->definition->topic)));
+	db_param_i32(&params, partition);
+	PGresult *row = db_query(worker->db, "runtime_position", &params, &err);
+	if (!row || PQntuples(row) != 1)
+		log_die("offsets", "cannot read the offset row: %s", err.message);
+	worker->positions[partition] = (struct partition_position){
+	        .owned = true, .next_offset = db_i64(row, 0, 0), .last_time_us = db_i64(row, 0, 1)};
+	PQclear(row);
+}
+
+/* Runs inside rd_kafka_consumer_poll, so in the worker's only thread, between batches. */
+static void on_rebalance(
+        rd_kafka_t *consumer, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *partitions, void *opaque)
+{
+	struct worker *worker = opaque;
+
+	/* whatever was gathered is read again from the offset rows */
+	drop_messages(worker);
+	memset(worker->positions, 0, sizeof(worker->positions));
+	if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+		rd_kafka_assign(consumer, NULL);
+		return;
+	}
+	for (int i = 0; i < partitions->cnt; i++) {
+		load_position(worker, partitions->elems[i].partition);
+		partitions->elems[i].offset = worker->positions[partitions->elems[i].partition].next_offset;
+	}
+	arena_reset(worker->arena);
+	worker->last_message_us = clock_monotonic_us();
+	rd_kafka_assign(consumer, partitions);
+	log_event(LOG_INFO, "assigned", "%d partitions of %s", partitions->cnt, worker->topic);
+}
+
+static void check_consumer_error(struct worker *worker, const rd_kafka_message_t *message)
+{
+	switch (message->err) {
+	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+		log_die("log-gap",
+		        "partition %d of %s does not hold the offset that comes next (its retention removed it, or its "
+		        "end was "
+		        "lost); restore the log or the database before this worker can go on",
+		        message->partition, worker->topic);
+	case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
+	case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+		log_die("fenced", "this process lost its membership: %s", rd_kafka_message_errstr(message));
+	default:
+		log_event(LOG_WARN, "consumer", "%s", rd_kafka_message_errstr(message));
+	}
+}
+
+/* Takes one message or error; false when there is none. Messages of partitions that are not ours (any more) are
+ * dropped. */
+static bool take_message(struct worker *worker, int timeout_ms)
+{
+	rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->consumer, timeout_ms);
+
+	if (!message)
+		return false;
+	if (message->err) {
+		check_consumer_error(worker, message);
+		rd_kafka_message_destroy(message);
+		return true;
+	}
+	if (message->partition < MAX_PARTITIONS && worker->positions[message->partition].owned)
+		worker->messages[worker->n_messages++] = message;
+	else
+		rd_kafka_message_destroy(message);
+	worker->last_message_us = clock_monotonic_us();
+	return true;
+}
+
+static void gather(struct worker *worker)
+{
+	size_t most = (size_t)worker->settings.batch_records;
+
+	take_message(worker, POLL_MS);
+	int64_t deadline_us = clock_monotonic_us() + worker->settings.batch_wait_us;
+	while (worker->n_messages && worker->n_messages < most) {
+		if (take_message(worker, 0))
+			continue;
+		if (clock_monotonic_us() >= deadline_us)
+			break;
+		take_message(worker, 1);
+	}
+}
+
+/* Backs off with jitter; gives up (crash-only) after RETRY_MAX_TIMES. */
+static void back_off(unsigned attempt, const struct err *err)
+{
+	int64_t ms = RETRY_FIRST_MS << (attempt < 8 ? attempt : 8);
+
+	if (attempt >= RETRY_MAX_TIMES)
+		log_die("retry", "still failing after %u tries: %s", attempt, err->message);
+	log_event(LOG_WARN, "retry", "try %u failed: %s", attempt + 1, err->message);
+	if (ms > RETRY_MAX_MS)
+		ms = RETRY_MAX_MS;
+	usleep((useconds_t)(ms * 1000 - ms * 1000 * (random() % 50) / 100));
+}
+
+static void roll_back(struct worker *worker, const struct err *err)
+{
+	if (!db_rollback(worker->db))
+		log_die("database", "connection lost, restarting: %s", err->message);
+	if (worker->definition->aborted)
+		worker->definition->aborted(worker->state);
+}
+
+/* One transaction over a range of messages, tried until its outcome is certain. False: a record is at fault (*err
+ * tells). */
+static bool run_transaction(
+        struct worker *worker, rd_kafka_message_t **messages, size_t n, const struct err *rejection, struct err *err)
+{
+	for (unsigned attempt = 0;; attempt++) {
+		arena_reset(worker->arena);
+		struct batch *batch = batch_new(&(struct batch_context){.worker = worker,
+		        .definition = worker->definition,
+		        .db = worker->db,
+		        .state = worker->state,
+		        .arena = worker->arena,
+		        .positions = worker->positions,
+		        .messages = messages,
+		        .n_messages = n,
+		        .rejection = rejection});
+		struct err failure = {0};
+		if (batch_run(batch, &failure)) {
+			CRASH_POINT("worker-after-commit");
+			batch_publish_replies(batch, worker->producer);
+			return true;
+		}
+		if (err_class(failure.code) == ERR_CLASS_FATAL) {
+			/* crash-only: what is not committed is read again from the offset rows */
+			log_event(LOG_ERROR, "fatal", "%s", failure.message);
+			_exit(1);
+		}
+		roll_back(worker, &failure);
+		if (err_class(failure.code) == ERR_CLASS_REJECT) {
+			*err = failure;
+			return false;
+		}
+		back_off(attempt, &failure);
+	}
+}
+
+/* Halves a range until the faulty record stands alone; that one is stored as a rejection. */
+static void process(struct worker *worker, rd_kafka_message_t **messages, size_t n)
+{
+	struct err err = {0}, second = {0};
+
+	if (run_transaction(worker, messages, n, NULL, &err))
+		return;
+	if (n > 1) {
+		process(worker, messages, n / 2);
+		process(worker, messages + n / 2, n - n / 2);
+		return;
+	}
+	log_event(LOG_ERROR, "rejected", "record %s:%d:%lld: %s", topic_role_name(worker->definition->topic),
+	        messages[0]->partition, (long long)messages[0]->offset, err.message);
+	if (!run_transaction(worker, messages, 1, &err, &second))
+		log_die("rejected", "a rejection cannot be stored: %s", second.message);
+}
+
+/* Group offsets are for Kafka's tools only; the offset rows are the truth. */
+static void commit_group_offsets(struct worker *worker)
+{
+	rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
+
+	for (int32_t i = 0; i < MAX_PARTITIONS; i++)
+		if (worker->positions[i].owned)
+			rd_kafka_topic_partition_list_add(offsets, worker->topic, i)->offset =
+			        worker->positions[i].next_offset;
+	rd_kafka_commit(worker->consumer, offsets, 1);
+	rd_kafka_topic_partition_list_destroy(offsets);
+	worker->offsets_changed = false;
+	worker->last_group_commit_us = clock_monotonic_us();
+}
+
+static bool has_unread(struct worker *worker, int32_t partition)
+{
+	int64_t low, high;
+
+	return !rd_kafka_query_watermark_offsets(worker->consumer, worker->topic, partition, &low, &high, 2000) &&
+	       high > worker->positions[partition].next_offset;
+}
+
+static void check_silence(struct worker *worker)
+{
+	if (clock_monotonic_us() - worker->last_message_us < SILENCE_US)
+		return;
+	for (int32_t i = 0; i < MAX_PARTITIONS; i++)
+		if (worker->positions[i].owned && has_unread(worker, i))
+			log_die("silent", "partition %d has unread records but none arrive, restarting", i);
+	worker->last_message_us = clock_monotonic_us();
+}
+
+static void forget_old_results(struct worker *worker)
+{
+	struct err err = {0};
+	struct db_params params;
+
+	db_params_init(&params, worker->arena);
+	db_param_i64(&params, clock_wall_us() - RESULT_LIFE_US);
+	int64_t days = worker->settings.idempotency_retention_days;
+	db_param_i64(&params, days ? clock_wall_us() - days * 86400 * 1000000LL : INT64_MIN);
+	PGresult *result = db_query(worker->db, "runtime_forget_results", &params, &err);
+	if (!result) {
+		log_event(LOG_WARN, "housekeeping", "%s", err.message);
+		roll_back(worker, &err);
+	}
+	PQclear(result);
+	arena_reset(worker->arena);
+}
+
+static void idle_work(struct worker *worker)
+{
+	int64_t now_us = clock_monotonic_us();
+
+	kafka_producer_poll(worker->producer, 0);
+	if (worker->offsets_changed && now_us - worker->last_group_commit_us > 1000000)
+		commit_group_offsets(worker);
+	if (now_us - worker->last_housekeeping_us > HOUSEKEEPING_US) {
+		worker->last_housekeeping_us = now_us;
+		forget_old_results(worker);
+	}
+	check_silence(worker);
+}
+
+static void after_commit(struct worker *worker)
+{
+	struct err err = {0};
+
+	if (worker->definition->committed && !worker->definition->committed(worker, worker->state, &err))
+		log_die("publish", "%s", err.message);
+}
+
+static void run(struct worker *worker)
+{
+	after_commit(worker); /* what a killed predecessor did not publish any more */
+	while (!stop_requested) {
+		gather(worker);
+		if (worker->n_messages) {
+			process(worker, worker->messages, worker->n_messages);
+			drop_messages(worker);
+			worker->offsets_changed = true;
+			after_commit(worker);
+		}
+		idle_work(worker);
+	}
+	if (worker->offsets_changed)
+		commit_group_offsets(worker);
+	kafka_producer_flush(worker->producer, 2000);
+}
+
+static void ignore_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+{
+	(void)context, (void)opaque, (void)error, (void)persisted_unknown;
+}
+
+static void open_database(struct worker *worker)
+{
+	struct err err = {0};
+
+	for (unsigned attempt = 0; !stop_requested; attempt++) {
+		worker->db = db_open(&worker->settings, worker->definition->name, &err);
+		if (worker->db)
+			break;
+		/* attempt 8: the longest pause; waiting for the database has no end */
+		back_off(attempt < 8 ? attempt : 8, &err);
+	}
+	if (stop_requested)
+		exit(0);
+	if (!db_prepare(worker->db, runtime_statements, runtime_statement_count, &err) ||
+	        !db_prepare(worker->db, worker->definition->statements, worker->definition->n_statements, &err))
+		log_die("database", "cannot prepare (has `contacthubctl migrate` been run?): %s", err.message);
+}
+
+static void open_kafka(struct worker *worker)
+{
+	char group[256], member[256];
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+
+	topic_name(&worker->settings, worker->definition->topic, worker->topic);
+	snprintf(group, sizeof(group), "%s%s", worker->settings.topic_prefix, worker->definition->name);
+	snprintf(member, sizeof(member), "%s-%s", worker->definition->name, worker->settings.instance);
+	worker->producer = kafka_producer_new(&worker->settings, ignore_delivery, worker);
+	if (!kafka_partition_count(worker->producer, TOPIC_REPLIES, 10000))
+		log_die("kafka", "topic replies is not there (has `contacthubctl topics` been run?)");
+	worker->consumer = kafka_consumer_new(&worker->settings, group, member, on_rebalance, worker);
+	rd_kafka_topic_partition_list_add(topics, worker->topic, RD_KAFKA_PARTITION_UA);
+	rd_kafka_resp_err_t error = rd_kafka_subscribe(worker->consumer, topics);
+	rd_kafka_topic_partition_list_destroy(topics);
+	if (error)
+		log_die("kafka", "cannot subscribe to %s: %s", worker->topic, rd_kafka_err2str(error));
+}
+
+static void open_worker(struct worker *worker)
+{
+	struct err err = {0};
+
+	worker->arena = arena_new(BATCH_ARENA_BYTES);
+	worker->messages = calloc((size_t)worker->settings.batch_records, sizeof(*worker->messages));
+	if (!worker->messages)
+		log_die("memory", "out of memory");
+	open_database(worker);
+	open_kafka(worker);
+	if (worker->definition->open) {
+		worker->state = worker->definition->open(worker, &err);
+		if (!worker->state)
+			log_die("open", "%s", err.message);
+	}
+	worker->last_message_us = worker->last_housekeeping_us = clock_monotonic_us();
+}
+
+int worker_main(const struct worker_definition *definition, int argc, char **argv)
+{
+	static struct worker worker;
+	struct sigaction action = {.sa_handler = on_signal};
+
+	if (argc > 1) {
+		fprintf(stderr, "%s takes no arguments; settings are environment variables (see CONFIGURATION.md)\n",
+		        argv[0]);
+		return 2;
+	}
+	worker.definition = definition;
+	log_init(definition->name, LOG_INFO);
+	if (!settings_load(&worker.settings))
+		return 2;
+	log_init(definition->name, (enum log_level)worker.settings.log_level);
+	settings_require(&worker.settings, true, true);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	open_worker(&worker);
+	log_event(LOG_INFO, "started", "waiting for records of %s", worker.topic);
+	run(&worker);
+	log_event(LOG_INFO, "stopped", "as asked");
+	/* no waiting on rd_kafka_destroy: it may hang in librdkafka 2.0.2 */
+	_exit(0);
+}

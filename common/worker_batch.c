@@ -1,0 +1,609 @@
+#include "common/worker_batch.h"
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/crash.h"
+#include "common/error_body.h"
+#include "common/log.h"
+#include "common/problems.h"
+
+#include <stdlib.h>
+
+/* What is known about one record of the batch. */
+struct entry {
+	struct command command;
+	struct str record;
+	const rd_kafka_message_t *message;
+	bool decoded;
+	bool skip;
+	size_t same_as; /* index + 1 of the earlier record with the same Idempotency-Key; 0 = none */
+	bool answered;  /* an outcome is set */
+	bool stored;    /* the outcome comes from the table */
+	bool reread;    /* the row keeps no body: the entity can be read again */
+	uint16_t status;
+	struct str body;
+	struct uuid entity;
+	int64_t seq;
+	struct str dead_reason; /* absent = no dead letter */
+};
+
+struct change {
+	struct uuid workspace, node, id;
+	enum entity_kind entity;
+	enum change_operation operation;
+	int64_t version;
+	struct change *next;
+};
+
+/* One workspace's part of the update stream in this batch. */
+struct stream {
+	struct uuid workspace;
+	int64_t n;
+	struct change *first, *last;
+	struct stream *next;
+};
+
+/* Where a partition stands after this batch. */
+struct advance {
+	int32_t partition;
+	int64_t before, after;
+	int64_t last_time_us;
+};
+
+struct batch {
+	struct batch_context context;
+	struct entry *entries;
+	size_t n;
+	struct advance *advances;
+	size_t n_advances;
+	struct stream *streams; /* sorted by workspace, so that two batches lock the heads in one order */
+	int64_t last_time_us;
+};
+
+const struct statement runtime_statements[] = {
+        {.name = "runtime_position",
+                .sql = "WITH made AS (INSERT INTO consumer_offsets VALUES ($1::text, $2::text, $3::integer, 0, 0) "
+                       "ON CONFLICT DO NOTHING RETURNING next_offset, last_time_us) "
+                       "SELECT next_offset, last_time_us FROM made UNION ALL SELECT next_offset, last_time_us "
+                       "FROM consumer_offsets WHERE worker = $1 AND topic = $2 AND partition = $3",
+                .n_params = 3},
+        {.name = "runtime_advance",
+                .sql = "UPDATE consumer_offsets o SET next_offset = u.after, last_time_us = u.time_us "
+                       "FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[]) "
+                       "AS u(partition, before, after, time_us) WHERE o.worker = $1::text AND o.topic = $2::text "
+                       "AND o.partition = u.partition AND o.next_offset = u.before",
+                .n_params = 6},
+        {.name = "runtime_find_results",
+                .sql = "SELECT r.command_id, r.fingerprint, r.status, r.entity_id, r.seq, r.body::text "
+                       "FROM command_results r JOIN unnest($1::uuid[], $2::uuid[]) AS u(w, c) "
+                       "ON r.workspace_id = u.w AND r.command_id = u.c",
+                .n_params = 2},
+        {.name = "runtime_add_results",
+                .sql = "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, entity_id, "
+                       "seq, "
+                       "created_us, body) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::bigint[], "
+                       "$5::smallint[], $6::uuid[], $7::bigint[], $8::bigint[], $9::json[]) ON CONFLICT DO NOTHING",
+                .n_params = 9},
+        {.name = "runtime_add_dead_letters",
+                .sql = "INSERT INTO dead_letters (workspace_id, topic, partition, record_offset, worker, command_id, "
+                       "command_type, created_us, reason, record) SELECT u.w, $1::text, u.partition, u.record_offset, "
+                       "$2::text, u.c, u.type, u.created_us, u.reason, u.record FROM unnest($3::uuid[], $4::integer[], "
+                       "$5::bigint[], $6::uuid[], $7::smallint[], $8::bigint[], $9::text[], $10::bytea[]) AS "
+                       "u(w, partition, record_offset, c, type, created_us, reason, record)",
+                .n_params = 10},
+        /* one statement: the head rows stay locked only from here to COMMIT, and offsets are gapless in commit order */
+        {.name = "runtime_stream",
+                .sql = "WITH heads AS (INSERT INTO stream_heads AS h (workspace_id, last_offset) "
+                       "SELECT * FROM unnest($1::uuid[], $2::bigint[]) ON CONFLICT (workspace_id) DO UPDATE "
+                       "SET last_offset = h.last_offset + excluded.last_offset RETURNING workspace_id, last_offset) "
+                       "INSERT INTO update_stream (workspace_id, stream_offset, entity, operation, entity_id, node_id, "
+                       "version, changed_us) SELECT u.w, heads.last_offset - u.back, u.entity, u.operation, u.id, "
+                       "u.node, "
+                       "u.version, $10::bigint FROM unnest($3::uuid[], $4::bigint[], $5::smallint[], $6::smallint[], "
+                       "$7::uuid[], $8::uuid[], $9::bigint[]) AS u(w, back, entity, operation, id, node, version) "
+                       "JOIN heads ON heads.workspace_id = u.w",
+                .n_params = 10},
+        {.name = "runtime_forget_results",
+                .sql = "WITH old AS (DELETE FROM command_results WHERE ctid = ANY (ARRAY(SELECT ctid FROM "
+                       "command_results "
+                       "WHERE NOT keyed AND created_us < $1::bigint LIMIT 50000))) "
+                       "DELETE FROM command_results WHERE keyed AND created_us < $2::bigint",
+                .n_params = 2},
+};
+const size_t runtime_statement_count = ARRAY_LEN(runtime_statements);
+
+size_t batch_size(const struct batch *batch)
+{
+	return batch->n;
+}
+
+struct command *batch_command(struct batch *batch, size_t index)
+{
+	return &batch->entries[index].command;
+}
+
+struct arena *batch_arena(struct batch *batch)
+{
+	return batch->context.arena;
+}
+
+struct db *batch_db(struct batch *batch)
+{
+	return batch->context.db;
+}
+
+void *batch_state(struct batch *batch)
+{
+	return batch->context.state;
+}
+
+bool batch_skip(const struct batch *batch, size_t index)
+{
+	return batch->entries[index].skip;
+}
+
+static void set_outcome(struct entry *entry, uint16_t status, struct str body)
+{
+	entry->answered = true;
+	entry->status = status;
+	entry->body = body;
+}
+
+void batch_reply(struct batch *batch, size_t index, uint16_t status, struct str body)
+{
+	set_outcome(&batch->entries[index], status, body);
+}
+
+void batch_reply_entity(struct batch *batch, size_t index, uint16_t status, const struct uuid *entity, struct str body)
+{
+	struct entry *entry = &batch->entries[index];
+
+	set_outcome(entry, status, body);
+	entry->entity = *entity;
+	entry->reread = true;
+}
+
+void batch_reply_seq(struct batch *batch, size_t index, uint16_t status, struct str body, int64_t seq)
+{
+	set_outcome(&batch->entries[index], status, body);
+	batch->entries[index].seq = seq;
+}
+
+static void refuse(struct batch *batch, size_t index, enum err_code code, struct str message, struct str data_json,
+        const struct problems *problems)
+{
+	struct entry *entry = &batch->entries[index];
+	struct uuid logref = uuid_derive(&entry->command.id, 0);
+	struct buf body;
+
+	buf_init(&body, batch->context.arena, 256);
+	error_body_write(&body, message.p ? message : str_of(err_sentence(code)), &logref, data_json, problems);
+	set_outcome(entry, (uint16_t)err_http_status(code), buf_str(&body));
+}
+
+void batch_refuse(struct batch *batch, size_t index, enum err_code code, struct str message, struct str data_json)
+{
+	refuse(batch, index, code, message, data_json, NULL);
+}
+
+void batch_refuse_problems(
+        struct batch *batch, size_t index, enum err_code code, struct str message, const struct problems *problems)
+{
+	refuse(batch, index, code, message, STR_NONE, problems);
+}
+
+void batch_dead_letter(struct batch *batch, size_t index, struct str reason)
+{
+	batch->entries[index].dead_reason = reason;
+}
+
+/* The workspace's stream, made in its sorted place when it is new. */
+static struct stream *find_stream(struct batch *batch, const struct uuid *workspace)
+{
+	struct stream **at = &batch->streams;
+
+	while (*at && uuid_compare(&(*at)->workspace, workspace) < 0)
+		at = &(*at)->next;
+	if (*at && uuid_eq(&(*at)->workspace, workspace))
+		return *at;
+	struct stream *stream = arena_zalloc(batch->context.arena, sizeof(*stream));
+	stream->workspace = *workspace;
+	stream->next = *at;
+	*at = stream;
+	return stream;
+}
+
+void batch_change(struct batch *batch, const struct uuid *workspace, const struct uuid *node, enum entity_kind entity,
+        const struct uuid *id, enum change_operation operation, int64_t version)
+{
+	struct stream *stream = find_stream(batch, workspace);
+	struct change *change = arena_zalloc(batch->context.arena, sizeof(*change));
+
+	*change = (struct change){
+	        .workspace = *workspace, .id = *id, .entity = entity, .operation = operation, .version = version};
+	if (node)
+		change->node = *node;
+	if (stream->last)
+		stream->last->next = change;
+	else
+		stream->first = change;
+	stream->last = change;
+	stream->n++;
+}
+
+/* The advance of a partition, begun at its position. */
+static struct advance *find_advance(struct batch *batch, int32_t partition)
+{
+	for (size_t i = 0; i < batch->n_advances; i++)
+		if (batch->advances[i].partition == partition)
+			return &batch->advances[i];
+	const struct partition_position *position = &batch->context.positions[partition];
+	struct advance *advance = &batch->advances[batch->n_advances++];
+	*advance = (struct advance){.partition = partition,
+	        .before = position->next_offset,
+	        .after = position->next_offset,
+	        .last_time_us = position->last_time_us};
+	return advance;
+}
+
+static int64_t effective_time(struct advance *advance, int64_t stamped_us)
+{
+	advance->last_time_us = stamped_us > advance->last_time_us ? stamped_us : advance->last_time_us + 1;
+	return advance->last_time_us;
+}
+
+static void decode_entry(struct batch *batch, size_t index, const rd_kafka_message_t *message)
+{
+	struct entry *entry = &batch->entries[index];
+	struct advance *advance = find_advance(batch, message->partition);
+	struct err err = {0};
+
+	entry->message = message;
+	entry->record = (struct str){message->payload, message->len};
+	if (message->offset < advance->after) { /* seen: a consumer may step back after a reconnect */
+		entry->skip = true;
+		return;
+	}
+	if (message->offset > advance->after && advance->after)
+		log_event(LOG_WARN, "log-gap", "partition %d: offset %lld follows %lld", message->partition,
+		        (long long)message->offset, (long long)advance->after - 1);
+	advance->after = message->offset + 1;
+	entry->decoded = command_decode(entry->record, &entry->command, &err);
+	entry->command.time_us = effective_time(advance, entry->decoded ? entry->command.time_us : 0);
+	if (entry->command.time_us > batch->last_time_us)
+		batch->last_time_us = entry->command.time_us;
+	if (!entry->decoded) {
+		entry->skip = true;
+		entry->dead_reason = arena_str(batch->context.arena, str_of(err.message));
+	} else if (entry->command.type == COMMAND_WARM_UP) {
+		entry->skip = true;
+	}
+}
+
+struct batch *batch_new(const struct batch_context *context)
+{
+	struct batch *batch = arena_zalloc(context->arena, sizeof(*batch));
+
+	batch->context = *context;
+	batch->n = context->n_messages;
+	batch->entries = arena_zalloc(context->arena, batch->n * sizeof(*batch->entries));
+	batch->advances = arena_zalloc(context->arena, batch->n * sizeof(*batch->advances));
+	for (size_t i = 0; i < batch->n; i++)
+		decode_entry(batch, i, context->messages[i]);
+	return batch;
+}
+
+static bool send_advance(struct batch *batch, struct err *err)
+{
+	struct db_array partitions, befores, afters, times;
+	struct db_params params;
+	struct arena *arena = batch->context.arena;
+
+	db_array_init(&partitions, arena, DB_I32);
+	db_array_init(&befores, arena, DB_I64);
+	db_array_init(&afters, arena, DB_I64);
+	db_array_init(&times, arena, DB_I64);
+	for (size_t i = 0; i < batch->n_advances; i++) {
+		db_array_i64(&partitions, batch->advances[i].partition);
+		db_array_i64(&befores, batch->advances[i].before);
+		db_array_i64(&afters, batch->advances[i].after);
+		db_array_i64(&times, batch->advances[i].last_time_us);
+	}
+	db_params_init(&params, arena);
+	db_param_text(&params, str_of(batch->context.definition->name));
+	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
+	db_param_array(&params, &partitions);
+	db_param_array(&params, &befores);
+	db_param_array(&params, &afters);
+	db_param_array(&params, &times);
+	return db_send_expect(
+	        batch->context.db, "runtime_advance", &params, (int64_t)batch->n_advances, ERR_ZOMBIE, err);
+}
+
+static bool is_keyed(const struct entry *entry)
+{
+	return entry->decoded && !entry->skip && entry->command.flags & COMMAND_KEYED;
+}
+
+static bool same_key(const struct entry *a, const struct entry *b)
+{
+	return uuid_eq(&a->command.id, &b->command.id) && uuid_eq(&a->command.workspace, &b->command.workspace);
+}
+
+/* A key used before with another request is a conflict; with the same one it gives the first result. */
+static bool check_fingerprint(struct batch *batch, size_t index, uint64_t fingerprint)
+{
+	if (batch->entries[index].command.fingerprint == fingerprint)
+		return true;
+	batch_refuse(
+	        batch, index, ERR_CONFLICT, STR("this Idempotency-Key was used before with another request"), STR_NONE);
+	batch->entries[index].stored = true; /* the row belongs to the first request */
+	return false;
+}
+
+static void mark_repeats_in_batch(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->n; i++) {
+		struct entry *entry = &batch->entries[i];
+		for (size_t j = 0; j < i && is_keyed(entry); j++) {
+			const struct entry *earlier = &batch->entries[j];
+			if (!earlier->decoded || !(earlier->command.flags & COMMAND_KEYED) || earlier->same_as ||
+			        !same_key(entry, earlier))
+				continue;
+			entry->skip = true;
+			if (check_fingerprint(batch, i, earlier->command.fingerprint))
+				entry->same_as = j + 1;
+		}
+	}
+}
+
+static void take_stored_result(struct batch *batch, size_t index, const PGresult *rows, int row)
+{
+	struct entry *entry = &batch->entries[index];
+
+	entry->skip = true;
+	if (!check_fingerprint(batch, index, (uint64_t)db_i64(rows, row, 1)))
+		return;
+	set_outcome(entry, (uint16_t)db_i64(rows, row, 2), arena_str(batch->context.arena, db_text(rows, row, 5)));
+	if (db_is_null(rows, row, 5))
+		entry->body = STR_NONE;
+	entry->entity = db_uuid(rows, row, 3);
+	entry->seq = db_i64(rows, row, 4);
+	entry->stored = true;
+}
+
+static void match_stored_results(struct batch *batch, const PGresult *rows)
+{
+	for (int row = 0; row < PQntuples(rows); row++) {
+		struct uuid id = db_uuid(rows, row, 0);
+		for (size_t i = 0; i < batch->n; i++)
+			if (is_keyed(&batch->entries[i]) && uuid_eq(&batch->entries[i].command.id, &id))
+				take_stored_result(batch, i, rows, row);
+	}
+}
+
+/* Answers repeats of Idempotency-Keys, from the table and from earlier in this batch. */
+static bool answer_repeats(struct batch *batch, struct err *err)
+{
+	struct db_array workspaces, ids;
+	struct db_params params;
+
+	db_array_init(&workspaces, batch->context.arena, DB_UUID);
+	db_array_init(&ids, batch->context.arena, DB_UUID);
+	for (size_t i = 0; i < batch->n; i++) {
+		if (!is_keyed(&batch->entries[i]))
+			continue;
+		db_array_uuid(&workspaces, &batch->entries[i].command.workspace);
+		db_array_uuid(&ids, &batch->entries[i].command.id);
+	}
+	if (!ids.n)
+		return true;
+	db_params_init(&params, batch->context.arena);
+	db_param_array(&params, &workspaces);
+	db_param_array(&params, &ids);
+	if (!db_send(batch->context.db, "runtime_find_results", &params, err) || !db_flush(batch->context.db, err))
+		return false;
+	PGresult *rows = db_result(batch->context.db, err);
+	if (!rows)
+		return false;
+	match_stored_results(batch, rows);
+	PQclear(rows);
+	mark_repeats_in_batch(batch);
+	return true;
+}
+
+static void copy_outcomes_of_repeats(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->n; i++) {
+		struct entry *entry = &batch->entries[i];
+		if (!entry->same_as)
+			continue;
+		const struct entry *first = &batch->entries[entry->same_as - 1];
+		set_outcome(entry, first->status, first->body);
+		entry->answered = first->answered;
+		entry->seq = first->seq;
+		entry->stored = true;
+	}
+}
+
+static bool send_results(struct batch *batch, struct err *err)
+{
+	static const enum db_element types[] = {
+	        DB_UUID, DB_UUID, DB_BOOL, DB_I64, DB_I16, DB_UUID, DB_I64, DB_I64, DB_JSON};
+	struct db_array columns[ARRAY_LEN(types)];
+	struct db_params params;
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_array_init(&columns[i], batch->context.arena, types[i]);
+	for (size_t i = 0; i < batch->n; i++) {
+		const struct entry *entry = &batch->entries[i];
+		bool keyed = entry->command.flags & COMMAND_KEYED;
+		if (!entry->answered || entry->stored || !entry->decoded)
+			continue;
+		db_array_uuid(&columns[0], &entry->command.workspace);
+		db_array_uuid(&columns[1], &entry->command.id);
+		db_array_i64(&columns[2], keyed);
+		db_array_i64(&columns[3], (int64_t)entry->command.fingerprint);
+		db_array_i64(&columns[4], entry->status);
+		db_array_uuid(&columns[5], entry->reread ? &entry->entity : NULL);
+		db_array_i64(&columns[6], entry->seq);
+		db_array_i64(&columns[7], entry->command.time_us);
+		db_array_text(&columns[8], entry->reread && !keyed ? STR_NONE : entry->body);
+	}
+	if (!columns[0].n)
+		return true;
+	db_params_init(&params, batch->context.arena);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_param_array(&params, &columns[i]);
+	/* a key that another partition's worker used meanwhile: try again, then it is found */
+	return db_send_expect(batch->context.db, "runtime_add_results", &params, columns[0].n, ERR_DATABASE, err);
+}
+
+static bool send_dead_letters(struct batch *batch, struct err *err)
+{
+	static const enum db_element types[] = {DB_UUID, DB_I32, DB_I64, DB_UUID, DB_I16, DB_I64, DB_TEXT, DB_BYTEA};
+	struct db_array columns[ARRAY_LEN(types)];
+	struct db_params params;
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_array_init(&columns[i], batch->context.arena, types[i]);
+	for (size_t i = 0; i < batch->n; i++) {
+		const struct entry *entry = &batch->entries[i];
+		if (!entry->dead_reason.p)
+			continue;
+		db_array_uuid(&columns[0], &entry->command.workspace); /* nil when not decoded */
+		db_array_i64(&columns[1], entry->message->partition);
+		db_array_i64(&columns[2], entry->message->offset);
+		db_array_uuid(&columns[3], &entry->command.id);
+		db_array_i64(&columns[4], entry->command.type);
+		db_array_i64(&columns[5], entry->command.time_us);
+		db_array_text(&columns[6], entry->dead_reason);
+		db_array_text(&columns[7], entry->record.p ? entry->record : STR(""));
+	}
+	if (!columns[0].n)
+		return true;
+	db_params_init(&params, batch->context.arena);
+	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
+	db_param_text(&params, str_of(batch->context.definition->name));
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_param_array(&params, &columns[i]);
+	return db_send_expect(batch->context.db, "runtime_add_dead_letters", &params, columns[0].n, ERR_INTERNAL, err);
+}
+
+static void add_stream_rows(const struct stream *stream, struct db_array *columns)
+{
+	int64_t back = stream->n;
+
+	for (const struct change *change = stream->first; change; change = change->next) {
+		db_array_uuid(&columns[0], &change->workspace);
+		db_array_i64(&columns[1], --back);
+		db_array_i64(&columns[2], change->entity);
+		db_array_i64(&columns[3], change->operation);
+		db_array_uuid(&columns[4], &change->id);
+		db_array_uuid(&columns[5], &change->node);
+		db_array_i64(&columns[6], change->version);
+	}
+}
+
+static bool send_stream(struct batch *batch, struct err *err)
+{
+	static const enum db_element types[] = {DB_UUID, DB_I64, DB_I16, DB_I16, DB_UUID, DB_UUID, DB_I64};
+	struct db_array workspaces, counts, columns[ARRAY_LEN(types)];
+	struct db_params params;
+	struct arena *arena = batch->context.arena;
+
+	if (!batch->streams)
+		return true;
+	db_array_init(&workspaces, arena, DB_UUID);
+	db_array_init(&counts, arena, DB_I64);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_array_init(&columns[i], arena, types[i]);
+	for (const struct stream *stream = batch->streams; stream; stream = stream->next) {
+		db_array_uuid(&workspaces, &stream->workspace);
+		db_array_i64(&counts, stream->n);
+		add_stream_rows(stream, columns);
+	}
+	db_params_init(&params, arena);
+	db_param_array(&params, &workspaces);
+	db_param_array(&params, &counts);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_param_array(&params, &columns[i]);
+	db_param_i64(&params, batch->last_time_us);
+	return db_send_expect(batch->context.db, "runtime_stream", &params, columns[0].n, ERR_INTERNAL, err);
+}
+
+static void take_positions(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->n_advances; i++) {
+		struct partition_position *position = &batch->context.positions[batch->advances[i].partition];
+		position->next_offset = batch->advances[i].after;
+		position->last_time_us = batch->advances[i].last_time_us;
+	}
+}
+
+/* Stores the only record as a rejection instead of handling it. */
+static void reject(struct batch *batch)
+{
+	const struct err *why = batch->context.rejection;
+
+	if (batch->entries[0].skip)
+		return;
+	batch->entries[0].dead_reason = str_of(why->message);
+	if (batch->entries[0].command.reply.boot)
+		batch_refuse(batch, 0, why->code, STR("The record was set aside: it could not be applied"), STR_NONE);
+}
+
+static bool handle(struct batch *batch, struct err *err)
+{
+	if (batch->context.rejection) {
+		reject(batch);
+		return true;
+	}
+	return batch->context.definition->handle(batch, err);
+}
+
+bool batch_run(struct batch *batch, struct err *err)
+{
+	struct db *db = batch->context.db;
+
+	if (!batch->n_advances)
+		return true;
+	if (!db_send_expect(db, "begin", NULL, -1, ERR_DATABASE, err) || !send_advance(batch, err))
+		return false;
+	CRASH_POINT("worker-after-begin");
+	if (!answer_repeats(batch, err) || !handle(batch, err))
+		return false;
+	copy_outcomes_of_repeats(batch);
+	if (!send_results(batch, err) || !send_dead_letters(batch, err) || !send_stream(batch, err))
+		return false;
+	CRASH_POINT("worker-before-commit");
+	if (!db_commit(db, err))
+		return false;
+	take_positions(batch);
+	return true;
+}
+
+void batch_publish_replies(struct batch *batch, struct kafka_producer *producer)
+{
+	for (size_t i = 0; i < batch->n; i++) {
+		const struct entry *entry = &batch->entries[i];
+		struct err err = {0};
+		struct buf record;
+		if (!entry->answered || !entry->command.reply.boot)
+			continue;
+		struct reply reply = {.boot = entry->command.reply.boot,
+		        .request = entry->command.reply.request,
+		        .command = entry->command.id,
+		        .status = entry->status,
+		        .seq = entry->seq,
+		        .body = entry->body};
+		buf_init(&record, batch->context.arena, 128 + reply.body.n);
+		reply_encode(&record, &reply);
+		/* a reply that is not sent is found in command_results by the gateway */
+		if (!kafka_send(producer, TOPIC_REPLIES, entry->command.reply.partition, NULL, buf_str(&record), NULL,
+		            &err))
+			log_event(LOG_WARN, "reply", "%s", err.message);
+	}
+	CRASH_POINT("worker-after-replies");
+	kafka_producer_poll(producer, 0);
+}

@@ -1,0 +1,40 @@
+#ifndef COMMON_WORKER_BATCH_H
+#define COMMON_WORKER_BATCH_H
+
+#include "common/worker.h"
+
+/* One batch of the worker runtime: its transaction and what it leaves behind. Private to worker.c. */
+
+/* Input of a batch is bounded by batch_records records of at most 1 MiB and what is loaded for them. */
+#define BATCH_ARENA_BYTES (1024UL * 1024 * 1024)
+
+struct partition_position {
+	bool owned;
+	int64_t next_offset;
+	int64_t last_time_us;
+};
+
+struct batch_context {
+	struct worker *worker;
+	const struct worker_definition *definition;
+	struct db *db;
+	void *state;
+	struct arena *arena;
+	struct partition_position *positions; /* by partition; advanced when the transaction is committed */
+	rd_kafka_message_t **messages;
+	size_t n_messages;
+	const struct err *rejection; /* not NULL: store the only record as rejected for this reason */
+};
+
+/* Lives in the context's arena. */
+struct batch *batch_new(const struct batch_context *context);
+
+/* The whole transaction. False leaves it open and failed: the caller rolls back. */
+bool batch_run(struct batch *batch, struct err *err) must_check;
+
+void batch_publish_replies(struct batch *batch, struct kafka_producer *producer);
+
+extern const struct statement runtime_statements[];
+extern const size_t runtime_statement_count;
+
+#endif

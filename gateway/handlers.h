@@ -8,6 +8,8 @@
 
 /* handlers_customer.c */
 route_handler_fn customer_create, customer_get, customer_patch, customer_put, customer_delete;
+/* Reads a customer again after its command and answers with it: for results whose row keeps no body. */
+route_reread_fn customer_answer_by_id;
 /* One for educations, jobs, likes and subscriptions: the route's variant is the enum item_kind. */
 route_handler_fn item_create, item_get, item_put, item_delete;
 route_handler_fn session_list, session_create, session_get, session_delete;
@@ -39,7 +41,9 @@ route_handler_fn throttling_get, throttling_put, payload_size_get, payload_size_
 route_handler_fn health_get, health_live, health_ready, schema_document_get, openapi_get;
 
 /* Statements that the handlers' queries name; the pool prepares them on each connection. */
-extern const struct statement customer_statements[], customer_search_statements[], event_statements[], node_statements[];
-extern const size_t customer_statement_count, customer_search_statement_count, event_statement_count, node_statement_count;
+extern const struct statement customer_statements[], customer_search_statements[], event_statements[],
+        node_statements[];
+extern const size_t customer_statement_count, customer_search_statement_count, event_statement_count,
+        node_statement_count;
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "common/command.h"
 #include "common/json.h"
+#include "common/kafka.h"
 #include "common/problems.h"
 #include "gateway/config.h"
 #include "gateway/route.h"
@@ -15,38 +16,57 @@ struct gateway;
 struct request;
 
 /*
- * One HTTP request in work. It lives from the first call of libmicrohttpd to its completion callback; everything that belongs
- * to it is in its arena. Handlers are called with route, caller, workspace, role, size and body checked by the pipeline
- * (pipeline.c). A handler answers at once (request_answer*, request_fail*), or starts one asynchronous step (request_command,
- * request_query) whose callback goes on; exactly one answer ends it. A callback is never called after the answer.
+ * One HTTP request in work. It lives from the first call of libmicrohttpd to its completion callback; everything that
+ * belongs to it is in its arena. Handlers are called with route, caller, workspace, role, size and body checked by the
+ * pipeline (pipeline.c). A handler answers at once (request_answer*, request_fail*), or starts one asynchronous step
+ * (request_command, request_query) whose callback goes on; exactly one answer ends it. A callback is never called after
+ * the answer.
  */
 
 /* Who calls: a source or a person. */
 struct caller {
-	enum role_bit roles;	      /* bits of every role that the caller has in this workspace */
+	enum role_bit roles;                /* bits of every role that the caller has in this workspace */
 	const struct config_source *source; /* or NULL */
-	const struct config_user *user;	    /* or NULL */
+	const struct config_user *user;     /* or NULL */
 };
 
-/* What the pipeline found out. */
+/* What the pipeline found out. The caller's user is a copy of its own: it stays valid while the configuration changes.
+ */
 struct arena *request_arena(struct request *request);
 struct gateway *request_gateway(struct request *request);
 const struct route *request_route(struct request *request);
 const struct caller *request_caller(struct request *request);
 const struct config_workspace *request_workspace(struct request *request); /* NULL for routes without one */
-bool request_is_untrusted(struct request *request); /* its answers hold at most {"id": ...} */
+bool request_is_untrusted(struct request *request);                        /* its answers hold at most {"id": ...} */
 
 /* Path parameter by its name in the route's path, percent-decoded; absent when the route has none. */
 struct str request_path(struct request *request, const char *name);
 /* The same as a UUID. False when it is not one: the caller answers 404, never 400 (client libraries send "123"). */
 bool request_path_uuid(struct request *request, const char *name, struct uuid *ret_id);
-/* Query parameter, decoded; absent when not sent. Only names that the route declares get here (others are ignored: client
-   libraries add nodeId everywhere). */
+/* Query parameter, decoded; absent when not sent. Only names that the route declares get here (others are ignored:
+   client libraries add nodeId everywhere). */
 struct str request_param(struct request *request, const char *name);
-/* Header value or absent. */
+/* The same for parameters that may be repeated (sort): the n-th value, from 0. */
+struct str request_param_at(struct request *request, const char *name, size_t n);
+/* Header value; absent when not sent or no well-formed UTF-8. Valid until the answer. */
 struct str request_header(struct request *request, const char *name);
 /* Client address as text (X-Forwarded-For is not trusted). */
 struct str request_client_ip(struct request *request);
+
+/* Scheme, host and port under which the client reaches the API, for links: the setting, or else the Host header. */
+struct str request_public_url(struct request *request);
+/* Partitions of a topic, for event_partition(). */
+uint32_t request_partitions(struct request *request, enum topic topic);
+
+/*
+ * The node of a body, parameter or path, with the caller's permission on it. Answers 404 "node not found <id>" (also
+ * for text that is no UUID) or 403 itself and returns false. A source must have the node; a person needs W (need_write)
+ * or R.
+ */
+bool request_node_access(
+        struct request *request, struct str node_id, bool need_write, const struct config_node **ret_node) must_check;
+/* The same question about a node that the data names (an event's, a customer's), without an answer. */
+bool request_may_use_node(struct request *request, const struct uuid *node, bool need_write);
 
 /* The parsed body: an object. Only for routes with a JSON body; never NULL there. */
 struct json *request_body(struct request *request);
@@ -66,7 +86,7 @@ void request_answer_json(struct request *request, unsigned status, const struct 
 void request_answer_page(struct request *request, const struct page *page, int64_t total, const struct json *elements);
 /* Error body {message, logref, data: null, errors: []}. */
 void request_fail(struct request *request, enum err_code code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+        __attribute__((format(printf, 3, 4)));
 /* 400 with the collected problems. */
 void request_fail_problems(struct request *request, struct str message, const struct problems *problems);
 void request_fail_err(struct request *request, const struct err *err);
@@ -80,26 +100,27 @@ void request_fail_data(struct request *request, enum err_code code, struct str m
 void request_command_init(struct request *request, struct command *command, enum command_type type);
 
 /*
- * Publishes and waits for the worker's reply (or, when it is late, for the row in command_results); on_reply then answers.
- * reply->status 2xx has the worker's body; an error reply has the error body. NULL on_reply: the reply is the answer as it is
- * (an untrusted caller gets only {"id": entity}). Every failure (503, 504 with the command's id in data) is answered here.
+ * Publishes and waits for the worker's reply (or, when it is late, for the row in command_results); on_reply then
+ * answers. reply->status 2xx has the worker's body; an error reply has the error body. NULL on_reply: the reply is the
+ * answer as it is (an untrusted caller gets only {"id": entity}). Every failure (503, 504 with the command's id in
+ * data) is answered here.
  */
 typedef void request_reply_fn(struct request *request, const struct reply *reply);
 void request_send_command(struct request *request, enum topic topic, uint32_t partition, const struct command *command,
-	request_reply_fn *on_reply);
+        request_reply_fn *on_reply);
 
 /* Publishes and calls on_delivered when every replica has the record; nobody replies. */
 typedef void request_delivered_fn(struct request *request);
 void request_publish(struct request *request, enum topic topic, uint32_t partition, const struct command *command,
-	request_delivered_fn *on_delivered);
+        request_delivered_fn *on_delivered);
 
 /*
- * Reads from PostgreSQL. `statement` names a row of a statement table, or is NULL for dynamic `sql`. on_result gets a result
- * with rows, valid during the call (failures are answered here with 503). Results are binary.
+ * Reads from PostgreSQL. `statement` names a row of a statement table, or is NULL for dynamic `sql`. on_result gets a
+ * result with rows, valid during the call (failures are answered here with 503). Results are binary.
  */
 typedef void request_result_fn(struct request *request, const PGresult *result);
 void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
-	request_result_fn *on_result);
+        request_result_fn *on_result);
 
 /* State that a handler keeps between its steps, in the arena. */
 void request_set_state(struct request *request, void *state);

@@ -4,11 +4,13 @@
 #include "common/str.h"
 
 struct request;
+struct uuid;
 
 /*
  * Routes are rows (routes.c); the pipeline (pipeline.c) applies their facts in one fixed order before a handler runs:
- * route 404/405, token 401, workspace 403, role 403, throttling 429, declared size 413, content type 415; then the body: real
- * size 413, JSON 400; then the handler. The served OpenAPI document is made from the same rows.
+ * route 404/405, framing 400, token 401, workspace 403, role 403, throttling 429, overload 503, parameters 400,
+ * declared size 413, content type 415; then the body: real size 413, JSON 400; then the handler. The served OpenAPI
+ * document is made from the same rows.
  */
 enum role_bit {
 	ROLE_CLAB_OPERATOR = 1 << 0,
@@ -31,8 +33,8 @@ enum role_bit {
 #define ROLES_DATA_WRITE (ROLES_DATA_READ | ROLE_UNTRUSTED)
 
 enum body_kind {
-	BODY_NONE,	/* a body is read and thrown away */
-	BODY_JSON,	/* must be a JSON object */
+	BODY_NONE,      /* a body is read and thrown away */
+	BODY_JSON,      /* must be a JSON object */
 	BODY_MULTIPART, /* streamed to the handler: bulk jobs */
 };
 
@@ -44,23 +46,34 @@ struct route_param {
 	const char *description;
 };
 
+enum route_flag {
+	ROUTE_ANY_STATUS = 1 << 0,  /* works on SUSPENDED and DISABLED workspaces, too */
+	ROUTE_UNTHROTTLED = 1 << 1, /* the way out of a limit that is too low */
+	ROUTE_UNLIMITED = 1 << 2,   /* answered also when the gateway has all the work that it takes */
+};
+
 typedef void route_handler_fn(struct request *request);
+/* Reads the entity of a finished command again and answers with it. */
+typedef void route_reread_fn(struct request *request, const struct uuid *entity, unsigned status);
 
 struct route {
 	int operation; /* number in the API document's order; also the operationId's suffix */
 	const char *tag;
 	const char *title;
 	const char *method;
-	const char *path; /* below /hub/v1; {name} is one segment, {name+} the rest */
+	const char *path; /* below /hub/v1; {name} is one segment, {name+} the rest (never empty) */
 	unsigned status;  /* of success */
-	int variant;	  /* for handlers that serve several rows, e.g. enum item_kind */
-	unsigned roles;	  /* enum role_bit */
+	int variant;      /* for handlers that serve several rows, e.g. enum item_kind */
+	unsigned roles;   /* enum role_bit */
 	enum body_kind body;
-	const char *body_schema;     /* OpenAPI name of the request body's schema, or NULL */
-	const char *response_schema; /* OpenAPI name of the answer's schema, or NULL for an empty answer */
-	size_t max_body_bytes;	     /* 0 = 64 KiB */
+	const char *body_schema;          /* OpenAPI name of the request body's schema, or NULL */
+	const char *response_schema;      /* OpenAPI name of the answer's schema, or NULL for an empty answer */
+	size_t max_body_bytes;            /* 0 = 64 KiB */
 	const struct route_param *params; /* ends with a row without name; or NULL */
 	route_handler_fn *handler;
+	/* For commands whose result row keeps no body (a late or repeated answer): NULL = the row has it. */
+	route_reread_fn *reread;
+	unsigned flags; /* enum route_flag */
 };
 
 extern const struct route routes[];

@@ -123,6 +123,11 @@ ctl() {
 
 # --- PostgreSQL refuses to run as root ---------------------------------------------------------------------------------
 
+# (Asked with ls: access(2), which test -x calls, leaves capabilities out.)
+postgres_reaches_stack() {
+	"${PG_AS[@]}" ls -d "$STACK/." >/dev/null 2>&1
+}
+
 # Sets PG_AS, the words to put before a command that shall run as PostgreSQL's user: none for a normal user, Debian's
 # postgres for root. That user may lack the right to walk into the checkout (say below a home of mode 700); it then gets
 # one capability to search directories, which changes nothing about who owns the data.
@@ -131,10 +136,10 @@ set_pg_as() {
 	is_root || return 0
 	local drop=(setpriv --reuid=postgres --regid=postgres --init-groups) capability
 	PG_AS=("${drop[@]}")
-	"${PG_AS[@]}" test -x "$STACK" && return 0
+	postgres_reaches_stack && return 0
 	for capability in dac_read_search dac_override; do
 		PG_AS=("${drop[@]}" "--inh-caps=+$capability" "--ambient-caps=+$capability")
-		"${PG_AS[@]}" test -x "$STACK" 2>/dev/null && return 0
+		postgres_reaches_stack && return 0
 	done
 	die "the user postgres cannot reach $STACK: set CONTACTHUB_STACK to a directory that it can"
 }

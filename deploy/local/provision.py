@@ -18,6 +18,7 @@ import urllib.request
 ROLES = "CLAB_OPERATOR,ADMIN,USER,GUEST,DPO,PLATFORM_UPDATES"
 TOKEN_DAYS = 3650
 REQUEST_SECONDS = 30
+KNOWN_SECONDS = 10
 
 
 class Failure(Exception):
@@ -73,18 +74,25 @@ class Api:
             raise Failure(f"POST {path} answered {status}: {answer}")
         return answer
 
-    def wait_ready(self, seconds):
+    def wait_for(self, path, seconds):
+        """Asks until the answer is 200."""
         deadline = time.monotonic() + seconds
         while True:
             try:
-                status, answer = self.request("GET", "/health/ready")
+                status, answer = self.request("GET", path)
                 if status == 200:
                     return
+                answer = f"{status} {answer}"
             except (OSError, ValueError) as error:
                 answer = error
             if time.monotonic() > deadline:
-                raise Failure(f"the gateway was not ready within {seconds} seconds: {answer}")
+                raise Failure(f"GET {path} was not answered with 200 within {seconds} seconds, but: {answer}")
             time.sleep(0.1)
+
+    def use(self, token):
+        """Every gateway knows a new token within a second."""
+        self.token = token
+        self.wait_for("/me", KNOWN_SECONDS)
 
 
 def contacthubctl(*arguments):
@@ -138,14 +146,15 @@ def main(path, ready_seconds, *pairs):
     env = EnvFile(path)
     env.set(**dict(pair.split("=", 1) for pair in pairs))
     api = Api(env.get("CONTACTHUB_URL"))
-    api.wait_ready(int(ready_seconds))
+    api.wait_for("/health/ready", int(ready_seconds))
     make_admin(env)
-    api.token = env.get("CONTACTHUB_ADMIN_TOKEN")
+    api.use(env.get("CONTACTHUB_ADMIN_TOKEN"))
     make_workspace(env, api)
     configuration = f"/workspaces/{env.get('CONTACTHUB_WORKSPACE')}/configuration"
     make_node(env, api, configuration)
     make_trusted_source(env, api, configuration)
     make_untrusted_source(env)
+    api.use(env.get("CONTACTHUB_UNTRUSTED_TOKEN"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends the CDNOW data set through the HTTP API, reads everything back through the API and compares it with the file.
 
-usage: demo.py ENV_FILE CACHE_DIRECTORY
+usage: demo.py ENV_FILE CACHE_DIRECTORY [CUSTOMERS]      only the first so many customers
 
 The data set is every purchase of the 23,570 people who first bought from an online CD shop in early 1997: customer, day,
 number of CDs, dollars. Each customer and each purchase goes out in a request of its own with an Idempotency-Key, so a
@@ -304,13 +304,14 @@ def read_env(path):
         return dict(line.rstrip("\n").split("=", 1) for line in lines if "=" in line)
 
 
-def main(env_file, cache):
+def main(env_file, cache, most=None):
     start = time.monotonic()
     env = read_env(env_file)
     node = env["CONTACTHUB_NODE"]
     api = Api(env["CONTACTHUB_URL"], env["CONTACTHUB_WORKSPACE"], env["CONTACTHUB_TOKEN"])
     purchases = read_purchases(fetch_data_set(cache))
-    customers = sorted({purchase.customer for purchase in purchases})
+    customers = sorted({purchase.customer for purchase in purchases})[:int(most) if most else None]
+    purchases = [purchase for purchase in purchases if purchase.customer <= customers[-1]]
 
     run_all("customers sent", [(send_customer, api, node, customer) for customer in customers])
     run_all("purchases sent", [(send_purchase, api, node, purchase) for purchase in purchases])

@@ -1,0 +1,385 @@
+"""The fault run: load, chaos, quiet, oracle. Started by tests/faults/run; everything happens on loopback and ends by itself."""
+
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+from oracle import OK, REFUSED, UNKNOWN, CustomerHistory, EventHistory, Snapshot, check
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-faults"))
+CLIENTS = 8
+INSTANCES = 2
+# Above the server's own deadline: a request that takes longer hangs, and that is a fault.
+HANG_SECONDS = 40
+# Every window between two steps that a kill can fall into (common/crash.h); one that was not hit fails a long run.
+WINDOWS = (
+    "worker-after-begin",
+    "worker-before-commit",
+    "worker-after-commit",
+    "worker-after-replies",
+    "gateway-after-produce",
+    "gateway-before-answer",
+)
+ENTITIES = {1: "CUSTOMER", 2: "EVENT"}
+OPERATIONS = {1: "CREATE", 2: "UPDATE", 3: "DELETE"}
+
+
+def local(script, *arguments, **environment):
+    """Runs a script of deploy/local against the stack of this run."""
+    values = os.environ | {
+        "CONTACTHUB_STACK": str(STACK),
+        "CONTACTHUB_BIN": str(ROOT / "build-faults/bin"),
+        "CONTACTHUB_INSTANCES": str(INSTANCES),
+        "CONTACTHUB_CRASH_LOG": str(STACK / "crashes"),
+    }
+    values |= {key: str(value) for key, value in environment.items()}
+    return subprocess.run([ROOT / "deploy/local" / script, *arguments], env=values, check=True, text=True, stdout=subprocess.PIPE)
+
+
+def free_port_base():
+    out = subprocess.run(
+        ["bash", "-c", f"source {ROOT}/deploy/local/lib.sh && free_port_base 21080"], check=True, text=True, stdout=subprocess.PIPE
+    )
+    return out.stdout.strip()
+
+
+class Api:
+    """One client's connection. A request has one of three outcomes; a broken connection or 5xx is UNKNOWN."""
+
+    def __init__(self, env, slowest):
+        self.host = env["CONTACTHUB_URL"].removeprefix("http://")
+        self.base = f"/hub/v1/workspaces/{env['CONTACTHUB_WORKSPACE']}"
+        self.headers = {"Authorization": f"Bearer {env['CONTACTHUB_TOKEN']}", "Content-Type": "application/json"}
+        self.connection = None
+        self.slowest = slowest
+
+    def request(self, method, path, body=None, key=None):
+        headers = self.headers | ({"Idempotency-Key": key} if key else {})
+        began = time.monotonic()
+        try:
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection(self.host, timeout=HANG_SECONDS)
+            self.connection.request(method, self.base + path, None if body is None else json.dumps(body), headers)
+            response = self.connection.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException):
+            self.connection = None
+            status, text = 0, b""
+            time.sleep(0.05)
+        else:
+            status = response.status
+        self.slowest.append(time.monotonic() - began)
+        if status in (503, 429):
+            time.sleep(0.2)
+        outcome = OK if 200 <= status < 300 else REFUSED if 400 <= status < 500 and status != 429 else UNKNOWN
+        return outcome, (json.loads(text) if text and outcome == OK else {}), status
+
+
+class Client(threading.Thread):
+    """Writes to its own customers only, each value once, and notes every outcome."""
+
+    def __init__(self, number, env, seed, stop):
+        super().__init__(name=f"client-{number}")
+        self.number, self.env, self.stop_event = number, env, stop
+        self.random = random.Random(f"{seed}-{number}")
+        self.slowest, self.customers, self.events, self.refusals = [], [], [], Counter()
+        self.node = env["CONTACTHUB_NODE"]
+        self.serial = 0
+        self.failure = None
+
+    def unique(self, kind):
+        self.serial += 1
+        return f"{kind}{self.number}-{self.serial}"
+
+    def run(self):
+        try:
+            self.api = Api(self.env, self.slowest)
+            while not self.stop_event.is_set():
+                self.step()
+        except Exception as fault:  # reported by the main thread
+            self.failure = fault
+
+    def step(self):
+        live = [c for c in self.customers if c.created == OK and c.deleted is None]
+        if len(live) < 5:
+            return self.create()
+        actions = [(self.create, 2), (self.change, 6), (self.event, 8), (self.session, 1), (self.delete, 1), (self.merge, 2)]
+        action = self.random.choices([a for a, _ in actions], [w for _, w in actions])[0]
+        return action() if action == self.create else action(self.random.choice(live))
+
+    def note_refusal(self, what, status):
+        self.refusals[f"{what} {status}"] += 1
+
+    def certain(self, method, path, body, key):
+        """Repeats with the same Idempotency-Key until the outcome is known (or the run ends)."""
+        while True:
+            outcome, answer, status = self.api.request(method, path, body, key)
+            if outcome != UNKNOWN or self.stop_event.is_set():
+                return outcome, answer, status
+
+    def create(self):
+        history = CustomerHistory(self.unique("c"))
+        body = {"nodeId": self.node, "externalId": history.external_id}
+        self.customers.append(history)
+        if self.random.random() < 0.5:
+            history.created, answer, status = self.certain("POST", "/customers", body, f"key-{history.external_id}")
+        else:
+            history.created, answer, status = self.api.request("POST", "/customers", body)
+        history.id = answer.get("id")
+        if history.created == REFUSED:
+            self.note_refusal("create", status)
+
+    def change(self, history):
+        value = self.unique("v")
+        method = self.random.choice(["PATCH", "PUT"])
+        body = {"extra": value} | ({"nodeId": self.node, "externalId": history.external_id} if method == "PUT" else {})
+        outcome, _, status = self.api.request(method, f"/customers/{history.id}", body)
+        self.note_change(history, value, outcome, status)
+
+    def merge(self, history):
+        value = self.unique("v")
+        body = {"nodeId": self.node, "externalId": history.external_id, "extra": value}
+        outcome, answer, status = self.api.request("POST", "/customers", body)
+        self.note_change(history, value, outcome, status)
+        if outcome == OK and answer["id"] != history.id:
+            raise AssertionError(f"merge of {history.external_id} answered another customer")
+
+    def note_change(self, history, value, outcome, status):
+        history.changes.append((value, outcome))
+        if outcome == REFUSED:
+            self.note_refusal("change", status)
+
+    def session(self, history):
+        value = self.unique("s")
+        outcome, _, status = self.api.request("POST", f"/customers/{history.id}/sessions", {"value": value})
+        history.sessions.append((value, outcome))
+        if outcome == REFUSED:
+            self.note_refusal("session", status)
+
+    def delete(self, history):
+        history.deleted = UNKNOWN
+        history.deleted, _, status = self.api.request("DELETE", f"/customers/{history.id}")
+        if history.deleted == REFUSED:
+            self.note_refusal("delete", status)
+
+    def event(self, history):
+        marker = self.unique("e")
+        body = {"type": "genericActiveEvent", "context": "OTHER", "properties": {"name": marker}}
+        note = EventHistory(marker, UNKNOWN, None, history.external_id)
+        way = self.random.choice(["customer", "session", "external"])
+        sessions = [value for value, outcome in history.sessions if outcome == OK]
+        if way == "session" and sessions:
+            note.session = self.random.choice(sessions)
+            body["bringBackProperties"] = {"type": "SESSION_ID", "value": note.session, "nodeId": self.node}
+        elif way == "external":
+            note.by_external_id = True
+            body["bringBackProperties"] = {"type": "EXTERNAL_ID", "value": history.external_id, "nodeId": self.node}
+        else:
+            body["customerId"] = history.id
+        self.events.append(note)
+        if self.random.random() < 0.2:
+            note.outcome, answer, status = self.certain("POST", "/events", body, f"key-{marker}")
+        else:
+            note.outcome, answer, status = self.api.request("POST", "/events", body)
+        note.id = answer.get("id")
+        if note.outcome == REFUSED:
+            self.note_refusal("event", status)
+
+
+class Chaos(threading.Thread):
+    """Kills (most often) or freezes a random process; one at a time is frozen, for 2 to 8 seconds."""
+
+    def __init__(self, seed, stop):
+        super().__init__(name="chaos")
+        self.random, self.stop_event = random.Random(f"{seed}-chaos"), stop
+        self.kills, self.freezes = Counter(), Counter()
+
+    def running(self):
+        lines = subprocess.run(
+            [ROOT / "deploy/local/status"], env=os.environ | {"CONTACTHUB_STACK": str(STACK)}, text=True, stdout=subprocess.PIPE
+        ).stdout.splitlines()
+        return [(parts[0], int(parts[1])) for parts in map(str.split, lines) if len(parts) >= 3 and parts[1].isdigit()]
+
+    def run(self):
+        while not self.stop_event.wait(self.random.uniform(0.05, 0.6)):
+            processes = self.running()
+            # the two stores need seconds to come back: hit them rarely, or nothing else would ever be tested
+            weights = [0.03 if name in ("kafka", "postgres") else 1 for name, _ in processes]
+            if not processes:
+                continue
+            name, pid = self.random.choices(processes, weights)[0]
+            if self.random.random() < 0.12 and name not in ("kafka", "postgres"):
+                self.freeze(name, pid)
+            else:
+                self.send(pid, signal.SIGKILL) and self.kills.update([name])
+
+    def send(self, pid, what):
+        try:
+            os.kill(pid, what)
+            return True
+        except ProcessLookupError:
+            return False
+
+    def freeze(self, name, pid):
+        if not self.send(pid, signal.SIGSTOP):
+            return
+        self.freezes.update([name])
+        self.stop_event.wait(self.random.uniform(2, 8))
+        self.send(pid, signal.SIGCONT)
+
+
+class Tables:
+    """Reads the database through psql, as tab-separated lines."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def rows(self, sql):
+        out = subprocess.run(
+            ["psql", "-X", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", self.env["CONTACTHUB_PG"], "-c",
+             "SET search_path = contacthub", "-c", sql],
+            check=True, text=True, stdout=subprocess.PIPE,
+        ).stdout
+        return [line.split("\t") for line in out.splitlines()[1:]]
+
+    def snapshot(self):
+        w = f"workspace_id = '{self.env['CONTACTHUB_WORKSPACE']}'"
+        value = lambda text: text or None
+        return Snapshot(
+            customers={
+                id_: (value(ext), int(version), value(extra))
+                for id_, ext, version, extra in self.rows(f"SELECT id, external_id, version, doc->>'extra' FROM customers WHERE {w}")
+            },
+            tombstones={id_ for (id_,) in self.rows(f"SELECT id FROM customer_tombstones WHERE {w}")},
+            events=[
+                (id_, marker, value(customer))
+                for id_, marker, customer in self.rows(f"SELECT id, body->'properties'->>'name', customer_id FROM events WHERE {w}")
+            ],
+            event_tombstones=[id_ for (id_,) in self.rows(f"SELECT id FROM event_tombstones WHERE {w}")],
+            stream=[
+                (int(offset), ENTITIES[int(entity)], OPERATIONS[int(operation)], id_, int(version))
+                for offset, entity, operation, id_, version in self.rows(
+                    f"SELECT stream_offset, entity, operation, entity_id, version FROM update_stream WHERE {w} ORDER BY stream_offset"
+                )
+            ],
+            dead_letters=int(self.rows("SELECT count(*) FROM dead_letters")[0][0]),
+        )
+
+    def positions(self):
+        return sorted(self.rows("SELECT worker, topic, partition, next_offset FROM consumer_offsets"))
+
+
+def read_env():
+    lines = (STACK / "env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def wait_for_quiet(env, seconds=120):
+    """Until a marker event of every partition has arrived and no offset moves any more."""
+    tables, deadline = Tables(env), time.monotonic() + seconds
+    before, still = None, 0
+    while still < 6:
+        if time.monotonic() > deadline:
+            raise SystemExit("faults: the stack did not come to rest")
+        time.sleep(0.5)
+        try:
+            now = tables.positions()
+        except subprocess.CalledProcessError:
+            now = None
+        still = still + 1 if now is not None and now == before else 0
+        before = now
+
+
+def probe(env, seconds=60):
+    """The stack recovers without hands: a write must succeed again. Answers the seconds that took."""
+    api, began = Api(env, []), time.monotonic()
+    while time.monotonic() - began < seconds:
+        body = {"nodeId": env["CONTACTHUB_NODE"], "externalId": "probe"}
+        if api.request("POST", "/customers", body, "probe-key")[0] == OK:
+            return time.monotonic() - began
+        time.sleep(0.2)
+    raise SystemExit(f"faults: no write succeeded within {seconds} s after the last fault")
+
+
+def report(clients, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
+    outcomes = Counter(o for c in clients for h in c.customers for o in [h.created, *(o for _, o in h.changes)])
+    outcomes += Counter(e.outcome for c in clients for e in c.events)
+    refusals = sum((c.refusals for c in clients), Counter())
+    slowest = max((s for c in clients for s in c.slowest), default=0)
+    missed = [w for w in WINDOWS if not hits[w]]
+    if slowest > HANG_SECONDS:
+        faults.append(f"a request hung for {slowest:.0f} s")
+    if need_windows and missed:
+        faults.append("windows that no crash hit: " + ", ".join(missed))
+    if refusals:
+        faults.append(f"requests that should succeed were refused: {dict(refusals)}")
+    print(f"load      {seconds} s, {sum(outcomes.values())} writes: {dict(outcomes)}, slowest {slowest:.1f} s")
+    print(f"kills     {sum(chaos.kills.values())} by signal {dict(chaos.kills)}, {sum(hits.values())} at crash points {dict(hits)}")
+    print(f"freezes   {dict(chaos.freezes)}")
+    print(f"recovery  a write succeeded {recovered:.1f} s after the last fault")
+    print(f"tables    {len(snapshot.customers)} customers, {len(snapshot.events)} events, {len(snapshot.stream)} stream entries")
+    for fault in faults[:40]:
+        print(f"FAULT     {fault}")
+    print(f"{0 if faults else 1} passed, {len(faults)} failed")
+    return 1 if faults else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=300, help="length of the load")
+    parser.add_argument("--seed", default="1", help="of the random choices")
+    parser.add_argument("--keep", action="store_true", help="leave the stack up afterwards")
+    parser.add_argument("--odds", type=int, default=400, help="a crash point kills one in so many visits; 0 = never")
+    arguments = parser.parse_args()
+    local("wipe")
+    try:
+        local("up", CONTACTHUB_PORT_BASE=free_port_base(), CONTACTHUB_CRASH_ODDS=0)
+        # only now may crash points fire: provisioning is not part of the run
+        (STACK / "environment/CONTACTHUB_CRASH_ODDS").write_text(str(arguments.odds))
+        env = read_env()
+        stop, quiet = threading.Event(), threading.Event()
+        clients = [Client(n, env, arguments.seed, stop) for n in range(CLIENTS)]
+        chaos = Chaos(arguments.seed, quiet)
+        for name in ("gateway", "customer-merge", "event-ingest", "configuration"):
+            for pid in [pid for other, pid in chaos.running() if other.split(".")[0] == name]:
+                os.kill(pid, signal.SIGTERM)
+        for thread in (*clients, chaos):
+            thread.start()
+        time.sleep(arguments.seconds)
+        quiet.set()
+        chaos.join()
+        (STACK / "environment/CONTACTHUB_CRASH_ODDS").write_text("0")
+        for name, pid in chaos.running():
+            if name not in ("kafka", "postgres"):
+                os.kill(pid, signal.SIGKILL)
+        recovered = probe(env)
+        stop.set()
+        for client in clients:
+            client.join()
+            if client.failure:
+                raise client.failure
+        wait_for_quiet(env)
+        snapshot = Tables(env).snapshot()
+        customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)]
+        faults = check(customers, [e for c in clients for e in c.events], snapshot)
+        crashes = STACK / "crashes"
+        hits = Counter(crashes.read_text().split()) if crashes.exists() else Counter()
+        status = report(clients, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
+    finally:
+        if not arguments.keep:
+            local("wipe")
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Compares what clients were told with what the tables hold. Pure: works on plain values, so that its own tests can spoil
+them on purpose and see that it notices."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+# Outcomes of a request as its client saw them.
+OK, REFUSED, UNKNOWN = "ok", "refused", "unknown"
+
+
+@dataclass
+class CustomerHistory:
+    """What one client did to one customer, in its order. Nobody else writes to this customer."""
+
+    external_id: str
+    id: str | None = None
+    created: str = UNKNOWN
+    deleted: str | None = None  # outcome of the delete, if one was sent
+    changes: list = field(default_factory=list)  # (value of `extra`, outcome); each value is new
+    sessions: list = field(default_factory=list)  # (value, outcome)
+
+
+@dataclass
+class EventHistory:
+    marker: str
+    outcome: str
+    id: str | None
+    customer_external_id: str | None
+    session: str | None = None
+    by_external_id: bool = False
+
+
+@dataclass
+class Snapshot:
+    """customers: id -> (external_id, version, extra); tombstones: set of customer ids; events: list of (id, marker,
+    customer_id); event_tombstones: list of ids; stream: list of (offset, entity, operation, id, version) in offset order."""
+
+    customers: dict
+    tombstones: set
+    events: list
+    event_tombstones: list
+    stream: list
+    dead_letters: int
+
+
+def check(customers, events, snapshot):
+    """All faults found, as sentences."""
+    faults = []
+    faults += check_customers(customers, snapshot)
+    faults += check_events(customers, events, snapshot)
+    faults += check_stream(snapshot)
+    if snapshot.dead_letters:
+        faults.append(f"{snapshot.dead_letters} dead letters")
+    return faults
+
+
+def check_customers(histories, snapshot):
+    faults = []
+    by_external_id = defaultdict(list)
+    for id_, (external_id, _, _) in snapshot.customers.items():
+        by_external_id[external_id].append(id_)
+    known = {h.external_id for h in histories}
+    for external_id, ids in by_external_id.items():
+        if len(ids) > 1:
+            faults.append(f"customer {external_id} is there {len(ids)} times")
+        if external_id not in known:
+            faults.append(f"customer {external_id} was never sent")
+    for h in histories:
+        faults += check_one_customer(h, by_external_id[h.external_id], snapshot)
+    return faults
+
+
+def check_one_customer(h, ids, snapshot):
+    name = h.external_id
+    if h.created == REFUSED:
+        return [f"customer {name} was refused but is there"] if ids else []
+    if h.deleted == OK:
+        return [f"customer {name} is there after its delete was answered"] if ids else []
+    if not ids:
+        if h.deleted == UNKNOWN or h.created == UNKNOWN:
+            return []
+        return [f"customer {name} was answered but is lost"]
+    faults = []
+    _, version, extra = snapshot.customers[ids[0]]
+    if h.id and ids[0] != h.id:
+        faults.append(f"customer {name} has another id than was answered")
+    done = [value for value, outcome in h.changes if outcome == OK]
+    unknown = [value for value, outcome in h.changes if outcome == UNKNOWN]
+    allowed = ({done[-1]} if done else {None}) | set(unknown)
+    if extra not in allowed:
+        faults.append(f"customer {name} has value {extra}, last answered was {done[-1] if done else None}")
+    if not 1 + len(done) <= version <= 1 + len(done) + len(unknown):
+        faults.append(f"customer {name} has version {version} after {len(done)} answered and {len(unknown)} unknown changes")
+    return faults
+
+
+def check_events(customers, events, snapshot):
+    faults = []
+    by_id = Counter(id_ for id_, _, _ in snapshot.events)
+    by_marker = Counter(marker for _, marker, _ in snapshot.events)
+    owner = {id_: customer for id_, _, customer in snapshot.events}
+    tombstones = Counter(snapshot.event_tombstones)
+    customer_ids = {h.external_id: h for h in customers}
+    for id_, count in by_id.items():
+        if count > 1:
+            faults.append(f"event {id_} is there {count} times")
+        if tombstones[id_]:
+            faults.append(f"event {id_} is there and deleted")
+    sent = {e.marker: e for e in events}
+    for marker, count in by_marker.items():
+        if marker not in sent:
+            faults.append(f"event {marker} was never sent")
+        elif sent[marker].outcome == REFUSED:
+            faults.append(f"event {marker} was refused but is there")
+        elif count > 1:
+            faults.append(f"event {marker} is there {count} times")
+    for e in events:
+        if e.outcome != OK:
+            continue
+        h = customer_ids.get(e.customer_external_id)
+        gone = tombstones[e.id] and h and h.deleted in (OK, UNKNOWN)
+        if not by_id[e.id] and not gone:
+            faults.append(f"event {e.marker} was answered but is lost")
+        elif by_id[e.id] and h and h.deleted is None and h.id and bound_for_sure(e, h) and owner[e.id] != h.id:
+            faults.append(f"event {e.marker} belongs to {owner[e.id]} instead of {h.id}")
+    return faults
+
+
+def bound_for_sure(event, history):
+    if event.session is None:
+        return True
+    return (event.session, OK) in history.sessions
+
+
+def check_stream(snapshot):
+    faults = []
+    last_version = {}
+    last_operation = {}
+    for position, (offset, entity, operation, id_, version) in enumerate(snapshot.stream, start=1):
+        if offset != position:
+            faults.append(f"update stream: offset {offset} where {position} was due")
+            break
+        key = (entity, id_)
+        if key in last_version and operation != "DELETE" and entity == "CUSTOMER" and version <= last_version[key]:
+            faults.append(f"update stream: {entity} {id_} goes from version {last_version[key]} to {version}")
+        if last_operation.get(key) == "DELETE":
+            faults.append(f"update stream: {entity} {id_} changes after its delete")
+        if operation == "CREATE" and key in last_version:
+            faults.append(f"update stream: {entity} {id_} is created twice")
+        last_version[key] = version
+        last_operation[key] = operation
+    live = {id_: version for id_, (_, version, _) in snapshot.customers.items()}
+    streamed = {k[1]: v for k, v in last_version.items() if k[0] == "CUSTOMER" and last_operation[k] != "DELETE"}
+    for id_ in live.keys() ^ streamed.keys():
+        faults.append(f"customer {id_} differs between table and update stream")
+    faults += [
+        f"customer {id_} has version {live[id_]} in its table and {streamed[id_]} in the update stream"
+        for id_ in live.keys() & streamed.keys()
+        if live[id_] != streamed[id_]
+    ]
+    events = {id_ for id_, _, _ in snapshot.events}
+    streamed_events = {k[1] for k in last_version if k[0] == "EVENT" and last_operation[k] != "DELETE"}
+    faults += [f"event {id_} differs between table and update stream" for id_ in events ^ streamed_events]
+    return faults

@@ -1,0 +1,116 @@
+"""The oracle is tested: each fault, put in on purpose, must be found, and a sound run must give none."""
+
+import copy
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from oracle import OK, REFUSED, UNKNOWN, CustomerHistory, EventHistory, Snapshot, check
+
+
+def sound():
+    customers = [
+        CustomerHistory("a", id="1", created=OK, changes=[("a1", OK), ("a2", OK)], sessions=[("s", OK)]),
+        CustomerHistory("b", id="2", created=OK, deleted=OK),
+        CustomerHistory("c", created=REFUSED),
+        CustomerHistory("d", created=UNKNOWN),
+    ]
+    events = [
+        EventHistory("m1", OK, "e1", "a"),
+        EventHistory("m2", OK, "e2", "a", session="s"),
+        EventHistory("m3", OK, "e3", "b"),
+        EventHistory("m4", UNKNOWN, None, "a"),
+    ]
+    snapshot = Snapshot(
+        customers={"1": ("a", 3, "a2")},
+        tombstones={"2"},
+        events=[("e1", "m1", "1"), ("e2", "m2", "1")],
+        event_tombstones=["e3"],
+        stream=[
+            (1, "CUSTOMER", "CREATE", "1", 1),
+            (2, "CUSTOMER", "CREATE", "2", 1),
+            (3, "EVENT", "CREATE", "e1", 1),
+            (4, "EVENT", "CREATE", "e3", 1),
+            (5, "CUSTOMER", "UPDATE", "1", 2),
+            (6, "CUSTOMER", "UPDATE", "1", 3),
+            (7, "EVENT", "CREATE", "e2", 1),
+            (8, "EVENT", "DELETE", "e3", 1),
+            (9, "CUSTOMER", "DELETE", "2", 1),
+        ],
+        dead_letters=0,
+    )
+    return customers, events, snapshot
+
+
+def lost_write(c, e, s):
+    del s.customers["1"]
+
+
+def lost_change(c, e, s):
+    s.customers["1"] = ("a", 2, "a1")
+
+
+def doubled_change(c, e, s):
+    s.customers["1"] = ("a", 4, "a2")
+
+
+def doubled_customer(c, e, s):
+    s.customers["9"] = ("a", 1, None)
+
+
+def undone_delete(c, e, s):
+    s.customers["2"] = ("b", 1, None)
+
+
+def refused_applied(c, e, s):
+    s.customers["3"] = ("c", 1, None)
+
+
+def lost_event(c, e, s):
+    s.events.pop(0)
+
+
+def doubled_event(c, e, s):
+    s.events.append(("e9", "m1", "1"))
+
+
+def unbound_event(c, e, s):
+    s.events[1] = ("e2", "m2", None)
+
+
+def gap(c, e, s):
+    s.stream[4:] = [(o + 1, *rest) for o, *rest in s.stream[4:]]
+
+
+def swapped(c, e, s):
+    a, b = s.stream[4], s.stream[5]
+    s.stream[4], s.stream[5] = (5, *b[1:]), (6, *a[1:])
+
+
+def change_not_streamed(c, e, s):
+    s.stream.pop(5)
+    s.stream[5:] = [(o - 1, *rest) for o, *rest in s.stream[5:]]
+
+
+def dead_letter(c, e, s):
+    s.dead_letters = 1
+
+
+class OracleTest(unittest.TestCase):
+    def test_sound_run_has_no_faults(self):
+        self.assertEqual(check(*sound()), [])
+
+    def test_each_fault_is_found(self):
+        for spoil in (
+            lost_write, lost_change, doubled_change, doubled_customer, undone_delete, refused_applied, lost_event,
+            doubled_event, unbound_event, gap, swapped, change_not_streamed, dead_letter,
+        ):
+            with self.subTest(spoil.__name__):
+                parts = copy.deepcopy(sound())
+                spoil(*parts)
+                self.assertTrue(check(*parts), spoil.__name__)
+
+
+if __name__ == "__main__":
+    unittest.main()

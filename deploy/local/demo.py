@@ -295,7 +295,7 @@ def compare(api, file):
         rows.append((f"best customer {rank}", *(f"{customer}: {bought} orders, {spent}" for customer, bought, spent in pair)))
     print(f"\n{'':<20} {'from the API':>32} {'from the file':>32}")
     for name, left, right in rows:
-        print(f"{name:<20} {left:>32} {right:>32} {'' if left == right else '  DIFFERENT'}")
+        print(f"{name:<20} {left:>32} {right:>32}{'' if left == right else '   DIFFERENT'}")
     return vars(api) == vars(file)
 
 

@@ -47,7 +47,7 @@ port_base() {
 		base=$(<"$STACK/port-base")
 	fi
 	base=${base:-$DEFAULT_PORT_BASE}
-	[[ $base =~ ^[0-9]{1,5}$ ]] && [ "$base" -ge 1 ] && [ "$((base + PORT_COUNT))" -le 65535 ] ||
+	[[ $base =~ ^[1-9][0-9]{0,4}$ ]] && [ "$((base + PORT_COUNT))" -le 65535 ] ||
 		die "CONTACTHUB_PORT_BASE must be a number from 1 to $((65535 - PORT_COUNT)), not '$base'"
 	echo "$base"
 }

@@ -1,0 +1,87 @@
+-- Load for wrk: makes the requests of one row and counts the answers by status. The row and its inputs come from the
+-- environment: BENCH_ROW, BENCH_BASE (path of the workspace), BENCH_TOKEN, BENCH_NODE, BENCH_IDS (file with customer ids).
+
+local row, base = os.getenv("BENCH_ROW"), os.getenv("BENCH_BASE")
+local node, run = os.getenv("BENCH_NODE"), os.getenv("BENCH_RUN")
+local headers = { ["Authorization"] = "Bearer " .. os.getenv("BENCH_TOKEN"), ["Content-Type"] = "application/json" }
+local ids = {}
+for id in io.lines(os.getenv("BENCH_IDS")) do
+	ids[#ids + 1] = id
+end
+
+local thread_number = 0
+function setup(thread)
+	thread:set("number", thread_number)
+	thread_number = thread_number + 1
+	thread:set("good", 0)
+	thread:set("bad", 0)
+end
+
+local serial = 0
+local function unique()
+	serial = serial + 1
+	return run .. "-" .. number .. "-" .. serial
+end
+
+local function pick()
+	return ids[math.random(#ids)]
+end
+
+local function order(target)
+	return '{"type":"completedOrder","context":"ECOMMERCE",' .. target ..
+		',"properties":{"orderId":"' .. unique() .. '","type":"sale","storeCode":"MI01","paymentMethod":"creditcard",' ..
+		'"amount":{"total":61.5,"revenue":50.0,"shipping":5.5,"tax":11.0,"discount":5.0},"products":[{"id":"P-100","sku":"SKU-100",' ..
+		'"name":"Compact disc","price":20.5,"quantity":3}]},"date":"2026-03-0' .. math.random(9) .. 'T10:11:12.000Z"}'
+end
+
+local function customer(key)
+	return '{"nodeId":"' .. node .. '","externalId":"' .. key .. '","base":{"firstName":"Ada","lastName":"L' .. unique() ..
+		'","contacts":{"email":"' .. key .. '@example.com","mobilePhone":"+39 02 000"},"address":{"city":"Milano","country":"IT"}},' ..
+		'"tags":{"manual":["vip"]}}'
+end
+
+local rows = {
+	live = function() return wrk.format("GET", "/hub/v1/health/live", headers) end,
+	event = function() return wrk.format("POST", base .. "/events", headers, order('"customerId":"' .. pick() .. '"')) end,
+	session_event = function()
+		local target = '"bringBackProperties":{"type":"SESSION_ID","value":"s' .. math.random(100000) .. '","nodeId":"' .. node .. '"}'
+		return wrk.format("POST", base .. "/events", headers, order(target))
+	end,
+	customer_create = function() return wrk.format("POST", base .. "/customers", headers, customer(unique())) end,
+	customer_merge = function() return wrk.format("POST", base .. "/customers", headers, customer("bench-" .. math.random(#ids))) end,
+	customer_get = function() return wrk.format("GET", base .. "/customers/" .. pick(), headers) end,
+	customer_by_key = function()
+		return wrk.format("GET", base .. "/customers?nodeId=" .. node .. "&externalId=bench-" .. math.random(#ids), headers)
+	end,
+	customer_events = function() return wrk.format("GET", base .. "/events?customerId=" .. pick(), headers) end,
+}
+
+function init()
+	math.randomseed(number + 1)
+	request = rows[row]
+end
+
+function response(status)
+	if status >= 200 and status < 300 then
+		good = good + 1
+	else
+		bad = bad + 1
+	end
+end
+
+local threads = {}
+local first_setup = setup
+function setup(thread)
+	first_setup(thread)
+	threads[#threads + 1] = thread
+end
+
+function done(summary, latency)
+	local good_sum, bad_sum = 0, 0
+	for _, thread in ipairs(threads) do
+		good_sum = good_sum + thread:get("good")
+		bad_sum = bad_sum + thread:get("bad")
+	end
+	io.write(string.format("RESULT %d %d %.3f %.3f %.3f %.6f\n", good_sum, bad_sum, latency:percentile(50) / 1000,
+		latency:percentile(95) / 1000, latency:percentile(99) / 1000, summary.duration / 1e6))
+end

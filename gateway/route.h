@@ -50,6 +50,8 @@ enum route_flag {
 	ROUTE_ANY_STATUS = 1 << 0,  /* works on SUSPENDED and DISABLED workspaces, too */
 	ROUTE_UNTHROTTLED = 1 << 1, /* the way out of a limit that is too low */
 	ROUTE_UNLIMITED = 1 << 2,   /* answered also when the gateway has all the work that it takes */
+	ROUTE_SMALL_PAGES =
+	        1 << 3, /* page and size are 0 to 50 each, as the API document says of configuration lists */
 };
 
 typedef void route_handler_fn(struct request *request);

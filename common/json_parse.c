@@ -482,8 +482,9 @@ static bool parse_value(struct parser *parser, struct json *value)
 	}
 }
 
-struct json *json_parse(struct arena *arena, struct str text, struct err *err)
+struct json *json_parse(struct arena *arena, struct str given, struct err *err)
 {
+	struct str text = given.p ? given : STR("");
 	struct parser parser = {.arena = arena, .start = text.p, .p = text.p, .end = text.p + text.n, .err = err};
 	struct json *root = json_new(arena, JSON_NULL);
 

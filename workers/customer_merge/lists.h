@@ -1,0 +1,32 @@
+#ifndef CUSTOMER_MERGE_LISTS_H
+#define CUSTOMER_MERGE_LISTS_H
+
+#include "common/json.h"
+
+struct arena;
+
+/*
+ * A list under construction that finds what it holds: equal values, or items by id. Order is the order of arrival. Up
+ * to a few items it compares, beyond it hashes, because strangers choose how long lists are.
+ */
+struct list_builder {
+	struct arena *arena;
+	struct json *list;
+	bool by_id;          /* items are found by their member "id"; one without an id is found by its value */
+	struct json **slots; /* NULL as long as there are few */
+	size_t n_slots;
+};
+
+/* The builder takes `list` over (NULL: begins with an empty one) together with what it holds. */
+void list_builder_init(struct list_builder *builder, struct arena *arena, struct json *list, bool by_id);
+
+/* The item of the list that has the same id (or is equal), or NULL. */
+struct json *list_builder_find(const struct list_builder *builder, const struct json *item);
+
+/* Appends; the caller has made sure with list_builder_find that it is new. The item is taken over. */
+void list_builder_append(struct list_builder *builder, struct json *item);
+
+/* Puts the content of `value` into the place of `item`; both are the same in the builder's eyes. */
+void list_builder_replace(struct json *item, const struct json *value);
+
+#endif

@@ -1,0 +1,42 @@
+#include "common/arena.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "deploy/ctl/ctl.h"
+
+bool ctl_workspace_create(struct ctl *ctl, struct err *err)
+{
+	struct arguments *arguments = &ctl->arguments;
+	struct uuid id = uuid_v7(clock_wall_us());
+	uint32_t partition = config_partition_of(&id, (uint32_t)ctl->settings.customer_partitions);
+	struct config_key key = {.kind = STR(CONFIG_WORKSPACE), .id = STR(""), .version = CONFIG_NEW};
+	struct str name, slug, shard = arguments_option(arguments, "shard");
+	int64_t group;
+
+	if (!arguments_required(arguments, "name", &name, err) || !arguments_required(arguments, "slug", &slug, err) ||
+	        !arguments_number(arguments, "group", -1, 0, INT32_MAX, &group, err) || !arguments_done(arguments, err))
+		return false;
+	if (group < 0)
+		return err_set(err, ERR_INVALID, "--group is missing");
+	struct json *doc = config_workspace_document(
+	        ctl->arena, &id, name, slug, group, shard.n ? shard : STR("default"), partition);
+	if (!ctl_put(ctl, &id, partition, &key, doc, err))
+		return false;
+	puts(config_id_text(ctl->arena, &id).p);
+	return true;
+}
+
+bool ctl_workspace_list(struct ctl *ctl, struct err *err)
+{
+	PGresult *rows = arguments_done(&ctl->arguments, err) ? ctl_query(ctl, "workspaces", NULL, err) : NULL;
+
+	if (!rows)
+		return false;
+	for (int row = 0; row < PQntuples(rows); row++) {
+		struct uuid id = db_uuid(rows, row, 0);
+		printf("%s %-9.*s partition %3lld  %.*s (%.*s)\n", config_id_text(ctl->arena, &id).p,
+		        STR_ARG(db_text(rows, row, 3)), (long long)db_i64(rows, row, 4), STR_ARG(db_text(rows, row, 1)),
+		        STR_ARG(db_text(rows, row, 2)));
+	}
+	PQclear(rows);
+	return true;
+}

@@ -1,0 +1,185 @@
+#include "deploy/ctl/ctl.h"
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/json.h"
+
+#include <unistd.h>
+
+#define OUTCOME_WAIT_US (15 * 1000000LL)
+#define OUTCOME_POLL_US 20000
+
+static const struct statement statements[] = {
+        {.name = "workspace_partition",
+                .sql = "SELECT (doc->>'partition')::integer FROM configuration "
+                       "WHERE workspace_id = $1::uuid AND kind = 'workspace' AND id = ''",
+                .n_params = 1},
+        {.name = "outcome",
+                .sql = "SELECT status, body::text FROM command_results WHERE workspace_id = $1::uuid AND command_id = "
+                       "$2::uuid",
+                .n_params = 2},
+        {.name = "workspaces",
+                .sql = "SELECT workspace_id, doc->>'name', doc->>'slug', doc->>'status', (doc->>'partition')::integer "
+                       "FROM configuration WHERE kind = 'workspace' AND id = '' ORDER BY created_us, workspace_id",
+                .n_params = 0},
+        {.name = "node_name",
+                .sql = "SELECT doc->>'name' FROM configuration WHERE workspace_id = $1::uuid AND kind = 'node' "
+                       "AND id = $2::text",
+                .n_params = 2},
+        {.name = "users",
+                .sql = "SELECT id, doc->>'name', doc->>'surname', doc->>'email', "
+                       "(SELECT string_agg(role, ',' ORDER BY place) FROM jsonb_array_elements_text(doc->'roles') "
+                       "WITH ORDINALITY AS r(role, place)) FROM configuration "
+                       "WHERE workspace_id = '00000000-0000-0000-0000-000000000000' AND kind = 'user' ORDER BY "
+                       "id::bigint",
+                .n_params = 0},
+        {.name = "last_user",
+                .sql = "SELECT COALESCE(max(id::bigint), 0) FROM configuration "
+                       "WHERE workspace_id = '00000000-0000-0000-0000-000000000000' AND kind = 'user'",
+                .n_params = 0},
+        {.name = "user",
+                .sql = "SELECT 1 FROM configuration WHERE workspace_id = '00000000-0000-0000-0000-000000000000' "
+                       "AND kind = 'user' AND id = $1::text",
+                .n_params = 1},
+        {.name = "dead_letters",
+                .sql = "SELECT topic, partition, record_offset, worker, workspace_id, command_type, created_us, "
+                       "reason, "
+                       "rerun_us FROM dead_letters WHERE $1::uuid IS NULL OR workspace_id = $1 "
+                       "ORDER BY topic, partition, record_offset",
+                .n_params = 1},
+        {.name = "dead_letter",
+                .sql = "SELECT topic, partition, record_offset, worker, workspace_id, command_type, created_us, "
+                       "reason, "
+                       "rerun_us, record FROM dead_letters WHERE topic = $1::text AND partition = $2::integer "
+                       "AND record_offset = $3::bigint",
+                .n_params = 3},
+        {.name = "dead_letters_open",
+                .sql = "SELECT topic, partition, record_offset FROM dead_letters WHERE rerun_us IS NULL "
+                       "ORDER BY topic, partition, record_offset",
+                .n_params = 0},
+        {.name = "dead_letter_mark",
+                .sql = "UPDATE dead_letters SET rerun_us = $4::bigint WHERE topic = $1::text AND partition = "
+                       "$2::integer "
+                       "AND record_offset = $3::bigint",
+                .n_params = 4},
+};
+
+static bool open_db(struct ctl *ctl, struct err *err)
+{
+	if (ctl->db)
+		return true;
+	if (!*ctl->settings.pg)
+		return err_set(err, ERR_INVALID, "CONTACTHUB_PG is not set: it names the database");
+	ctl->db = db_open(&ctl->settings, "contacthubctl", err);
+	if (!ctl->db)
+		return false;
+	return db_prepare(ctl->db, statements, ARRAY_LEN(statements), err) ||
+	       err_wrap(err, "the database is not migrated (run `contacthubctl migrate`)");
+}
+
+PGresult *ctl_query(struct ctl *ctl, const char *statement, const struct db_params *params, struct err *err)
+{
+	return open_db(ctl, err) ? db_query(ctl->db, statement, params, err) : NULL;
+}
+
+bool ctl_workspace_partition(struct ctl *ctl, const struct uuid *workspace, uint32_t *ret_partition, struct err *err)
+{
+	struct db_params params;
+	char id[UUID_TEXT_BYTES + 1];
+
+	db_params_init(&params, ctl->arena);
+	db_param_uuid(&params, workspace);
+	PGresult *rows = ctl_query(ctl, "workspace_partition", &params, err);
+	bool found = rows && PQntuples(rows) == 1;
+	if (found)
+		*ret_partition = (uint32_t)db_i64(rows, 0, 0);
+	else if (rows)
+		uuid_format(workspace, id), err_set(err, ERR_NOT_FOUND, "there is no workspace %s", id);
+	PQclear(rows);
+	return found;
+}
+
+static void on_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+{
+	struct ctl *ctl = context;
+
+	(void)opaque, (void)persisted_unknown;
+	ctl->delivered = true;
+	ctl->delivery_error = error;
+}
+
+bool ctl_send(struct ctl *ctl, enum topic topic, uint32_t partition, const struct uuid *key, struct str record,
+        struct err *err)
+{
+	if (!*ctl->settings.kafka)
+		return err_set(err, ERR_INVALID, "CONTACTHUB_KAFKA is not set: it names the Kafka brokers");
+	if (!ctl->producer)
+		ctl->producer = kafka_producer_new(&ctl->settings, on_delivery, ctl);
+	ctl->delivered = false;
+	if (!kafka_send(ctl->producer, topic, partition, key, record, ctl, err))
+		return false;
+	while (!ctl->delivered)
+		kafka_producer_poll(ctl->producer, 100);
+	if (ctl->delivery_error)
+		return err_set(err, ERR_UNAVAILABLE, "Kafka did not take the command: %s",
+		        rd_kafka_err2str(ctl->delivery_error));
+	return true;
+}
+
+/* The error body's message. */
+static bool refused(struct ctl *ctl, unsigned status, struct str body, struct err *err)
+{
+	struct err ignored;
+	struct str words = json_text(json_member(json_parse(ctl->arena, body, &ignored), "message"));
+
+	return err_set(err, status == 409 ? ERR_CONFLICT : ERR_INVALID, "refused: %.*s", STR_ARG(words));
+}
+
+static bool wait_for_outcome(struct ctl *ctl, const struct command *command, struct err *err)
+{
+	int64_t deadline_us = clock_monotonic_us() + OUTCOME_WAIT_US;
+	struct db_params params;
+
+	db_params_init(&params, ctl->arena);
+	db_param_uuid(&params, &command->workspace);
+	db_param_uuid(&params, &command->id);
+	while (clock_monotonic_us() < deadline_us) {
+		PGresult *rows = ctl_query(ctl, "outcome", &params, err);
+		if (!rows)
+			return false;
+		if (PQntuples(rows)) {
+			unsigned status = (unsigned)db_i64(rows, 0, 0);
+			bool good = status < 300 || refused(ctl, status, db_text(rows, 0, 1), err);
+			PQclear(rows);
+			return good;
+		}
+		PQclear(rows);
+		usleep(OUTCOME_POLL_US);
+	}
+	return err_set(err, ERR_UNKNOWN_OUTCOME,
+	        "the configuration worker has not answered within %d seconds (is it running?); the write may still "
+	        "happen",
+	        (int)(OUTCOME_WAIT_US / 1000000));
+}
+
+bool ctl_put(struct ctl *ctl, const struct uuid *workspace, uint32_t partition, const struct config_key *key,
+        const struct json *doc, struct err *err)
+{
+	int64_t now_us = clock_wall_us();
+	struct command command = {.type = COMMAND_CONFIG_PUT,
+	        .time_us = now_us,
+	        .id = uuid_v7(now_us),
+	        .workspace = *workspace,
+	        .text = config_key_write(ctl->arena, key),
+	        .body = config_doc_text(ctl->arena, doc)};
+	struct buf record;
+
+	if (!uuid_parse(key->id, &command.entity))
+		command.entity = *workspace;
+	buf_init(&record, ctl->arena, 1024);
+	command_encode(&record, &command);
+	/* the database first: without it nobody could tell the outcome */
+	return open_db(ctl, err) && ctl_send(ctl, TOPIC_CONFIG_COMMANDS, partition, workspace, buf_str(&record), err) &&
+	       wait_for_outcome(ctl, &command, err);
+}

@@ -1,0 +1,50 @@
+#ifndef DEPLOY_CTL_CTL_H
+#define DEPLOY_CTL_CTL_H
+
+#include "common/command.h"
+#include "common/config_doc.h"
+#include "common/db.h"
+#include "common/kafka.h"
+#include "common/settings.h"
+#include "deploy/ctl/arguments.h"
+
+struct json;
+
+/*
+ * What the commands share. Configuration is only written by commands through Kafka, like everybody's; the tool reads
+ * the tables. Connections are made when they are first asked for.
+ */
+struct ctl {
+	struct settings settings;
+	struct arguments arguments;
+	struct arena *arena; /* as long as the process */
+	struct db *db;
+	struct kafka_producer *producer;
+	bool delivered; /* of the record in flight */
+	rd_kafka_resp_err_t delivery_error;
+};
+
+typedef bool ctl_fn(struct ctl *ctl, struct err *err);
+ctl_fn ctl_migrate, ctl_topics, ctl_settings;
+ctl_fn ctl_workspace_create, ctl_workspace_list;
+ctl_fn ctl_user_create, ctl_user_list;
+ctl_fn ctl_token_create;
+ctl_fn ctl_source_create;
+ctl_fn ctl_dead_letters_list, ctl_dead_letters_show, ctl_dead_letters_rerun;
+
+/* A query by the name of its row in ctl.c's statements. NULL on failure. */
+PGresult *ctl_query(struct ctl *ctl, const char *statement, const struct db_params *params, struct err *err) must_check;
+
+/* The partition of a workspace that exists; ERR_NOT_FOUND otherwise. */
+bool ctl_workspace_partition(
+        struct ctl *ctl, const struct uuid *workspace, uint32_t *ret_partition, struct err *err) must_check;
+
+/* Sends a record and waits until every replica has it. */
+bool ctl_send(struct ctl *ctl, enum topic topic, uint32_t partition, const struct uuid *key, struct str record,
+        struct err *err) must_check;
+
+/* Writes a document and waits for the worker's answer. ERR_CONFLICT when its version is not the one in key. */
+bool ctl_put(struct ctl *ctl, const struct uuid *workspace, uint32_t partition, const struct config_key *key,
+        const struct json *doc, struct err *err) must_check;
+
+#endif

@@ -1,0 +1,121 @@
+#include "common/arena.h"
+#include "common/log.h"
+#include "deploy/ctl/ctl.h"
+
+#include <sodium.h>
+
+#define ARENA_BYTES ((size_t)64 * 1024 * 1024)
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const struct row {
+	const char *name; /* one or two words */
+	const char *arguments;
+	const char *help;
+	ctl_fn *run;
+} rows[] = {
+        {.name = "migrate", .arguments = "", .help = "make or update the tables", .run = ctl_migrate},
+        {.name = "topics",
+                .arguments = "[--timeout-ms N]",
+                .help = "create the topics that are missing",
+                .run = ctl_topics},
+        {.name = "settings",
+                .arguments = "",
+                .help = "print every setting (CONFIGURATION.md is this)",
+                .run = ctl_settings},
+        {.name = "workspace create",
+                .arguments = "--name NAME --slug SLUG --group N [--shard NAME]",
+                .help = "prints the workspace's id",
+                .run = ctl_workspace_create},
+        {.name = "workspace list", .arguments = "", .help = "all workspaces", .run = ctl_workspace_list},
+        {.name = "user create",
+                .arguments = "--name NAME --surname NAME --email EMAIL --roles ROLE,... [--all-workspaces]\n"
+                             "      [--workspace ID [--node ID [--permission R|RW|W]]...]...",
+                .help = "prints the user's number",
+                .run = ctl_user_create},
+        {.name = "user list", .arguments = "", .help = "all users with their roles", .run = ctl_user_list},
+        {.name = "token create",
+                .arguments = "--user N [--days N] [--key-file PATH]",
+                .help = "prints a token that the user may call the API with",
+                .run = ctl_token_create},
+        {.name = "source create",
+                .arguments = "--workspace ID --provider PROVIDER --name NAME --node ID... [--description TEXT]",
+                .help = "prints the source's id and its token, which nobody can read again",
+                .run = ctl_source_create},
+        {.name = "dead-letters list",
+                .arguments = "[--workspace ID]",
+                .help = "records that could not be applied",
+                .run = ctl_dead_letters_list},
+        {.name = "dead-letters show",
+                .arguments = "TOPIC:PARTITION:OFFSET",
+                .help = "one of them with its content",
+                .run = ctl_dead_letters_show},
+        {.name = "dead-letters rerun",
+                .arguments = "TOPIC:PARTITION:OFFSET | --all",
+                .help = "send it once more as a new command",
+                .run = ctl_dead_letters_rerun},
+};
+
+static const char *const flags[] = {"all", "all-workspaces", NULL};
+
+static void print_help(FILE *out)
+{
+	fputs("usage: contacthubctl COMMAND [ARGUMENTS]\n\nSettings come from environment variables "
+	      "(CONFIGURATION.md).\n\n",
+	        out);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		fprintf(out, "  %s%s%s\n      %s\n", rows[i].name, *rows[i].arguments ? " " : "", rows[i].arguments,
+		        rows[i].help);
+}
+
+/* Takes the words of the command's name off the front. */
+static const struct row *find_row(int *argc, char ***argv)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct str rest = str_of(rows[i].name), word;
+		int n = 0;
+		while (str_split(&rest, ' ', &word) && n < *argc && str_is(word, (*argv)[n]))
+			n++;
+		if (rest.p || !n || !str_is(word, (*argv)[n - 1]))
+			continue;
+		*argc -= n;
+		*argv += n;
+		return &rows[i];
+	}
+	return NULL;
+}
+
+static int fail(const char *command, const struct err *err, int status)
+{
+	fprintf(stderr, "contacthubctl %s: %s\n", command, *err->message ? err->message : err_sentence(err->code));
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static struct ctl ctl;
+	struct err err = {0};
+
+	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+		print_help(argc < 2 ? stderr : stdout);
+		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
+	}
+	argc--, argv++;
+	const struct row *row = find_row(&argc, &argv);
+	if (!row) {
+		fprintf(stderr, "contacthubctl: there is no command \"%s\"; `contacthubctl --help` lists them\n",
+		        *argv);
+		return EXIT_USAGE;
+	}
+	log_init("contacthubctl", LOG_ERROR);
+	if (sodium_init() < 0)
+		log_die("sodium", "libsodium cannot start");
+	if (!arguments_parse(&ctl.arguments, argc, argv, flags, &err))
+		return fail(row->name, &err, EXIT_USAGE);
+	if (!settings_load(&ctl.settings))
+		return EXIT_USAGE;
+	ctl.arena = arena_new(ARENA_BYTES);
+	if (!row->run(&ctl, &err))
+		return fail(row->name, &err, err.code == ERR_INVALID ? EXIT_USAGE : EXIT_FAILED);
+	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+}

@@ -32,7 +32,7 @@ static void add(struct lock_set *set, enum lock_kind kind, uint64_t hash, bool e
 
 void lock_set_binding(struct lock_set *set, const struct uuid *node, int kind, struct str value, bool exclusive)
 {
-	add(set, LOCK_BINDING, hash_str(value, hash_bytes(node->b, sizeof(node->b), (uint64_t)kind)), exclusive);
+	add(set, LOCK_BINDING, hash_str(value, hash_bytes(node->b, sizeof(node->b), (uint64_t)kind << 8)), exclusive);
 }
 
 void lock_set_customer(struct lock_set *set, const struct uuid *customer, bool exclusive)

@@ -1,10 +1,7 @@
+#include "tests/unit/unit.h"
+
 #include "common/arena.h"
 #include "common/locks.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 
 static const struct uuid node_a = {{1}}, node_b = {{2}};
 

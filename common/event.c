@@ -1,0 +1,238 @@
+#include "common/event.h"
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/clock.h"
+
+#include <endian.h>
+
+#define BODY_VERSION 1
+#define BODY_HEADER_BYTES 12
+#define FLAG_DATE 1
+
+const char *event_bind_name(enum event_bind bind)
+{
+	switch (bind) {
+	case EVENT_BIND_SESSION:
+		return "SESSION_ID";
+	case EVENT_BIND_EXTERNAL_ID:
+		return "EXTERNAL_ID";
+	case EVENT_BIND_NONE:
+		break;
+	}
+	return NULL;
+}
+
+void event_body_encode(struct buf *buf, const struct event_body *body)
+{
+	uint64_t date = htole64((uint64_t)body->date_us);
+	char *p = buf_reserve(buf, BODY_HEADER_BYTES);
+
+	p[0] = BODY_VERSION;
+	p[1] = body->has_date ? FLAG_DATE : 0;
+	p[2] = (char)body->type.n;
+	p[3] = (char)body->context.n;
+	memcpy(p + 4, &date, sizeof(date));
+	buf_add_str(buf, body->type);
+	buf_add_str(buf, body->context);
+	buf_add_str(buf, body->json);
+}
+
+bool event_body_decode(struct str text, struct event_body *ret_body, struct err *err)
+{
+	const unsigned char *p = (const unsigned char *)text.p;
+	uint64_t date;
+
+	if (text.n < BODY_HEADER_BYTES || p[0] != BODY_VERSION || p[1] & ~FLAG_DATE)
+		return err_set(err, ERR_INVALID, "not the body of an event command (%zu bytes)", text.n);
+	size_t names = (size_t)p[2] + p[3];
+	if (text.n - BODY_HEADER_BYTES < names + 2 || text.p[BODY_HEADER_BYTES + names] != '{')
+		return err_set(err, ERR_INVALID, "the body of an event command is cut off at %zu bytes", text.n);
+	memcpy(&date, p + 4, sizeof(date));
+	const char *type = text.p + BODY_HEADER_BYTES;
+	*ret_body = (struct event_body){
+	        .type = {type, p[2]},
+	        .context = {type + p[2], p[3]},
+	        .has_date = p[1] & FLAG_DATE,
+	        .date_us = (int64_t)le64toh(date),
+	        .json = {type + names, text.n - BODY_HEADER_BYTES - names},
+	};
+	return true;
+}
+
+static void write_part(struct buf *buf, const struct json *part, struct str otherwise)
+{
+	if (json_is_null(part))
+		buf_add_str(buf, otherwise);
+	else
+		json_write(buf, part);
+}
+
+void event_json_write(
+        struct buf *buf, const struct json *properties, const struct json *context_info, const struct json *tracking)
+{
+	buf_add_literal(buf, "{\"properties\":");
+	write_part(buf, properties, STR("{}"));
+	buf_add_literal(buf, ",\"contextInfo\":");
+	write_part(buf, context_info, STR("{}"));
+	buf_add_literal(buf, ",\"tracking\":");
+	write_part(buf, tracking, STR("null"));
+	buf_add_char(buf, '}');
+}
+
+/* A copy of what was sent as a whole: nulls inside it remove nothing, so they are left out. */
+static struct json *without_nulls(struct arena *arena, const struct json *value)
+{
+	if (!json_is(value, JSON_OBJECT))
+		return json_copy(arena, value, false);
+	struct json *object = json_new(arena, JSON_OBJECT);
+	for
+		json_each(member, value) if (!json_is_null(member))
+		        json_add(object, member->key, without_nulls(arena, member));
+	return object;
+}
+
+static void merge_into(struct arena *arena, struct json *target, const struct json *patch)
+{
+	for
+		json_each(member, patch)
+		{
+			struct json *present = json_get(target, member->key);
+			if (json_is_null(member))
+				json_remove(target, member->key);
+			else if (json_is(member, JSON_OBJECT) && json_is(present, JSON_OBJECT))
+				merge_into(arena, present, member);
+			else
+				json_set(target, member->key, without_nulls(arena, member));
+		}
+}
+
+static struct json *parse_object(struct arena *arena, struct str text, struct err *err)
+{
+	struct json *value = json_parse(arena, text, err);
+
+	if (value && value->type != JSON_OBJECT) {
+		err_set(err, ERR_INVALID, "the JSON of an event is no object");
+		return NULL;
+	}
+	return value;
+}
+
+struct str event_json_merge(struct arena *arena, struct str stored, struct str patch, struct err *err)
+{
+	struct json *event = parse_object(arena, stored, err);
+	struct json *change = event ? parse_object(arena, patch, err) : NULL;
+	struct buf buf;
+
+	if (!change)
+		return STR_NONE;
+	merge_into(arena, event, change);
+	buf_init(&buf, arena, stored.n + patch.n + 64);
+	event_json_write(&buf, json_member(event, "properties"), json_member(event, "contextInfo"),
+	        json_member(event, "tracking"));
+	return buf_str(&buf);
+}
+
+void event_row_read(const PGresult *result, int row, int first, struct event_row *ret_event)
+{
+	*ret_event = (struct event_row){
+	        .id = db_uuid(result, row, first),
+	        .node = db_uuid(result, row, first + 1),
+	        .has_customer = !db_is_null(result, row, first + 2),
+	        .customer = db_uuid(result, row, first + 2),
+	        .registered_us = db_i64(result, row, first + 3),
+	        .updated_us = db_i64(result, row, first + 4),
+	        .date_us = db_i64(result, row, first + 5),
+	        .version = db_i64(result, row, first + 6),
+	        .bind = db_is_null(result, row, first + 7) ? EVENT_BIND_NONE
+	                                                   : (enum event_bind)db_i64(result, row, first + 7),
+	        .type = db_text(result, row, first + 8),
+	        .context = db_text(result, row, first + 9),
+	        .bind_value = db_text(result, row, first + 10),
+	        .json = db_text(result, row, first + 11),
+	};
+}
+
+static void write_id(struct buf *buf, const struct uuid *id)
+{
+	char text[UUID_TEXT_BYTES + 1];
+
+	uuid_format(id, text);
+	buf_add_char(buf, '"');
+	buf_add(buf, text, UUID_TEXT_BYTES);
+	buf_add_char(buf, '"');
+}
+
+static void write_time(struct buf *buf, int64_t time_us)
+{
+	char text[TIME_TEXT_BYTES + 1];
+
+	time_format(time_us, text);
+	buf_add_char(buf, '"');
+	buf_add(buf, text, TIME_TEXT_BYTES);
+	buf_add_char(buf, '"');
+}
+
+static void write_string_or_null(struct buf *buf, struct str s)
+{
+	if (s.p)
+		json_write_string(buf, s);
+	else
+		buf_add_literal(buf, "null");
+}
+
+static void write_bring_back(struct buf *buf, const struct event_row *event)
+{
+	const char *name = event_bind_name(event->bind);
+
+	if (!name) {
+		buf_add_literal(buf, "null");
+		return;
+	}
+	buf_printf(buf, "{\"type\":\"%s\",\"value\":", name);
+	json_write_string(buf, event->bind_value);
+	buf_add_literal(buf, ",\"nodeId\":");
+	write_id(buf, &event->node);
+	buf_add_char(buf, '}');
+}
+
+static void write_times(struct buf *buf, const struct event_row *event)
+{
+	buf_add_literal(buf, ",\"date\":");
+	write_time(buf, event->date_us);
+	buf_add_literal(buf, ",\"origin\":\"NATIVE\",\"registeredAt\":");
+	write_time(buf, event->registered_us);
+	buf_add_literal(buf, ",\"updatedAt\":");
+	if (event->version > 1)
+		write_time(buf, event->updated_us);
+	else
+		buf_add_literal(buf, "null");
+	buf_printf(buf, ",\"version\":%lld", (long long)event->version);
+}
+
+void event_render(struct buf *buf, const struct event_row *event, const struct event_neighbours *neighbours)
+{
+	buf_add_literal(buf, "{\"id\":");
+	write_id(buf, &event->id);
+	buf_add_literal(buf, ",\"customerId\":");
+	if (event->has_customer)
+		write_id(buf, &event->customer);
+	else
+		buf_add_literal(buf, "null");
+	buf_add_literal(buf, ",\"bringBackProperties\":");
+	write_bring_back(buf, event);
+	buf_add_literal(buf, ",\"type\":");
+	json_write_string(buf, event->type);
+	buf_add_literal(buf, ",\"context\":");
+	json_write_string(buf, event->context);
+	write_times(buf, event);
+	if (neighbours) {
+		buf_add_literal(buf, ",\"prev\":");
+		write_string_or_null(buf, neighbours->prev);
+		buf_add_literal(buf, ",\"next\":");
+		write_string_or_null(buf, neighbours->next);
+	}
+	/* the stored object without its first brace: properties, contextInfo, tracking, and the end */
+	buf_add_char(buf, ',');
+	buf_add(buf, event->json.p + 1, event->json.n - 1);
+}

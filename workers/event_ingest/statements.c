@@ -1,0 +1,58 @@
+#include "common/event.h"
+#include "common/locks.h"
+#include "workers/event_ingest/ingest.h"
+
+const struct statement event_ingest_statements[] = {
+        LOCK_STATEMENT,
+        /* of each POST: its customer, and since when that customer or its node's events are gone */
+        {.name = "ingest_facts",
+                .sql = "SELECT u.i, c.id, LEAST(t.deleted_us, CASE WHEN r.emptied_us > u.t THEN r.emptied_us END) "
+                       "FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], "
+                       "$7::bigint[]) AS u(i, w, n, c, k, v, t) "
+                       "CROSS JOIN LATERAL (SELECT CASE WHEN u.k IS NULL THEN u.c "
+                       "ELSE binding_at(u.w, u.n, u.k, u.v, u.t) END AS id) c "
+                       "LEFT JOIN customer_tombstones t ON t.workspace_id = u.w AND t.id = c.id "
+                       "LEFT JOIN node_rules r ON r.workspace_id = u.w AND r.node_id = u.n "
+                       "WHERE u.k IS NOT NULL OR t.id IS NOT NULL OR r.emptied_us > u.t",
+                .n_params = 7},
+        /* events that a PUT, PATCH or DELETE names, or what is left of them */
+        {.name = "ingest_find",
+                .sql = "SELECT u.i, t.deleted_us, t.node_id, t.type, t.registered_us, e.source_id, " EVENT_COLUMNS " "
+                       "FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, id) "
+                       "LEFT JOIN events e ON e.workspace_id = u.w AND e.id = u.id "
+                       "LEFT JOIN event_tombstones t ON t.workspace_id = u.w AND t.id = u.id",
+                .n_params = 3},
+        {.name = "ingest_insert",
+                .sql = "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, "
+                       "date_us, version, bind_kind, type, context, bind_value, source_id, body) "
+                       "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], "
+                       "$6::bigint[], $7::bigint[], $8::integer[], $9::smallint[], $10::text[], $11::text[], "
+                       "$12::text[], $13::uuid[], $14::json[])",
+                .n_params = 14},
+        {.name = "ingest_update",
+                .sql = "UPDATE events e SET updated_us = u.updated_us, date_us = u.date_us, version = u.version, "
+                       "context = u.context, body = u.body FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], "
+                       "$4::bigint[], $5::bigint[], $6::integer[], $7::text[], $8::json[]) "
+                       "AS u(w, id, registered_us, updated_us, date_us, version, context, body) "
+                       "WHERE e.workspace_id = u.w AND e.id = u.id AND e.registered_us = u.registered_us",
+                .n_params = 8},
+        {.name = "ingest_delete",
+                .sql = "DELETE FROM events e USING unnest($1::uuid[], $2::uuid[], $3::bigint[]) "
+                       "AS u(w, id, registered_us) "
+                       "WHERE e.workspace_id = u.w AND e.id = u.id AND e.registered_us = u.registered_us",
+                .n_params = 3},
+        {.name = "ingest_bury",
+                .sql = "INSERT INTO event_tombstones (workspace_id, id, node_id, type, registered_us, deleted_us) "
+                       "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], "
+                       "$6::bigint[]) ON CONFLICT (workspace_id, id) DO UPDATE SET deleted_us = excluded.deleted_us",
+                .n_params = 6},
+};
+const size_t event_ingest_statement_count = ARRAY_LEN(event_ingest_statements);
+
+const struct worker_definition event_ingest_definition = {
+        .name = "event-ingest",
+        .topic = TOPIC_EVENT_COMMANDS,
+        .statements = event_ingest_statements,
+        .n_statements = ARRAY_LEN(event_ingest_statements),
+        .handle = event_ingest_handle,
+};

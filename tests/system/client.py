@@ -119,13 +119,15 @@ class Client:
         return self._exchange(method, target, raw, sent)
 
     def _exchange(self, method, target, raw, headers):
-        connection = getattr(self._kept, "connection", None)
+        # A body in pieces is sent once: its connection is a fresh one.
+        pieces = raw is not None and not isinstance(raw, bytes)
+        connection = None if pieces else getattr(self._kept, "connection", None)
         fresh = connection is None
         if fresh:
             connection = self._connect()
         self._kept.connection = None
         try:
-            connection.request(method, target, raw, headers)
+            connection.request(method, target, raw, headers, encode_chunked=pieces)
             answer = connection.getresponse()
             data = answer.read()
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):

@@ -6,23 +6,21 @@
 struct json;
 
 /*
- * The built-in facts of the API, compiled into the binary from common/catalog/ at build time: event types, contexts and the JSON
- * schemas that the server validates with and serves under /docs/schema.
+ * The built-in facts of the API, compiled into the binary from common/catalog/ at build time: event types, contexts and
+ * the JSON schemas that the server validates with and serves under /docs/schema.
  */
 struct event_type {
-	struct str id;	     /* "completedOrder" */
+	struct str id;       /* "completedOrder" */
 	struct str label;    /* "Completed order" */
 	struct str category; /* "ecommerce", for analytics */
-	bool active;	     /* mode ACTIVE, else PASSIVE */
+	bool active;         /* mode ACTIVE, else PASSIVE */
 	bool product_aware;  /* its lines carry product extended properties */
 	uint16_t retention_months;
-	uint16_t number; /* position in event_types, stored nowhere */
 };
 
 struct event_context {
 	struct str id; /* "WEB" */
 	struct str label;
-	uint16_t number;
 };
 
 #define EVENT_TYPE_COUNT 48
@@ -34,8 +32,8 @@ extern const struct event_context event_contexts[EVENT_CONTEXT_COUNT];
 const struct event_type *event_type_find(struct str id);
 const struct event_context *event_context_find(struct str id);
 
-/* A built-in schema document by file name ("customer.json", "event.completedOrder.json", "common.json"): its text, and its
-   parsed tree (shared, read only, lives as long as the process). NULL / absent when there is none. */
+/* A built-in schema document by file name ("customer.json", "event.completedOrder.json", "common.json"): its text, and
+   its parsed tree (shared, read only, lives as long as the process). NULL / absent when there is none. */
 struct str catalog_text(struct str name);
 const struct json *catalog_document(struct str name);
 

@@ -4,6 +4,7 @@
 #include "common/decimal.h"
 #include "common/schema.h"
 
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
 /* What schema.c compiles and schema_validate.c reads. Nobody else looks inside. */

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The methods that rows may have. */

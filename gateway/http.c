@@ -1,0 +1,455 @@
+#include "gateway/http.h"
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/error_body.h"
+#include "common/log.h"
+#include "gateway/loop.h"
+#include "gateway/request_state.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Of libmicrohttpd's memory per connection: request line, headers and a part of the body. */
+#define CONNECTION_MEMORY_BYTES ((size_t)32 * 1024)
+#define LISTEN_BACKLOG 4096
+/* Bytes of a refused body that are read so that the client sees the answer; more, and the connection is cut. */
+#define SWALLOW_BYTES ((size_t)1024 * 1024)
+/* All request bodies together; more, and requests with bodies are put off with 503. */
+#define BODIES_BYTES ((size_t)256 * 1024 * 1024)
+/* Everything of a request: a page of 50 customers of 64 KiB, parsed and rendered, is the largest thing. */
+#define ARENA_BYTES ((size_t)512 * 1024 * 1024)
+#define SPARE_ARENAS 1024
+#define IDLE_US (75 * INT64_C(1000000))
+#define SENDING_US (60 * INT64_C(1000000))
+
+enum client_state { CLIENT_IDLE, CLIENT_RECEIVING, CLIENT_WORKING, CLIENT_SENDING, CLIENT_STATES };
+
+/* A connection. */
+struct client {
+	struct http *http;
+	int fd;
+	struct list link; /* in the list of its state, in order of since_us */
+	int64_t since_us;
+	struct request *request; /* or NULL between requests */
+};
+
+struct http {
+	struct gateway *gateway;
+	int loop;
+	struct MHD_Daemon *daemon;
+	struct loop_source source;
+	bool due; /* a connection was resumed */
+	struct list clients[CLIENT_STATES];
+	int64_t limit_us[CLIENT_STATES];
+	size_t in_work;
+	size_t bodies_bytes;
+	struct arena *spare[SPARE_ARENAS];
+	size_t n_spare;
+};
+
+static void client_enter(struct client *client, enum client_state state)
+{
+	client->since_us = clock_monotonic_us();
+	list_append(&client->http->clients[state], &client->link);
+}
+
+/* --- memory --------------------------------------------------------------------------------------------------------
+ */
+
+static struct arena *take_arena(struct http *http)
+{
+	return http->n_spare ? http->spare[--http->n_spare] : arena_new(ARENA_BYTES);
+}
+
+static void give_arena(struct http *http, struct arena *arena)
+{
+	if (http->n_spare == SPARE_ARENAS) {
+		arena_free(arena);
+		return;
+	}
+	arena_reset(arena);
+	http->spare[http->n_spare++] = arena;
+}
+
+bool http_count_body(struct http *http, struct request *request, size_t n_bytes)
+{
+	if (n_bytes > BODIES_BYTES - http->bodies_bytes)
+		return false;
+	http->bodies_bytes += n_bytes;
+	request->counted_bytes += n_bytes;
+	return true;
+}
+
+/* --- life of a request -----------------------------------------------------------------------------------------------
+ */
+
+static struct client *client_of(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* The request line is there. */
+static void *on_request_line(void *context, const char *target, struct MHD_Connection *connection)
+{
+	struct http *http = context;
+	struct client *client = client_of(connection);
+	struct arena *arena = take_arena(http);
+	struct request *request = arena_zalloc(arena, sizeof(*request));
+
+	request->gateway = http->gateway;
+	request->arena = arena;
+	request->connection = connection;
+	request->client = client;
+	request->target = arena_str(arena, str_of(target));
+	list_init(&request->late);
+	client->request = request;
+	client_enter(client, CLIENT_RECEIVING);
+	return request;
+}
+
+static bool is_in_work(const struct request *request)
+{
+	return request->phase == REQUEST_WORKING || request->phase == REQUEST_SUSPENDED;
+}
+
+static void on_completed(
+        void *context, struct MHD_Connection *connection, void **request_slot, enum MHD_RequestTerminationCode how)
+{
+	struct http *http = context;
+	struct request *request = *request_slot;
+
+	(void)connection;
+	(void)how;
+	if (!request)
+		return;
+	*request_slot = NULL;
+	step_end(request);
+	if (is_in_work(request))
+		http->in_work--;
+	http->bodies_bytes -= request->counted_bytes;
+	config_workspace_unref(request->workspace);
+	request->client->request = NULL;
+	client_enter(request->client, CLIENT_IDLE);
+	give_arena(http, request->arena);
+}
+
+static enum MHD_Result send_answer(struct request *request)
+{
+	request->phase = REQUEST_ANSWERED;
+	if (request->gateway->stopping)
+		request->answer.close = true;
+	client_enter(request->client, CLIENT_SENDING);
+	return respond_queue(request);
+}
+
+void http_answered(struct http *http, struct request *request)
+{
+	if (request->phase != REQUEST_SUSPENDED)
+		return; /* on_call is on the stack and will see it */
+	http->in_work--;
+	send_answer(request);
+	MHD_resume_connection(request->connection);
+	http->due = true;
+}
+
+/* An answer past libmicrohttpd, which takes none while a body is on its way. Nothing else has been sent on this
+ * connection. */
+static void cut(struct client *client, enum err_code code)
+{
+	struct request *request = client->request;
+	struct uuid logref = uuid_v7(clock_wall_us());
+	struct buf body, head;
+
+	buf_init(&body, request->arena, 256);
+	error_body_write(&body, str_of(err_sentence(code)), &logref, STR_NONE, NULL);
+	buf_init(&head, request->arena, 512);
+	buf_printf(&head,
+	        "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
+	        "Access-Control-Allow-Origin: *\r\nContent-Length: %zu\r\n\r\n",
+	        err_http_status(code), code == ERR_TIMEOUT ? "Request Timeout" : "Content Too Large", body.n);
+	buf_add_str(&head, buf_str(&body));
+	if (send(client->fd, head.p, head.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_event(LOG_DEBUG, "http", "a client is gone: %s", strerror(errno));
+	request->phase = REQUEST_ANSWERED;
+	shutdown(client->fd, SHUT_RDWR);
+	client_enter(client, CLIENT_SENDING);
+}
+
+/* --- libmicrohttpd's calls with a request
+ * ------------------------------------------------------------------------------ */
+
+static bool expects_continue(struct request *request)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Expect") != NULL;
+}
+
+/* The headers are there. A request that is refused gets its answer when its body has been read; one that waits for
+   "100 Continue" gets it at once, and so does one that wants to send too much. */
+static enum MHD_Result begin(struct request *request, const char *method)
+{
+	request->phase = REQUEST_RECEIVING;
+	if (pipeline_begin(request, str_of(method)))
+		return MHD_YES;
+	if (request->has_body && !request->answer.close && !expects_continue(request)) {
+		request->phase = REQUEST_DISCARDING;
+		return MHD_YES;
+	}
+	if (request->has_body)
+		request->answer.close = true;
+	return send_answer(request);
+}
+
+/* Room for n more bytes; false when bodies take too much memory. */
+static bool grow_body(struct request *request, size_t n)
+{
+	size_t limit = pipeline_body_limit(request);
+	size_t capacity = request->body_capacity ? request->body_capacity * 2 : 1024;
+
+	if (request->body_bytes + n <= request->body_capacity)
+		return true;
+	if (capacity < request->body_bytes + n)
+		capacity = request->body_bytes + n;
+	if (capacity > limit)
+		capacity = limit;
+	if (!http_count_body(request->gateway->http, request, capacity))
+		return false;
+	char *body = arena_alloc(request->arena, capacity);
+	if (request->body_bytes)
+		memcpy(body, request->body, request->body_bytes);
+	request->body = body;
+	request->body_capacity = capacity;
+	return true;
+}
+
+static void keep_body(struct request *request, const char *data, size_t n)
+{
+	if (request->phase != REQUEST_RECEIVING || request->match.route->body == BODY_NONE || request->too_large)
+		return;
+	if (n > pipeline_body_limit(request) - request->body_bytes) {
+		request->too_large = true;
+	} else if (grow_body(request, n)) {
+		memcpy(request->body + request->body_bytes, data, n);
+		request->body_bytes += n;
+	} else {
+		request->phase = REQUEST_DISCARDING;
+		request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
+	}
+}
+
+static enum MHD_Result take_body(struct request *request, const char *data, size_t *n)
+{
+	size_t limit = request->phase == REQUEST_RECEIVING ? pipeline_body_limit(request) : 0;
+
+	keep_body(request, data, *n);
+	request->received_bytes += *n;
+	*n = 0;
+	if (request->received_bytes <= limit + SWALLOW_BYTES)
+		return MHD_YES;
+	cut(request->client, ERR_TOO_LARGE);
+	return MHD_NO;
+}
+
+/* The body is complete. */
+static enum MHD_Result finish(struct http *http, struct request *request)
+{
+	if (request->phase == REQUEST_DISCARDING)
+		return send_answer(request);
+	request->phase = REQUEST_WORKING;
+	http->in_work++;
+	client_enter(request->client, CLIENT_WORKING);
+	pipeline_run(request);
+	if (request->answer.status) {
+		http->in_work--;
+		return send_answer(request);
+	}
+	request->phase = REQUEST_SUSPENDED;
+	MHD_suspend_connection(request->connection);
+	return MHD_YES;
+}
+
+static enum MHD_Result on_call(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+        const char *version, const char *data, size_t *n_data, void **request_slot)
+{
+	struct request *request = *request_slot;
+
+	(void)connection;
+	(void)url;
+	(void)version;
+	switch (request ? request->phase : REQUEST_ANSWERED) {
+	case REQUEST_HEADERS:
+		return begin(request, method);
+	case REQUEST_RECEIVING:
+	case REQUEST_DISCARDING:
+		return *n_data ? take_body(request, data, n_data) : finish(context, request);
+	default:
+		return MHD_NO;
+	}
+}
+
+/* --- connections
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void client_open(struct http *http, struct MHD_Connection *connection, void **slot)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	int one = 1;
+
+	if (!client)
+		log_die("memory", "out of memory");
+	client->http = http;
+	client->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	list_init(&client->link);
+	client_enter(client, CLIENT_IDLE);
+	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	*slot = client;
+}
+
+static void on_connection(
+        void *context, struct MHD_Connection *connection, void **slot, enum MHD_ConnectionNotificationCode what)
+{
+	struct client *client = *slot;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		client_open(context, connection, slot);
+	} else if (client) {
+		list_remove(&client->link);
+		free(client);
+		*slot = NULL;
+	}
+}
+
+/* Targets are decoded in uri.c. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+	(void)context;
+	(void)connection;
+	return strlen(text);
+}
+
+/* --- time limits
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void expire(struct client *client, enum client_state state)
+{
+	if (state == CLIENT_RECEIVING) {
+		cut(client, ERR_TIMEOUT);
+	} else if (state == CLIENT_WORKING) {
+		/* what happens to its command is not known; the answer says so and names it */
+		request_fail(client->request, ERR_UNKNOWN_OUTCOME, "%s", err_sentence(ERR_UNKNOWN_OUTCOME));
+	} else {
+		client_enter(client, state);
+		shutdown(client->fd, SHUT_RDWR);
+	}
+}
+
+void http_tick(struct http *http, int64_t now_us)
+{
+	for (int state = 0; state < CLIENT_STATES; state++) {
+		struct list *list = &http->clients[state];
+		while (!list_is_empty(list)) {
+			struct client *client = list_owner(list->next, struct client, link);
+			if (now_us - client->since_us < http->limit_us[state])
+				break;
+			expire(client, (enum client_state)state);
+		}
+	}
+}
+
+/* --- daemon
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static void on_ready(void *context, uint32_t events)
+{
+	(void)context;
+	(void)events; /* http_run comes in every turn of the loop */
+}
+
+struct http *http_new(struct gateway *gateway, int loop)
+{
+	struct http *http = calloc(1, sizeof(*http));
+	int64_t deadline_us = gateway->settings->request_deadline_ms * 1000;
+
+	if (!http)
+		log_die("memory", "out of memory");
+	http->gateway = gateway;
+	http->loop = loop;
+	http->source = (struct loop_source){.ready = on_ready, .fd = -1};
+	for (int state = 0; state < CLIENT_STATES; state++)
+		list_init(&http->clients[state]);
+	http->limit_us[CLIENT_IDLE] = IDLE_US;
+	http->limit_us[CLIENT_RECEIVING] = deadline_us;
+	http->limit_us[CLIENT_WORKING] = deadline_us;
+	http->limit_us[CLIENT_SENDING] = SENDING_US;
+	return http;
+}
+
+void http_listen(struct http *http)
+{
+	const struct settings *settings = http->gateway->settings;
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)settings->listen_port)};
+
+	if (inet_pton(AF_INET, settings->listen_host, &address.sin_addr) != 1)
+		log_die("http", "CONTACTHUB_LISTEN_HOST is no IPv4 address: %s", settings->listen_host);
+	errno = 0;
+	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, (uint16_t)settings->listen_port, NULL,
+	        NULL, on_call, http, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+	        MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)LISTEN_BACKLOG, MHD_OPTION_CONNECTION_LIMIT,
+	        (unsigned)settings->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES,
+	        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+	        leave_escaped, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http, MHD_OPTION_NOTIFY_COMPLETED,
+	        on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
+	if (!http->daemon)
+		log_die("http", "cannot listen on %s port %lld: %s", settings->listen_host,
+		        (long long)settings->listen_port, strerror(errno));
+	int fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+	loop_watch(http->loop, &http->source, fd, EPOLLIN);
+}
+
+void http_run(struct http *http)
+{
+	http->due = false;
+	if (http->daemon)
+		MHD_run(http->daemon);
+}
+
+bool http_is_due(struct http *http)
+{
+	MHD_UNSIGNED_LONG_LONG wait_ms;
+
+	if (!http->daemon)
+		return false;
+	return http->due || (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES && wait_ms == 0);
+}
+
+size_t http_in_work(const struct http *http)
+{
+	return http->in_work;
+}
+
+void http_stop_listening(struct http *http)
+{
+	if (!http->daemon)
+		return;
+	int fd = MHD_quiesce_daemon(http->daemon);
+	if (fd >= 0)
+		close(fd);
+	for (struct list *link = http->clients[CLIENT_IDLE].next; link != &http->clients[CLIENT_IDLE];
+	        link = link->next)
+		shutdown(list_owner(link, struct client, link)->fd, SHUT_RD);
+}
+
+bool http_is_quiet(const struct http *http)
+{
+	for (int state = CLIENT_RECEIVING; state < CLIENT_STATES; state++) {
+		if (!list_is_empty(&http->clients[state]))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,39 @@
+#ifndef GATEWAY_HTTP_H
+#define GATEWAY_HTTP_H
+
+#include "gateway/gateway.h"
+
+#include <stdbool.h>
+
+struct request;
+
+/*
+ * The HTTP side: one libmicrohttpd daemon in external mode inside our event loop, and the life of connections and
+ * requests. libmicrohttpd's own time limit counts silence only and does not see suspended connections, so every
+ * connection is in one of four lists with a limit of its own: idle, receiving, working, sending.
+ */
+struct http;
+
+/* Does not listen yet. */
+struct http *http_new(struct gateway *gateway, int loop);
+/* Dies with a clear message when the port is taken. */
+void http_listen(struct http *http);
+/* Serves everything that is ready; call once per turn of the loop. */
+void http_run(struct http *http);
+/* True when http_run has something to do at once. */
+bool http_is_due(struct http *http);
+/* Ends what has passed its time limit; at least ten times a second. */
+void http_tick(struct http *http, int64_t now_us);
+/* Requests in work: handed to a handler and not answered. */
+size_t http_in_work(const struct http *http);
+/* Bytes of request bodies in memory. */
+bool http_count_body(struct http *http, struct request *request, size_t n_bytes);
+
+/* The request has its answer: sends it, now or when the handler returns. */
+void http_answered(struct http *http, struct request *request);
+
+/* No new connections; idle ones are closed. True when nothing is in work or on its way any more. */
+void http_stop_listening(struct http *http);
+bool http_is_quiet(const struct http *http);
+
+#endif

@@ -1,0 +1,469 @@
+#include "gateway/pgpool.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "gateway/list.h"
+#include "gateway/loop.h"
+#include "gateway/pending.h"
+
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+/* Queries in flight on one connection; beyond it the caller is told to come back. */
+#define MAX_IN_FLIGHT 512
+#define STATEMENT_TIMEOUT "10s"
+/* A connection whose oldest query has no answer by then hangs: the statement timeout should have ended it. */
+#define SILENCE_US (15 * INT64_C(1000000))
+#define CONNECT_US (5 * INT64_C(1000000))
+#define BACKOFF_FIRST_US 100000
+#define BACKOFF_MAX_US 2000000
+
+enum state {
+	DOWN,
+	CONNECTING,
+	SETTING_UP, /* search_path and statements */
+	READY,
+};
+
+struct query {
+	struct list link;
+	struct pgpool_query what;
+	struct db_params params;
+	bool again; /* its first connection was lost */
+	int64_t sent_us;
+};
+
+struct connection {
+	struct pgpool *pool;
+	PGconn *pg;
+	enum state state;
+	struct loop_source source;
+	struct list queries; /* in flight, in order */
+	size_t n_queries;
+	PGresult *result;   /* of the front query, until its sync mark */
+	bool broken;        /* to be taken down at a safe place */
+	bool dynamic;       /* lane: dynamic SQL first */
+	int64_t changed_us; /* when `state` was entered, or DOWN: when to connect */
+	int64_t backoff_us;
+};
+
+struct pgpool {
+	const struct settings *settings;
+	int loop;
+	struct pending *pending;
+	const struct statement_table *tables;
+	size_t n_tables;
+	struct list free_queries;
+	bool was_up; /* for the log */
+	size_t n_connections;
+	struct connection connections[];
+};
+
+static void fail(struct query *query, enum err_code code, const char *words)
+{
+	struct err err = {0};
+
+	err_set(&err, code, "%s", words);
+	query->what.on_result(query->what.context, query->what.number, NULL, &err);
+}
+
+static bool is_wanted(const struct pgpool *pool, const struct query *query)
+{
+	return query->what.number == 0 || pending_find(pool->pending, query->what.number);
+}
+
+static struct query *query_new(struct pgpool *pool, const struct pgpool_query *what)
+{
+	struct query *query;
+
+	if (list_is_empty(&pool->free_queries)) {
+		query = malloc(sizeof(*query));
+		if (!query)
+			log_die("memory", "out of memory");
+		list_init(&query->link);
+	} else {
+		query = list_owner(pool->free_queries.next, struct query, link);
+		list_remove(&query->link);
+	}
+	query->what = *what;
+	query->again = false;
+	query->params.n = 0;
+	if (what->params)
+		query->params = *what->params;
+	return query;
+}
+
+static void query_free(struct pgpool *pool, struct query *query)
+{
+	list_append(&pool->free_queries, &query->link);
+}
+
+static void watch(struct connection *connection, bool also_writable)
+{
+	loop_watch(connection->pool->loop, &connection->source, PQsocket(connection->pg),
+	        EPOLLIN | (also_writable ? EPOLLOUT : 0u));
+}
+
+static void flush(struct connection *connection)
+{
+	int left = PQflush(connection->pg);
+
+	if (left < 0)
+		connection->broken = true;
+	else
+		watch(connection, left > 0);
+}
+
+static bool send_query(struct connection *connection, struct query *query)
+{
+	const struct pgpool_query *what = &query->what;
+	const struct db_params *p = &query->params;
+	int sent = what->statement ? PQsendQueryPrepared(connection->pg, what->statement, p->n, p->values, p->lengths,
+	                                     p->formats, 1)
+	                           : PQsendQueryParams(connection->pg, what->sql, p->n, NULL, p->values, p->lengths,
+	                                     p->formats, 1);
+
+	/* A mark after each query, so that an error spoils only its own. */
+	if (!sent || !PQpipelineSync(connection->pg)) {
+		connection->broken = true;
+		return false;
+	}
+	query->sent_us = clock_monotonic_us();
+	list_append(&connection->queries, &query->link);
+	connection->n_queries++;
+	flush(connection);
+	return true;
+}
+
+/* The least busy ready connection, in the query's lane if that has one. */
+static struct connection *choose(struct pgpool *pool, bool dynamic)
+{
+	struct connection *best = NULL;
+
+	for (size_t i = 0; i < pool->n_connections; i++) {
+		struct connection *c = &pool->connections[i];
+		if (c->state != READY || c->broken || c->n_queries >= MAX_IN_FLIGHT)
+			continue;
+		bool better_lane = best && c->dynamic == dynamic && best->dynamic != dynamic;
+		bool worse_lane = best && c->dynamic != dynamic && best->dynamic == dynamic;
+		if (!best || better_lane || (!worse_lane && c->n_queries < best->n_queries))
+			best = c;
+	}
+	return best;
+}
+
+static bool dispatch(struct pgpool *pool, struct query *query)
+{
+	struct connection *connection;
+
+	while ((connection = choose(pool, !query->what.statement))) {
+		if (send_query(connection, query))
+			return true;
+	}
+	return false;
+}
+
+bool pgpool_query(struct pgpool *pool, const struct pgpool_query *what, struct err *err)
+{
+	struct query *query = query_new(pool, what);
+
+	if (dispatch(pool, query))
+		return true;
+	query_free(pool, query);
+	return err_set(err, ERR_DATABASE, "%s", err_sentence(ERR_DATABASE));
+}
+
+static void retry_or_fail(struct pgpool *pool, struct query *query)
+{
+	list_remove(&query->link);
+	if (is_wanted(pool, query)) {
+		if (!query->again) {
+			query->again = true;
+			if (dispatch(pool, query))
+				return;
+		}
+		fail(query, ERR_DATABASE, err_sentence(ERR_DATABASE));
+	}
+	query_free(pool, query);
+}
+
+/* Closes the connection; it is opened again after the back-off. */
+static void take_down(struct connection *connection, const char *why)
+{
+	struct list lost;
+
+	if (connection->state != DOWN)
+		log_event(LOG_WARN, "database", "a connection was lost or refused: %s", why);
+	loop_forget(connection->pool->loop, &connection->source);
+	PQclear(connection->result);
+	PQfinish(connection->pg);
+	connection->result = NULL;
+	connection->pg = NULL;
+	connection->state = DOWN;
+	connection->broken = false;
+	connection->changed_us = clock_monotonic_us() + connection->backoff_us;
+	connection->backoff_us *= 2;
+	if (connection->backoff_us > BACKOFF_MAX_US)
+		connection->backoff_us = BACKOFF_MAX_US;
+	list_init(&lost);
+	while (!list_is_empty(&connection->queries))
+		list_append(&lost, connection->queries.next);
+	connection->n_queries = 0;
+	while (!list_is_empty(&lost))
+		retry_or_fail(connection->pool, list_owner(lost.next, struct query, link));
+}
+
+/* PostgreSQL's words without the newline; they go to the log only. */
+static const char *last_words(const struct connection *connection, char out[256])
+{
+	struct str words = str_of(PQerrorMessage(connection->pg));
+
+	while (words.n && words.p[words.n - 1] == '\n')
+		words.n--;
+	snprintf(out, 256, "%.*s", STR_ARG(words));
+	return out;
+}
+
+static void lost(struct connection *connection)
+{
+	char words[256];
+
+	take_down(connection, last_words(connection, words));
+}
+
+static void connect_now(struct connection *connection, int64_t now_us)
+{
+	static const char *const names[] = {"dbname", "fallback_application_name", "tcp_user_timeout",
+	        "keepalives_idle", "keepalives_interval", "keepalives_count", "client_encoding", NULL};
+	const char *values[] = {connection->pool->settings->pg, "gateway", "5000", "5", "2", "3", "UTF8", NULL};
+
+	connection->pg = PQconnectStartParams(names, values, 1);
+	if (!connection->pg)
+		log_die("memory", "out of memory");
+	connection->state = CONNECTING;
+	connection->changed_us = now_us;
+	if (PQstatus(connection->pg) == CONNECTION_BAD)
+		lost(connection);
+	else
+		watch(connection, true);
+}
+
+/* The session's settings first; a failure of one statement makes the rest fail, which is what we want. */
+static bool send_set_up(struct connection *connection)
+{
+	static const char session[] =
+	        "SELECT set_config('search_path', $1, false),"
+	        " set_config('statement_timeout', $2, false), set_config('default_transaction_read_only', 'on', false)";
+	const char *values[] = {connection->pool->settings->pg_schema, STATEMENT_TIMEOUT};
+
+	if (PQsetnonblocking(connection->pg, 1) || !PQenterPipelineMode(connection->pg) ||
+	        !PQsendQueryParams(connection->pg, session, ARRAY_LEN(values), NULL, values, NULL, NULL, 0))
+		return false;
+	for (size_t t = 0; t < connection->pool->n_tables; t++) {
+		const struct statement_table *table = &connection->pool->tables[t];
+		for (size_t i = 0; i < table->n; i++) {
+			if (!PQsendPrepare(
+			            connection->pg, table->statements[i].name, table->statements[i].sql, 0, NULL))
+				return false;
+		}
+	}
+	return PQpipelineSync(connection->pg);
+}
+
+static void set_up(struct connection *connection)
+{
+	connection->state = SETTING_UP;
+	connection->changed_us = clock_monotonic_us();
+	if (send_set_up(connection))
+		flush(connection);
+	else
+		connection->broken = true;
+}
+
+static void go_on_connecting(struct connection *connection)
+{
+	PostgresPollingStatusType status = PQconnectPoll(connection->pg);
+
+	if (status == PGRES_POLLING_FAILED) {
+		connection->broken = true;
+	} else if (status == PGRES_POLLING_OK) {
+		set_up(connection);
+	} else {
+		/* libpq may have opened another socket with the same number: start watching afresh */
+		loop_forget(connection->pool->loop, &connection->source);
+		loop_watch(connection->pool->loop, &connection->source, PQsocket(connection->pg),
+		        status == PGRES_POLLING_READING ? EPOLLIN : EPOLLOUT);
+	}
+}
+
+static void become_ready(struct connection *connection)
+{
+	connection->state = READY;
+	connection->backoff_us = BACKOFF_FIRST_US;
+	if (!connection->pool->was_up)
+		log_event(LOG_INFO, "database", "connected");
+	connection->pool->was_up = true;
+}
+
+/* A result while SETTING_UP; the sync mark ends it. */
+static void take_set_up_result(struct connection *connection, PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status == PGRES_PIPELINE_SYNC) {
+		if (!connection->broken)
+			become_ready(connection);
+	} else if (status == PGRES_FATAL_ERROR) {
+		log_event(LOG_ERROR, "database", "a statement cannot be prepared (is the database migrated?): %s",
+		        PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+		connection->broken = true;
+	}
+	PQclear(result);
+}
+
+static void tell(struct query *query, const PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+		query->what.on_result(query->what.context, query->what.number, result, NULL);
+		return;
+	}
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	enum err_code code = db_error_code(state);
+	/* The primary line of PostgreSQL's message names no values of ours. */
+	const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	log_event(code == ERR_DATABASE ? LOG_WARN : LOG_ERROR, "database", "%s failed: %s %s",
+	        query->what.statement ? query->what.statement : "dynamic query", state ? state : "-",
+	        words ? words : "-");
+	fail(query, code, err_sentence(code));
+}
+
+/* The front query's sync mark: its result is complete. */
+static void complete(struct connection *connection)
+{
+	struct query *query = list_owner(connection->queries.next, struct query, link);
+	PGresult *result = connection->result;
+
+	list_remove(&query->link);
+	connection->n_queries--;
+	connection->result = NULL;
+	if (is_wanted(connection->pool, query))
+		tell(query, result);
+	PQclear(result);
+	query_free(connection->pool, query);
+}
+
+static void take_result(struct connection *connection, PGresult *result)
+{
+	if (connection->state == SETTING_UP) {
+		take_set_up_result(connection, result);
+	} else if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+		PQclear(result);
+		complete(connection);
+	} else {
+		PQclear(connection->result);
+		connection->result = result;
+	}
+}
+
+static bool expects_results(const struct connection *connection)
+{
+	return !connection->broken && (connection->state == SETTING_UP || connection->n_queries > 0);
+}
+
+static void read_results(struct connection *connection)
+{
+	int empty = 0;
+
+	if (!PQconsumeInput(connection->pg)) {
+		connection->broken = true;
+		return;
+	}
+	/* A NULL ends one query's results; two of them in a row: there is nothing more. */
+	while (expects_results(connection) && !PQisBusy(connection->pg) && empty < 2) {
+		PGresult *result = PQgetResult(connection->pg);
+		empty = result ? 0 : empty + 1;
+		if (result)
+			take_result(connection, result);
+	}
+	if (PQstatus(connection->pg) == CONNECTION_BAD)
+		connection->broken = true;
+}
+
+static void on_ready(void *context, uint32_t events)
+{
+	struct connection *connection = context;
+
+	if (connection->state == CONNECTING) {
+		go_on_connecting(connection);
+	} else if (connection->state != DOWN) {
+		if (events & ~(uint32_t)EPOLLOUT)
+			read_results(connection);
+		if (!connection->broken)
+			flush(connection);
+	}
+	if (connection->broken)
+		lost(connection);
+}
+
+struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pending *pending,
+        const struct statement_table *tables, size_t n_tables)
+{
+	size_t n = (size_t)settings->pg_connections;
+	struct pgpool *pool = calloc(1, sizeof(*pool) + n * sizeof(pool->connections[0]));
+
+	if (!pool)
+		log_die("memory", "out of memory");
+	*pool = (struct pgpool){.settings = settings,
+	        .loop = loop,
+	        .pending = pending,
+	        .tables = tables,
+	        .n_tables = n_tables,
+	        .n_connections = n};
+	list_init(&pool->free_queries);
+	for (size_t i = 0; i < n; i++) {
+		struct connection *connection = &pool->connections[i];
+		connection->pool = pool;
+		connection->source = (struct loop_source){.ready = on_ready, .context = connection, .fd = -1};
+		connection->dynamic = i < n / 2;
+		connection->backoff_us = BACKOFF_FIRST_US;
+		list_init(&connection->queries);
+	}
+	pgpool_tick(pool, clock_monotonic_us());
+	return pool;
+}
+
+static bool hangs(const struct connection *connection, int64_t now_us)
+{
+	if (connection->state != READY)
+		return now_us - connection->changed_us > CONNECT_US;
+	return connection->n_queries > 0 &&
+	       now_us - list_owner(connection->queries.next, struct query, link)->sent_us > SILENCE_US;
+}
+
+void pgpool_tick(struct pgpool *pool, int64_t now_us)
+{
+	for (size_t i = 0; i < pool->n_connections; i++) {
+		struct connection *connection = &pool->connections[i];
+		if (connection->state == DOWN) {
+			if (now_us >= connection->changed_us)
+				connect_now(connection, now_us);
+		} else if (connection->broken) {
+			lost(connection);
+		} else if (hangs(connection, now_us)) {
+			take_down(connection, "no answer in time");
+		}
+	}
+	if (!pgpool_is_up(pool))
+		pool->was_up = false;
+}
+
+bool pgpool_is_up(const struct pgpool *pool)
+{
+	for (size_t i = 0; i < pool->n_connections; i++) {
+		if (pool->connections[i].state == READY)
+			return true;
+	}
+	return false;
+}

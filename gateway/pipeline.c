@@ -1,0 +1,394 @@
+#include "gateway/pipeline.h"
+
+#include "common/arena.h"
+#include "common/clock.h"
+#include "gateway/auth.h"
+#include "gateway/gateway.h"
+#include "gateway/http.h"
+#include "gateway/ip_list.h"
+#include "gateway/request_state.h"
+#include "gateway/throttle.h"
+
+#include <ctype.h>
+
+#define DEFAULT_BODY_BYTES ((size_t)64 * 1024)
+/* A refused body up to this size is read to its end before the answer. */
+#define SWALLOW_DECLARED_BYTES (1024 * 1024)
+
+static const struct str api_prefix[] = {{"hub", 3}, {"v1", 2}};
+
+/* --- pure parts
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static struct str trim(struct str s)
+{
+	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
+		s.p++;
+		s.n--;
+	}
+	return s;
+}
+
+static bool ends_with_nocase(struct str s, struct str end)
+{
+	return s.n >= end.n && str_eq_nocase((struct str){s.p + s.n - end.n, end.n}, end);
+}
+
+bool pipeline_is_json_type(struct str content_type)
+{
+	static const struct str application = {"application/", 12};
+	struct str rest = content_type, type;
+
+	if (!str_split(&rest, ';', &type))
+		return true;
+	type = trim(type);
+	if (type.n == 0 || str_eq_nocase(type, STR("application/json")) || str_eq_nocase(type, STR("text/json")))
+		return true;
+	return type.n > application.n && str_eq_nocase((struct str){type.p, application.n}, application) &&
+	       ends_with_nocase(type, STR("+json"));
+}
+
+bool pipeline_is_idempotency_key(struct str key)
+{
+	for (size_t i = 0; i < key.n; i++) {
+		if (key.p[i] < 0x20 || key.p[i] > 0x7e)
+			return false;
+	}
+	return key.n >= 1 && key.n <= 255;
+}
+
+struct str pipeline_method(struct str method, struct str override, char buffer[PIPELINE_METHOD_BYTES])
+{
+	override = override.p ? trim(override) : STR_NONE;
+	if (!str_is(method, "POST") || override.n == 0 || override.n > PIPELINE_METHOD_BYTES)
+		return method;
+	for (size_t i = 0; i < override.n; i++)
+		buffer[i] = (char)toupper((unsigned char) override.p[i]);
+	return (struct str){buffer, override.n};
+}
+
+/* --- target and framing
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* What the headers say about the body. */
+struct framing {
+	unsigned n_lengths, n_encodings;
+	bool chunked;
+	uint64_t length;
+	bool bad_length;
+};
+
+static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct framing *framing = context;
+
+	(void)kind;
+	if (str_eq_nocase(str_of(name), STR("Content-Length"))) {
+		framing->n_lengths++;
+		framing->bad_length |= !str_to_u64(trim(str_of(value ? value : "")), INT64_MAX, &framing->length);
+	} else if (str_eq_nocase(str_of(name), STR("Transfer-Encoding"))) {
+		framing->n_encodings++;
+		framing->chunked = value && str_eq_nocase(trim(str_of(value)), STR("chunked"));
+	}
+	return MHD_YES;
+}
+
+/* A body whose end two readers could see in two places is refused, and the connection with it. */
+static bool check_framing(struct request *request, struct framing *framing)
+{
+	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, note_header, framing);
+	request->has_body = framing->n_encodings > 0 || framing->length > 0;
+	if (framing->n_lengths + framing->n_encodings <= 1 && !framing->bad_length &&
+	        (framing->n_encodings == 0 || framing->chunked))
+		return true;
+	request->answer.close = true;
+	request_fail(request, ERR_INVALID, "Content-Length and Transfer-Encoding of the request contradict each other");
+	return false;
+}
+
+/* Segments below /hub/v1; false for other paths. The API document is served at the root, too. */
+static bool api_segments(
+        struct request *request, struct str segments[URI_MAX_SEGMENTS], size_t *ret_n, size_t *ret_first)
+{
+	if (!uri_split(request->target, &request->path, &request->query) ||
+	        !uri_segments(request->arena, request->path, segments, ret_n))
+		return false;
+	*ret_first = 0;
+	if (*ret_n == 1)
+		return str_is(segments[0], "openapi.json");
+	*ret_first = ARRAY_LEN(api_prefix);
+	return *ret_n > 2 && str_eq(segments[0], api_prefix[0]) && str_eq(segments[1], api_prefix[1]);
+}
+
+static struct str method_for_message(struct str method)
+{
+	for (size_t i = 0; i < method.n; i++) {
+		if (!isupper((unsigned char)method.p[i]) && method.p[i] != '-')
+			return STR("?");
+	}
+	return method.n <= 32 ? method : STR("?");
+}
+
+static bool find_route(struct request *request)
+{
+	struct str segments[URI_MAX_SEGMENTS];
+	size_t n, first;
+	enum route_result result = ROUTE_UNKNOWN_PATH;
+
+	if (api_segments(request, segments, &n, &first))
+		result = router_find(request->gateway->router, request->arena, request->method, segments + first,
+		        n - first, &request->match);
+	if (result == ROUTE_FOUND)
+		return true;
+	if (result == ROUTE_UNKNOWN_PATH)
+		request_fail(request, ERR_NOT_FOUND, "Not Found");
+	else if (str_is(request->method, "OPTIONS"))
+		request_answer(request, 204, STR_NONE); /* a browser's preflight; it carries no token */
+	else
+		request_fail(request, ERR_METHOD, "Request method '%.*s' not supported",
+		        STR_ARG(method_for_message(request->method)));
+	return false;
+}
+
+/* --- who calls
+ * -------------------------------------------------------------------------------------------------------------------
+ */
+
+static void note_caller(struct request *request, const struct identity *identity)
+{
+	struct caller *caller = &request->caller;
+
+	if (identity->source) {
+		caller->source = identity->source;
+		caller->roles = identity->source->trusted ? ROLE_TRUSTED : ROLE_UNTRUSTED;
+		/* keeps the source's memory, whatever the path says */
+		request->workspace = config_workspace_ref(identity->workspace);
+		return;
+	}
+	request->user = *identity->user;
+	request->user.doc = json_copy(request->arena, identity->user->doc, true);
+	caller->user = &request->user;
+	caller->roles = (enum role_bit)identity->user->roles;
+}
+
+static bool check_token(struct request *request)
+{
+	struct gateway *gateway = request->gateway;
+	struct identity identity;
+
+	if (request->match.route->roles & ROLE_PUBLIC)
+		return true;
+	if (!auth_identify(gateway->auth, gateway->config, request_header(request, "Authorization"), clock_wall_us(),
+	            &identity)) {
+		request_fail(request, ERR_UNAUTHORIZED, "%s", err_sentence(ERR_UNAUTHORIZED));
+		return false;
+	}
+	note_caller(request, &identity);
+	const struct config_source *source = identity.source;
+	if (source && source->allowed_ips.n && !ip_list_contains(source->allowed_ips, request_client_ip(request))) {
+		request_fail(request, ERR_FORBIDDEN, "The source may not be used from this address");
+		return false;
+	}
+	return true;
+}
+
+/* The workspace of the path, if it is there and the caller's. */
+static struct config_workspace *callers_workspace(struct request *request, const struct uuid *id)
+{
+	if (request->caller.source)
+		return uuid_eq(config_workspace_id(request->workspace), id) ? request->workspace : NULL;
+	struct config_workspace *workspace = config_workspace_find(request->gateway->config, id);
+	return workspace && config_user_in_workspace(request->caller.user, workspace) ? workspace : NULL;
+}
+
+static bool check_workspace(struct request *request)
+{
+	struct str text = request_path(request, "workspaceId");
+	struct config_workspace *workspace;
+	struct uuid id;
+
+	if (!text.p) {
+		/* a source's own entry is kept only for its memory */
+		return true;
+	}
+	if (!uuid_parse(text, &id) || !(workspace = callers_workspace(request, &id))) {
+		request_fail(request, ERR_FORBIDDEN, "workspace not found: %.*s", STR_ARG(str_utf8_cut(text, 255)));
+		return false;
+	}
+	if (!request->workspace)
+		request->workspace = config_workspace_ref(workspace);
+	return true;
+}
+
+static bool check_role(struct request *request)
+{
+	unsigned wanted = request->match.route->roles;
+
+	if ((wanted & (ROLE_PUBLIC | ROLE_ANY)) || (wanted & request->caller.roles))
+		return true;
+	request_fail(request, ERR_FORBIDDEN, "%s", err_sentence(ERR_FORBIDDEN));
+	return false;
+}
+
+/* --- may it be served now
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static bool check_status(struct request *request)
+{
+	const struct config_workspace *workspace = request_workspace(request);
+
+	if (!workspace || (request->match.route->flags & ROUTE_ANY_STATUS))
+		return true;
+	enum workspace_status status = config_workspace_status(workspace);
+	if (status == WORKSPACE_ENABLED || (status == WORKSPACE_SUSPENDED && str_is(request->method, "GET")))
+		return true;
+	request_fail(request, ERR_FORBIDDEN,
+	        status == WORKSPACE_DISABLED ? "The workspace is disabled"
+	                                     : "The workspace is suspended: it takes no changes");
+	return false;
+}
+
+static bool check_throttle(struct request *request)
+{
+	const struct config_workspace *workspace = request_workspace(request);
+	unsigned retry_after_s;
+
+	if (!workspace || (request->match.route->flags & ROUTE_UNTHROTTLED))
+		return true;
+	int64_t per_minute = config_max_requests_per_minute(workspace);
+	if (per_minute <= 0)
+		return true;
+	struct token_bucket *bucket = throttle_bucket(request->gateway->throttle, config_workspace_id(workspace));
+	if (token_bucket_take(bucket, per_minute, clock_monotonic_us(), &retry_after_s))
+		return true;
+	respond_retry_after(request, retry_after_s);
+	request_fail(request, ERR_THROTTLED, "The workspace takes %lld requests per minute", (long long)per_minute);
+	return false;
+}
+
+static bool check_overload(struct request *request)
+{
+	struct gateway *gateway = request->gateway;
+
+	if ((request->match.route->flags & ROUTE_UNLIMITED) ||
+	        http_in_work(gateway->http) < (size_t)gateway->settings->max_in_flight)
+		return true;
+	request_fail(request, ERR_UNAVAILABLE, "The service has all the work that it can take at the moment");
+	return false;
+}
+
+/* --- parameters and headers
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static bool check_params(struct request *request)
+{
+	struct uri_param *params = NULL;
+	struct err err = {0};
+
+	if (!uri_params(request->arena, request->query, &params, &request->n_params, &err)) {
+		request_fail_err(request, &err);
+		return false;
+	}
+	request->params = params;
+	for (const struct route_param *param = request->match.route->params; param && param->name; param++) {
+		if (!param->required || request_param(request, param->name).n)
+			continue;
+		err_set(&err, ERR_INVALID, "The query parameter %s is required", param->name);
+		err_set_pointer(&err, str_of(arena_printf(request->arena, "/%s", param->name)));
+		request_fail_err(request, &err);
+		return false;
+	}
+	return true;
+}
+
+static bool check_idempotency_key(struct request *request)
+{
+	struct str key;
+
+	if (str_is(request->method, "GET"))
+		return true;
+	const char *raw = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Idempotency-Key");
+	key = str_of(raw);
+	if (!raw || pipeline_is_idempotency_key(key))
+		return true;
+	request_fail(request, ERR_INVALID, "The Idempotency-Key must have 1 to 255 printable ASCII characters");
+	return false;
+}
+
+static bool check_declared_body(struct request *request, const struct framing *framing)
+{
+	const struct route *route = request->match.route;
+
+	if (route->body == BODY_NONE || !request->has_body)
+		return true;
+	if (framing->length > pipeline_body_limit(request)) {
+		request->answer.close = framing->length > SWALLOW_DECLARED_BYTES;
+		request_fail(request, ERR_TOO_LARGE, "The request body has more than %zu bytes",
+		        pipeline_body_limit(request));
+		return false;
+	}
+	if (route->body == BODY_JSON && !pipeline_is_json_type(request_header(request, "Content-Type"))) {
+		request_fail(request, ERR_MEDIA_TYPE, "The content type of the request must be application/json");
+		return false;
+	}
+	return true;
+}
+
+size_t pipeline_body_limit(const struct request *request)
+{
+	const struct route *route = request->match.route;
+
+	return route && route->max_body_bytes ? route->max_body_bytes : DEFAULT_BODY_BYTES;
+}
+
+/* --- the two entrances
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+bool pipeline_begin(struct request *request, struct str method)
+{
+	struct framing framing = {0};
+	char *buffer = arena_alloc(request->arena, PIPELINE_METHOD_BYTES);
+
+	request->method = pipeline_method(method, request_header(request, "X-HTTP-Method-Override"), buffer);
+	return check_framing(request, &framing) && find_route(request) && check_token(request) &&
+	       check_workspace(request) && check_role(request) && check_status(request) && check_throttle(request) &&
+	       check_overload(request) && check_params(request) && check_idempotency_key(request) &&
+	       check_declared_body(request, &framing);
+}
+
+static bool parse_body(struct request *request)
+{
+	struct err err = {0};
+	struct str text = {request->body, request->body_bytes};
+
+	if (text.n == 0) {
+		request_fail(request, ERR_INVALID, "The request body is missing");
+		return false;
+	}
+	request->json = json_parse(request->arena, text, &err);
+	if (!request->json) {
+		err_wrap(&err, "The request body is not valid JSON");
+		request_fail_err(request, &err);
+		return false;
+	}
+	if (request->json->type == JSON_OBJECT)
+		return true;
+	request_fail(request, ERR_INVALID, "The request body must be a JSON object");
+	return false;
+}
+
+void pipeline_run(struct request *request)
+{
+	const struct route *route = request->match.route;
+
+	if (request->too_large) {
+		request_fail(request, ERR_TOO_LARGE, "The request body has more than %zu bytes",
+		        pipeline_body_limit(request));
+		return;
+	}
+	if (route->body == BODY_JSON && !parse_body(request))
+		return;
+	route->handler(request);
+}

@@ -1,0 +1,211 @@
+#include "gateway/request.h"
+
+#include "common/arena.h"
+#include "gateway/gateway.h"
+#include "gateway/request_state.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+/* Largest page number that is read; what it names may lie far behind the end. */
+#define MAX_PAGE_NUMBER INT32_MAX
+#define SMALL_PAGE_MAX 50
+
+struct arena *request_arena(struct request *request)
+{
+	return request->arena;
+}
+
+struct gateway *request_gateway(struct request *request)
+{
+	return request->gateway;
+}
+
+const struct route *request_route(struct request *request)
+{
+	return request->match.route;
+}
+
+const struct caller *request_caller(struct request *request)
+{
+	return &request->caller;
+}
+
+const struct config_workspace *request_workspace(struct request *request)
+{
+	return request_path(request, "workspaceId").p ? request->workspace : NULL;
+}
+
+bool request_is_untrusted(struct request *request)
+{
+	return request->caller.roles & ROLE_UNTRUSTED;
+}
+
+struct str request_path(struct request *request, const char *name)
+{
+	for (size_t i = 0; i < request->match.n_params; i++) {
+		if (str_is(request->match.names[i], name))
+			return request->match.values[i];
+	}
+	return STR_NONE;
+}
+
+bool request_path_uuid(struct request *request, const char *name, struct uuid *ret_id)
+{
+	return uuid_parse(request_path(request, name), ret_id);
+}
+
+static bool is_declared(const struct route *route, const char *name)
+{
+	for (const struct route_param *param = route->params; param && param->name; param++) {
+		if (strcmp(param->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct str request_param_at(struct request *request, const char *name, size_t n)
+{
+	if (!is_declared(request->match.route, name))
+		return STR_NONE;
+	for (size_t i = 0; i < request->n_params; i++) {
+		if (str_is(request->params[i].name, name) && n-- == 0)
+			return request->params[i].value;
+	}
+	return STR_NONE;
+}
+
+struct str request_param(struct request *request, const char *name)
+{
+	return request_param_at(request, name, 0);
+}
+
+struct str request_header(struct request *request, const char *name)
+{
+	const char *value;
+	size_t n;
+
+	if (MHD_lookup_connection_value_n(request->connection, MHD_HEADER_KIND, name, strlen(name), &value, &n) !=
+	                MHD_YES ||
+	        !value)
+		return STR_NONE;
+	struct str text = {value, n};
+	return !memchr(text.p, '\0', text.n) && str_is_utf8(text) ? text : STR_NONE;
+}
+
+struct str request_client_ip(struct request *request)
+{
+	const union MHD_ConnectionInfo *info =
+	        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	char text[INET6_ADDRSTRLEN];
+
+	if (!info || !info->client_addr)
+		return STR_NONE;
+	const struct sockaddr *address = info->client_addr;
+	const void *bytes = address->sa_family == AF_INET6
+	                            ? (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr
+	                            : (const void *)&((const struct sockaddr_in *)address)->sin_addr;
+	if (!inet_ntop(address->sa_family, bytes, text, sizeof(text)))
+		return STR_NONE;
+	return arena_str(request->arena, str_of(text));
+}
+
+struct str request_public_url(struct request *request)
+{
+	const char *set = request->gateway->settings->public_url;
+	struct str host = request_header(request, "Host");
+
+	if (set && *set) {
+		struct str url = str_of(set);
+		while (url.n && url.p[url.n - 1] == '/')
+			url.n--;
+		return url;
+	}
+	return str_of(arena_printf(request->arena, "http://%.*s", STR_ARG(host.n ? host : STR("localhost"))));
+}
+
+uint32_t request_partitions(struct request *request, enum topic topic)
+{
+	return request->gateway->partitions[topic];
+}
+
+bool request_may_use_node(struct request *request, const struct uuid *node, bool need_write)
+{
+	const struct caller *caller = &request->caller;
+
+	if (caller->source)
+		return config_source_on_node(caller->source, node);
+	unsigned has = caller->user ? config_user_permission(caller->user, request->workspace, node) : PERMISSION_NONE;
+	return has & (need_write ? PERMISSION_WRITE : PERMISSION_READ);
+}
+
+bool request_node_access(
+        struct request *request, struct str node_id, bool need_write, const struct config_node **ret_node)
+{
+	const struct config_node *node = NULL;
+	struct uuid id;
+
+	if (uuid_parse(node_id, &id))
+		node = config_node_find(request->workspace, &id);
+	if (!node) {
+		request_fail(request, ERR_NOT_FOUND, "node not found %.*s", STR_ARG(str_utf8_cut(node_id, 255)));
+		return false;
+	}
+	if (!request_may_use_node(request, &id, need_write)) {
+		request_fail(request, ERR_FORBIDDEN, "The client has no permission to %s the node",
+		        need_write ? "write" : "read");
+		return false;
+	}
+	*ret_node = node;
+	return true;
+}
+
+struct json *request_body(struct request *request)
+{
+	return request->json;
+}
+
+struct str request_body_text(struct request *request)
+{
+	return (struct str){request->body, request->body_bytes};
+}
+
+/* One number of a page; an empty value counts as not sent. */
+static bool page_number(
+        struct request *request, const char *name, uint64_t min, uint64_t max, int64_t fallback, int64_t *ret_value)
+{
+	struct str text = request_param(request, name);
+	uint64_t value;
+	struct err err = {0};
+
+	*ret_value = fallback;
+	if (text.n == 0)
+		return true;
+	if (str_to_u64(text, max, &value) && value >= min) {
+		*ret_value = (int64_t)value;
+		return true;
+	}
+	err_set(&err, ERR_INVALID, "The query parameter %s must be a whole number from %llu to %llu", name,
+	        (unsigned long long)min, (unsigned long long)max);
+	err_set_pointer(&err, str_of(arena_printf(request->arena, "/%s", name)));
+	request_fail_err(request, &err);
+	return false;
+}
+
+bool request_page(struct request *request, int64_t default_size, int64_t max_size, struct page *ret_page)
+{
+	bool small = request->match.route->flags & ROUTE_SMALL_PAGES;
+
+	return page_number(request, "page", 0, small ? SMALL_PAGE_MAX : MAX_PAGE_NUMBER, 0, &ret_page->number) &&
+	       page_number(request, "size", small ? 0 : 1, (uint64_t)max_size, default_size, &ret_page->size);
+}
+
+void request_set_state(struct request *request, void *state)
+{
+	request->state = state;
+}
+
+void *request_state(struct request *request)
+{
+	return request->state;
+}

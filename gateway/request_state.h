@@ -1,0 +1,112 @@
+#ifndef GATEWAY_REQUEST_STATE_H
+#define GATEWAY_REQUEST_STATE_H
+
+#include "gateway/list.h"
+#include "gateway/pgpool.h"
+#include "gateway/request.h"
+#include "gateway/router.h"
+#include "gateway/uri.h"
+
+#include <microhttpd.h>
+
+struct client;
+
+/* The inside of a request, for the gateway's own modules: http.c (life), pipeline.c (checks), respond.c (answer),
+   steps.c (waiting), request.c (what handlers ask). */
+
+enum request_phase {
+	REQUEST_HEADERS,    /* libmicrohttpd reads them */
+	REQUEST_RECEIVING,  /* the body comes in */
+	REQUEST_DISCARDING, /* refused: the body is read and thrown away, so that the client sees the answer */
+	REQUEST_WORKING,    /* a handler has it */
+	REQUEST_SUSPENDED,  /* the same, with the connection suspended */
+	REQUEST_ANSWERED,
+};
+
+/* What a request in work waits for. One thing at a time. */
+enum request_wait {
+	WAIT_NOTHING,
+	WAIT_DELIVERY, /* the brokers have the record */
+	WAIT_REPLY,    /* of a worker, or the row in command_results */
+	WAIT_ROWS,     /* of a query */
+	WAIT_CONFIG,   /* the reply is there; the configuration that it speaks of is not */
+};
+
+/* The answer, until it is handed to libmicrohttpd. */
+struct answer {
+	unsigned status;
+	struct str body;        /* in the request's arena; absent = empty */
+	unsigned retry_after_s; /* 0 = no such header */
+	bool close;
+};
+
+struct request {
+	struct gateway *gateway;
+	struct arena *arena;
+	struct MHD_Connection *connection;
+	struct client *client;
+	enum request_phase phase;
+
+	/* target */
+	struct str target; /* as sent */
+	struct str path, query;
+	struct str method; /* the one that counts: X-HTTP-Method-Override included */
+	struct route_match match;
+	const struct uri_param *params;
+	size_t n_params;
+
+	/* caller */
+	struct caller caller;
+	struct config_workspace *workspace; /* a reference */
+	struct config_user user;            /* copy that caller.user points to */
+
+	/* body */
+	bool has_body;         /* some is announced */
+	bool too_large;        /* more came than the route takes */
+	size_t received_bytes; /* all that came, kept or not */
+	size_t counted_bytes;  /* our share of the memory that bodies take in this process */
+	char *body;
+	size_t body_bytes, body_capacity;
+	struct json *json;
+
+	struct answer answer;
+
+	/* what it waits for */
+	enum request_wait wait;
+	uint64_t number; /* in the table of waiting requests */
+	union {
+		request_reply_fn *reply;
+		request_delivered_fn *delivered;
+		request_result_fn *result;
+	} then;
+	struct uuid command, command_workspace; /* of the last command sent: nil = none */
+	bool row_wanted;                        /* the reply came without its body */
+	struct list late;                       /* place in a list of replies.c */
+	unsigned late_turn;
+	int64_t late_us;
+	struct reply held; /* WAIT_CONFIG: body in the arena */
+	void *state;       /* of the handler */
+};
+
+/* pipeline.c: the checks of the first call; false when the request has been answered. */
+bool pipeline_begin(struct request *request, struct str method) must_check;
+/* The body is complete: its checks, then the handler. */
+void pipeline_run(struct request *request);
+/* Most bytes that the body of this request may have. */
+size_t pipeline_body_limit(const struct request *request);
+
+/* respond.c: hands the answer to libmicrohttpd; MHD_NO closes the connection. */
+enum MHD_Result respond_queue(struct request *request);
+/* Adds Retry-After to the answer just made. */
+void respond_retry_after(struct request *request, unsigned seconds);
+
+/* steps.c: forgets what the request waits for; late news finds nothing. */
+void step_end(struct request *request);
+/* A reply or the row of a result has come. entity is NULL when it is not known. */
+void step_reply(struct request *request, const struct reply *reply, const struct uuid *entity, bool from_row);
+/* The configuration has come up to what the held reply speaks of. */
+void step_config_arrived(struct request *request);
+/* For kafka_producer_new: context is the gateway. */
+void step_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown);
+
+#endif

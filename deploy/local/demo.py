@@ -269,17 +269,23 @@ def figures_of_file(purchases):
     return figures
 
 
-def figures_of_api(api, node):
+def figures_of_api(api, node, known):
+    """Somebody may have tried the API on the same node: customers that the data set does not know are counted and left out."""
     customers = read_all("customer pages read", api, "/customers", lambda *window: customer_window(node, *window))
     events = read_all("order pages read", api, "/events", lambda *window: event_window(node, *window))
-    if len({customer["externalId"] for customer in customers.values()}) != len(customers):
+    owners = {identifier: customer["externalId"] for identifier, customer in customers.items()}
+    others = [owner for owner in owners.values() if owner not in known]
+    if others:
+        print(f"{len(others)} customers of this node are not of the data set: they and their orders are left out")
+    figures = Figures(owner for owner in owners.values() if owner in known)
+    if len(figures.customers) + len(others) != len(owners):
         raise Failure("two customers have the same externalId")
-    figures = Figures(customer["externalId"] for customer in customers.values())
     for event in events.values():
-        order = event["properties"]
-        owner = customers.get(event["customerId"])
-        figures.add(owner["externalId"] if owner else "(nobody)", event["date"],
-                    sum(int(line["quantity"]) for line in order["products"]), decimal.Decimal(order["amount"]["revenue"]))
+        owner = owners.get(event["customerId"], "(nobody)")
+        if owner in known or owner == "(nobody)":
+            order = event["properties"]
+            figures.add(owner, event["date"], sum(int(line["quantity"]) for line in order["products"]),
+                        decimal.Decimal(order["amount"]["revenue"]))
     return figures
 
 
@@ -315,7 +321,7 @@ def main(env_file, cache, most=None):
 
     run_all("customers sent", [(send_customer, api, node, customer) for customer in customers])
     run_all("purchases sent", [(send_purchase, api, node, purchase) for purchase in purchases])
-    equal = compare(figures_of_api(api, node), figures_of_file(purchases))
+    equal = compare(figures_of_api(api, node, set(customers)), figures_of_file(purchases))
     print(f"\n{'equal: the API tells what the file holds' if equal else 'NOT EQUAL'} ({time.monotonic() - start:.0f} s)")
     return 0 if equal else 1
 

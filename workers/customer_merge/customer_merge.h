@@ -1,0 +1,13 @@
+#ifndef CUSTOMER_MERGE_CUSTOMER_MERGE_H
+#define CUSTOMER_MERGE_CUSTOMER_MERGE_H
+
+#include "common/worker.h"
+
+/*
+ * customer-merge applies the commands on customers, their items and sessions, in the order of the log: handle.c cuts a
+ * batch into runs, load.c reads what a run needs, apply.c takes one command after the other (merge.c decides), write.c
+ * writes.
+ */
+extern const struct worker_definition customer_merge;
+
+#endif

@@ -1,0 +1,192 @@
+#include "workers/customer_merge/store.h"
+
+#include "common/locks.h"
+
+/* A binding that is still open ends at the largest bigint. */
+#define OPEN "9223372036854775807"
+
+#define EVENT_BINDING "binding_at(e.workspace_id, e.node_id, e.bind_kind, e.bind_value, e.registered_us)"
+#define EVENT_RESULT "e.workspace_id, e.node_id, e.id, e.version"
+
+/* Deletes events and leaves tombstones; the events come back in the order in which they were registered. */
+#define DELETE_EVENTS(from_where, time)                                                                                \
+	"WITH gone AS (DELETE FROM events e " from_where                                                               \
+	" RETURNING e.workspace_id, e.node_id, e.id, e.version, e.type, e.registered_us, " time                        \
+	" AS deleted_us), kept AS (INSERT INTO event_tombstones (workspace_id, id, node_id, type, registered_us, "     \
+	"deleted_us) SELECT workspace_id, id, node_id, type, registered_us, deleted_us FROM gone ON CONFLICT DO "      \
+	"NOTHING) "                                                                                                    \
+	"SELECT workspace_id, node_id, id, version FROM gone ORDER BY registered_us, id"
+
+const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
+        LOCK_STATEMENT,
+
+        /* Every statement finds its rows by key: plans that read a whole table, made while it was small, are ruled out.
+         */
+        {.name = "cm_settings",
+                .sql = "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
+                       "false), "
+                       "set_config('enable_mergejoin', 'off', false), "
+                       "set_config('plan_cache_mode', 'force_generic_plan', false)",
+                .n_params = 0},
+
+        /* loading */
+        {.name = "cm_rules",
+                .sql = "SELECT r.workspace_id, r.node_id, r.seq, r.doc::text "
+                       "FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(w, n, seq) "
+                       "JOIN node_rules r ON r.workspace_id = u.w AND r.node_id = u.n WHERE r.seq <> u.seq",
+                .n_params = 3},
+        {.name = "cm_customers",
+                .sql = "SELECT " CUSTOMER_COLUMNS " FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
+                       "JOIN customers c ON c.workspace_id = u.w AND c.id = u.id",
+                .n_params = 2},
+        {.name = "cm_customers_by_key",
+                .sql = "SELECT " CUSTOMER_COLUMNS
+                       ", u.key FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS u(w, n, key) "
+                       "JOIN customer_keys k ON k.workspace_id = u.w AND k.node_id = u.n AND k.key = u.key "
+                       "JOIN customers c ON c.workspace_id = u.w AND c.id = k.customer_id",
+                .n_params = 3},
+        {.name = "cm_bindings",
+                .sql = "SELECT b.workspace_id, b.node_id, b.kind, b.value, b.customer_id, b.session_id, b.bound_us "
+                       "FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[]) AS u(w, n, kind, value) "
+                       "JOIN bindings b ON b.workspace_id = u.w AND b.node_id = u.n AND b.kind = u.kind "
+                       "AND b.value = u.value AND b.unbound_us = " OPEN,
+                .n_params = 4},
+        {.name = "cm_bindings_of",
+                .sql = "SELECT b.workspace_id, b.node_id, b.kind, b.value, b.customer_id, b.session_id, b.bound_us "
+                       "FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS u(w, c, session) "
+                       "JOIN bindings b ON b.workspace_id = u.w AND b.customer_id = u.c AND b.unbound_us = " OPEN
+                       " AND (u.session IS NULL OR b.session_id = u.session)",
+                .n_params = 3},
+        {.name = "cm_heads",
+                .sql = "SELECT h.workspace_id, h.last_int_id FROM unnest($1::uuid[]) AS u(w) "
+                       "JOIN customer_heads h ON h.workspace_id = u.w",
+                .n_params = 1},
+
+        /* customers */
+        {.name = "cm_insert_customers",
+                .sql = "INSERT INTO customers (workspace_id, id, node_id, int_id, version, registered_us, updated_us, "
+                       "enabled, "
+                       "registered_by, updated_by, external_id, doc) SELECT * FROM unnest($1::uuid[], $2::uuid[], "
+                       "$3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::uuid[], "
+                       "$10::uuid[], $11::text[], $12::jsonb[])",
+                .n_params = 12},
+        {.name = "cm_update_customers",
+                .sql = "UPDATE customers c SET version = u.version, updated_us = u.updated_us, enabled = u.enabled, "
+                       "updated_by = u.updated_by, external_id = u.external_id, doc = u.doc "
+                       "FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], "
+                       "$7::bigint[], $8::boolean[], $9::uuid[], $10::uuid[], $11::text[], $12::jsonb[]) "
+                       "AS u(w, id, node, int_id, version, registered_us, updated_us, enabled, registered_by, "
+                       "updated_by, "
+                       "external_id, doc) WHERE c.workspace_id = u.w AND c.id = u.id",
+                .n_params = 12},
+        {.name = "cm_delete_customers",
+                .sql = "DELETE FROM customers c USING unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
+                       "WHERE c.workspace_id = u.w AND c.id = u.id",
+                .n_params = 2},
+        {.name = "cm_tombstones",
+                .sql = "INSERT INTO customer_tombstones (workspace_id, id, node_id, registered_us, deleted_us) "
+                       "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[])",
+                .n_params = 5},
+        {.name = "cm_delete_keys",
+                .sql = "DELETE FROM customer_keys k USING unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) "
+                       "AS u(w, n, key, c) WHERE k.workspace_id = u.w AND k.node_id = u.n AND k.key = u.key "
+                       "AND k.customer_id = u.c",
+                .n_params = 4},
+        /* a row that is there already belongs to a customer that the key does not stand for any more */
+        {.name = "cm_insert_keys",
+                .sql = "INSERT INTO customer_keys (workspace_id, node_id, key, customer_id) "
+                       "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) "
+                       "ON CONFLICT (workspace_id, node_id, key) DO UPDATE SET customer_id = excluded.customer_id",
+                .n_params = 4},
+        {.name = "cm_set_heads",
+                .sql = "INSERT INTO customer_heads (workspace_id, last_int_id) SELECT * FROM unnest($1::uuid[], "
+                       "$2::bigint[]) "
+                       "ON CONFLICT (workspace_id) DO UPDATE SET last_int_id = excluded.last_int_id",
+                .n_params = 2},
+
+        /* bindings, and the events that follow them */
+        {.name = "cm_unbind",
+                .sql = "UPDATE bindings b SET unbound_us = u.t FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
+                       "$4::text[], "
+                       "$5::uuid[], $6::bigint[]) AS u(w, n, kind, value, c, t) WHERE b.workspace_id = u.w "
+                       "AND b.node_id = u.n AND b.kind = u.kind AND b.value = u.value AND b.customer_id = u.c "
+                       "AND b.unbound_us = " OPEN,
+                .n_params = 6},
+        {.name = "cm_bind",
+                .sql = "INSERT INTO bindings (workspace_id, node_id, kind, value, customer_id, bound_us, unbound_us, "
+                       "session_id) "
+                       "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], "
+                       "$6::bigint[], "
+                       "$7::bigint[], $8::uuid[])",
+                .n_params = 8},
+        {.name = "cm_events_bound",
+                .sql = "UPDATE events e SET customer_id = " EVENT_BINDING
+                       " FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
+                       "$4::text[]) AS u(w, n, kind, value) WHERE e.workspace_id = u.w AND e.node_id = u.n "
+                       "AND e.bind_kind = u.kind AND e.bind_value = u.value AND e.customer_id IS NULL "
+                       "AND " EVENT_BINDING " IS NOT NULL RETURNING " EVENT_RESULT,
+                .n_params = 4},
+        {.name = "cm_events_unbound",
+                .sql = "UPDATE events e SET customer_id = " EVENT_BINDING
+                       " FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
+                       "$4::text[], $5::uuid[], $6::bigint[]) AS u(w, n, kind, value, c, t) WHERE e.workspace_id = u.w "
+                       "AND e.customer_id = u.c AND e.node_id = u.n AND e.bind_kind = u.kind AND e.bind_value = "
+                       "u.value "
+                       "AND e.registered_us >= u.t AND e.customer_id IS DISTINCT FROM " EVENT_BINDING
+                       " RETURNING " EVENT_RESULT,
+                .n_params = 6},
+        {.name = "cm_events_deleted",
+                .sql = DELETE_EVENTS("USING unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(w, c, t) "
+                                     "WHERE e.workspace_id = u.w AND e.customer_id = u.c",
+                        "u.t"),
+                .n_params = 3},
+
+        /* nodes */
+        {.name = "cm_put_rules",
+                .sql = "INSERT INTO node_rules (workspace_id, node_id, seq, doc) VALUES ($1::uuid, $2::uuid, "
+                       "$3::bigint, "
+                       "$4::jsonb) ON CONFLICT (workspace_id, node_id) DO UPDATE SET seq = excluded.seq, doc = "
+                       "excluded.doc",
+                .n_params = 4},
+        {.name = "cm_node_keys_dropped",
+                .sql = "DELETE FROM customer_keys WHERE workspace_id = $1::uuid AND node_id = $2::uuid",
+                .n_params = 2},
+        {.name = "cm_node_customers",
+                .sql = "SELECT " CUSTOMER_COLUMNS
+                       " FROM customers c WHERE c.workspace_id = $1::uuid AND c.node_id = $2::uuid "
+                       "AND c.id > $3::uuid ORDER BY c.id LIMIT $4::bigint",
+                .n_params = 4},
+        {.name = "cm_keys_first_come",
+                .sql = "INSERT INTO customer_keys (workspace_id, node_id, key, customer_id) "
+                       "SELECT $1::uuid, $2::uuid, u.key, u.c FROM unnest($3::uuid[], $4::uuid[]) AS u(key, c) "
+                       "ON CONFLICT DO NOTHING",
+                .n_params = 4},
+        {.name = "cm_node_emptied",
+                .sql = "UPDATE node_rules SET seq = $3::bigint, emptied_us = $4::bigint "
+                       "WHERE workspace_id = $1::uuid AND node_id = $2::uuid",
+                .n_params = 4},
+        {.name = "cm_node_unbound",
+                .sql = "UPDATE bindings SET unbound_us = $3::bigint WHERE workspace_id = $1::uuid AND node_id = "
+                       "$2::uuid "
+                       "AND unbound_us = " OPEN,
+                .n_params = 3},
+        {.name = "cm_node_events_unbound",
+                .sql = "UPDATE events e SET customer_id = " EVENT_BINDING " WHERE e.workspace_id = $1::uuid "
+                       "AND e.node_id = $2::uuid AND e.bind_kind IS NOT NULL AND e.customer_id IS NOT NULL "
+                       "AND e.registered_us >= $3::bigint AND e.customer_id IS DISTINCT FROM " EVENT_BINDING
+                       " RETURNING " EVENT_RESULT,
+                .n_params = 3},
+        {.name = "cm_node_events_deleted",
+                .sql = DELETE_EVENTS(
+                        "WHERE e.workspace_id = $1::uuid AND e.node_id = $2::uuid AND (e.registered_us < $3::bigint "
+                        "OR (NOT $4::boolean AND e.customer_id IS NOT NULL))",
+                        "$3::bigint"),
+                .n_params = 4},
+        {.name = "cm_node_customers_deleted",
+                .sql = "WITH gone AS (DELETE FROM customers WHERE workspace_id = $1::uuid AND node_id = $2::uuid "
+                       "RETURNING workspace_id, node_id, id, version, registered_us, int_id), kept AS ("
+                       "INSERT INTO customer_tombstones (workspace_id, id, node_id, registered_us, deleted_us) "
+                       "SELECT workspace_id, id, node_id, registered_us, $3::bigint FROM gone) "
+                       "SELECT workspace_id, node_id, id, version FROM gone ORDER BY int_id",
+                .n_params = 3},
+};

@@ -1,0 +1,283 @@
+#include "workers/customer_merge/unit.h"
+
+#include "common/arena.h"
+#include "common/hash.h"
+
+struct unit_map_node {
+	struct str name;
+	void *value;
+	struct unit_map_node *next;
+};
+
+/* Names of map entries: ids and values one behind the other. */
+#define ID_NAME_BYTES 32
+#define KEY_NAME_BYTES 48
+
+static void map_init(struct unit_map *map, struct arena *arena, size_t n_slots)
+{
+	map->n_slots = n_slots;
+	map->slots = arena_zalloc(arena, n_slots * sizeof(struct unit_map_node *));
+}
+
+static struct unit_map_node **map_link(const struct unit_map *map, struct str name)
+{
+	struct unit_map_node **link = &map->slots[hash_keyed(name) & (map->n_slots - 1)];
+
+	while (*link && !str_eq((*link)->name, name))
+		link = &(*link)->next;
+	return link;
+}
+
+static void *map_get(const struct unit_map *map, struct str name)
+{
+	const struct unit_map_node *node = *map_link(map, name);
+
+	return node ? node->value : NULL;
+}
+
+static void map_put(struct unit_map *map, struct arena *arena, struct str name, void *value)
+{
+	struct unit_map_node **link = map_link(map, name);
+
+	if (!*link) {
+		*link = arena_zalloc(arena, sizeof(**link));
+		(*link)->name = arena_str(arena, name);
+	}
+	(*link)->value = value;
+}
+
+void unit_init(struct unit *unit, struct arena *arena, size_t n_commands)
+{
+	size_t n_slots = 64;
+
+	while (n_slots < n_commands * 4)
+		n_slots *= 2;
+	*unit = (struct unit){.arena = arena};
+	map_init(&unit->customers, arena, n_slots);
+	map_init(&unit->keys, arena, n_slots);
+	map_init(&unit->values, arena, n_slots);
+}
+
+/* Customers */
+
+static struct str id_name(char bytes[ID_NAME_BYTES], const struct uuid *workspace, const struct uuid *id)
+{
+	memcpy(bytes, workspace->b, 16);
+	memcpy(bytes + 16, id->b, 16);
+	return (struct str){bytes, ID_NAME_BYTES};
+}
+
+static struct unit_customer *find_any(const struct unit *unit, const struct uuid *workspace, const struct uuid *id)
+{
+	char bytes[ID_NAME_BYTES];
+
+	return map_get(&unit->customers, id_name(bytes, workspace, id));
+}
+
+struct unit_customer *unit_find(const struct unit *unit, const struct uuid *workspace, const struct uuid *id)
+{
+	struct unit_customer *customer = find_any(unit, workspace, id);
+
+	return customer && !customer->deleted ? customer : NULL;
+}
+
+struct unit_customer *unit_add(
+        struct unit *unit, const struct uuid *workspace, const struct customer *customer, bool stored)
+{
+	struct unit_customer *added = find_any(unit, workspace, &customer->id);
+	char bytes[ID_NAME_BYTES];
+
+	if (added)
+		return added;
+	added = arena_zalloc(unit->arena, sizeof(*added));
+	added->workspace = *workspace;
+	added->now = *customer;
+	added->stored = stored;
+	added->changed = !stored;
+	map_put(&unit->customers, unit->arena, id_name(bytes, workspace, &customer->id), added);
+	if (unit->last_customer)
+		unit->last_customer->next = added;
+	else
+		unit->first_customer = added;
+	unit->last_customer = added;
+	return added;
+}
+
+void unit_delete(struct unit *unit, struct unit_customer *customer, int64_t now_us)
+{
+	unit_set_key(unit, customer, NULL);
+	for (struct unit_binding *binding = customer->bindings; binding; binding = binding->next_of_customer)
+		if (binding->unbound_us == BINDING_OPEN)
+			unit_unbind(binding, now_us);
+	customer->deleted = true;
+	customer->deleted_us = now_us;
+	customer->changed = true;
+}
+
+/* Keys */
+
+static struct str key_name(
+        char bytes[KEY_NAME_BYTES], const struct uuid *workspace, const struct uuid *node, const struct uuid *key)
+{
+	memcpy(bytes, workspace->b, 16);
+	memcpy(bytes + 16, node->b, 16);
+	memcpy(bytes + 32, key->b, 16);
+	return (struct str){bytes, KEY_NAME_BYTES};
+}
+
+bool unit_key_is_known(
+        const struct unit *unit, const struct uuid *workspace, const struct uuid *node, const struct uuid *key)
+{
+	char bytes[KEY_NAME_BYTES];
+
+	return *map_link(&unit->keys, key_name(bytes, workspace, node, key));
+}
+
+void unit_know_key(struct unit *unit, const struct uuid *workspace, const struct uuid *node, const struct uuid *key,
+        struct unit_customer *holder)
+{
+	char bytes[KEY_NAME_BYTES];
+
+	map_put(&unit->keys, unit->arena, key_name(bytes, workspace, node, key), holder);
+}
+
+struct unit_customer *unit_find_by_key(
+        const struct unit *unit, const struct uuid *workspace, const struct uuid *node, const struct uuid *key)
+{
+	char bytes[KEY_NAME_BYTES];
+
+	return map_get(&unit->keys, key_name(bytes, workspace, node, key));
+}
+
+void unit_set_key(struct unit *unit, struct unit_customer *customer, const struct uuid *key)
+{
+	const struct uuid *node = &customer->now.node;
+
+	if (customer->has_key)
+		unit_know_key(unit, &customer->workspace, node, &customer->key, NULL);
+	customer->has_key = key;
+	if (!key)
+		return;
+	customer->key = *key;
+	unit_know_key(unit, &customer->workspace, node, key, customer);
+}
+
+/* Bindings */
+
+struct unit_value *unit_value(struct unit *unit, const struct uuid *workspace, const struct uuid *node,
+        enum binding_kind kind, struct str text)
+{
+	char *bytes = arena_alloc(unit->arena, ID_NAME_BYTES + 1 + text.n);
+	struct str name = {bytes, ID_NAME_BYTES + 1 + text.n};
+	struct unit_value *value;
+
+	id_name(bytes, workspace, node);
+	bytes[ID_NAME_BYTES] = (char)kind;
+	memcpy(bytes + ID_NAME_BYTES + 1, text.p, text.n);
+	value = map_get(&unit->values, name);
+	if (value)
+		return value;
+	value = arena_zalloc(unit->arena, sizeof(*value));
+	*value = (struct unit_value){
+	        .workspace = *workspace, .node = *node, .kind = kind, .text = {bytes + ID_NAME_BYTES + 1, text.n}};
+	map_put(&unit->values, unit->arena, name, value);
+	return value;
+}
+
+static bool is_earlier(const struct unit_binding *a, const struct unit_binding *b)
+{
+	if (a->bound_us != b->bound_us)
+		return a->bound_us < b->bound_us;
+	return uuid_compare(&a->customer, &b->customer) < 0;
+}
+
+struct unit_binding *unit_open_binding(const struct unit_value *value)
+{
+	struct unit_binding *best = NULL;
+
+	for (struct unit_binding *binding = value->bindings; binding; binding = binding->next_of_value)
+		if (binding->unbound_us == BINDING_OPEN && (!best || is_earlier(binding, best)))
+			best = binding;
+	return best;
+}
+
+struct unit_binding *unit_binding_of(const struct unit_value *value, const struct uuid *customer)
+{
+	for (struct unit_binding *binding = value->bindings; binding; binding = binding->next_of_value)
+		if (binding->unbound_us == BINDING_OPEN && uuid_eq(&binding->customer, customer))
+			return binding;
+	return NULL;
+}
+
+static void join_holder(struct unit *unit, struct unit_binding *binding)
+{
+	struct unit_customer *holder = unit_find(unit, &binding->value->workspace, &binding->customer);
+
+	if (!holder || binding->holder)
+		return;
+	binding->holder = holder;
+	binding->next_of_customer = holder->bindings;
+	holder->bindings = binding;
+}
+
+static struct unit_binding *add_binding(struct unit *unit, const struct unit_binding *binding)
+{
+	struct unit_binding *added = arena_alloc(unit->arena, sizeof(*added));
+
+	*added = *binding;
+	added->next_of_value = added->value->bindings;
+	added->value->bindings = added;
+	if (unit->last_binding)
+		unit->last_binding->next = added;
+	else
+		unit->first_binding = added;
+	unit->last_binding = added;
+	join_holder(unit, added);
+	return added;
+}
+
+struct unit_binding *unit_know_binding(struct unit *unit, struct unit_value *value, const struct uuid *customer,
+        const struct uuid *session, int64_t bound_us)
+{
+	struct unit_binding *known = unit_binding_of(value, customer);
+
+	if (known) {
+		join_holder(unit, known);
+		return known;
+	}
+	return add_binding(unit, &(struct unit_binding){.value = value,
+	                                 .customer = *customer,
+	                                 .session = *session,
+	                                 .bound_us = bound_us,
+	                                 .unbound_us = BINDING_OPEN,
+	                                 .stored = true});
+}
+
+struct unit_binding *unit_bind(struct unit *unit, struct unit_value *value, struct unit_customer *customer,
+        const struct uuid *session, int64_t now_us)
+{
+	return add_binding(unit, &(struct unit_binding){.value = value,
+	                                 .customer = customer->now.id,
+	                                 .session = *session,
+	                                 .bound_us = now_us,
+	                                 .unbound_us = BINDING_OPEN});
+}
+
+void unit_unbind(struct unit_binding *binding, int64_t now_us)
+{
+	binding->unbound_us = now_us;
+}
+
+struct unit_head *unit_head(struct unit *unit, const struct uuid *workspace)
+{
+	struct unit_head *head;
+
+	for (head = unit->heads; head; head = head->next)
+		if (uuid_eq(&head->workspace, workspace))
+			return head;
+	head = arena_zalloc(unit->arena, sizeof(*head));
+	head->workspace = *workspace;
+	head->next = unit->heads;
+	unit->heads = head;
+	return head;
+}

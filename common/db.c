@@ -460,7 +460,7 @@ bool db_done(struct db *db, struct err *err)
 	return result != NULL;
 }
 
-/* Reads all that is pending up to the last sync; false when any of it failed (the first failure stays in err). */
+/* Reads all that is pending; false when any of it failed (the first failure stays in err). */
 static bool drain(struct db *db, struct err *err)
 {
 	bool good = true;
@@ -477,6 +477,11 @@ static bool drain(struct db *db, struct err *err)
 		PQclear(result);
 	}
 	return good;
+}
+
+bool db_settle(struct db *db, struct err *err)
+{
+	return db_flush(db, err) && drain(db, err);
 }
 
 bool db_commit(struct db *db, struct err *err)

@@ -74,7 +74,7 @@ PGconn *db_connection(struct db *db);
  * one fails all that follow up to the end of the transaction (see db_rollback).
  */
 bool db_send(struct db *db, const char *statement, const struct db_params *params, struct err *err) must_check;
-/* db_send for a statement whose result nobody reads: it is checked by whoever reads next, db_commit at the latest.
+/* db_send for a statement whose result nobody reads: it is checked by whoever reads next, db_settle at the latest.
    Another number of affected rows than `rows` (-1: any) fails with code_otherwise. */
 bool db_send_expect(struct db *db, const char *statement, const struct db_params *params, int64_t rows,
         enum err_code code_otherwise, struct err *err) must_check;
@@ -84,8 +84,10 @@ bool db_flush(struct db *db, struct err *err) must_check;
 PGresult *db_result(struct db *db, struct err *err) must_check;
 /* db_result for statements without rows. */
 bool db_done(struct db *db, struct err *err) must_check;
-/* Queues COMMIT (or any last statement `name`) and a sync, and reads everything still pending. False: nothing is known
-   to be committed when err->code is ERR_DATABASE, see the runtime. */
+/* Flushes, and reads and checks all that is pending. A wrong number of rows is no error for PostgreSQL: whoever commits
+   must have settled before. */
+bool db_settle(struct db *db, struct err *err) must_check;
+/* Queues COMMIT and a sync, and reads everything still pending. */
 bool db_commit(struct db *db, struct err *err) must_check;
 /* db_send + sync + db_result: outside a transaction its effect is committed. */
 PGresult *db_query(struct db *db, const char *statement, const struct db_params *params, struct err *err) must_check;

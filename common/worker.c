@@ -21,6 +21,7 @@
 /* A consumer of librdkafka 2.0.2 may stay silent after a broker's restart: look for unread records after this silence.
  */
 #define SILENCE_US (10 * 1000000LL)
+#define TOPIC_WAIT_US (20 * 1000000LL)
 #define HOUSEKEEPING_US (60 * 1000000LL)
 /* Results nobody repeats are kept this long: far above every request deadline. */
 #define RESULT_LIFE_US (15 * 60 * 1000000LL)
@@ -358,6 +359,18 @@ static void open_database(struct worker *worker)
 		log_die("database", "cannot prepare (has `contacthubctl migrate` been run?): %s", err.message);
 }
 
+/* A young topic takes a moment to be known; a first send would wait for its metadata anyway. */
+static void wait_for_topic(struct worker *worker)
+{
+	int64_t give_up_us = clock_monotonic_us() + TOPIC_WAIT_US;
+
+	while (!kafka_partition_count(worker->producer, TOPIC_REPLIES, 2000)) {
+		if (clock_monotonic_us() > give_up_us)
+			log_die("kafka", "topic replies cannot be reached (has `contacthubctl topics` been run?)");
+		usleep(50 * 1000);
+	}
+}
+
 static void open_kafka(struct worker *worker)
 {
 	char group[256], member[256];
@@ -367,8 +380,7 @@ static void open_kafka(struct worker *worker)
 	snprintf(group, sizeof(group), "%s%s", worker->settings.topic_prefix, worker->definition->name);
 	snprintf(member, sizeof(member), "%s-%s", worker->definition->name, worker->settings.instance);
 	worker->producer = kafka_producer_new(&worker->settings, ignore_delivery, worker);
-	if (!kafka_partition_count(worker->producer, TOPIC_REPLIES, 10000))
-		log_die("kafka", "topic replies is not there (has `contacthubctl topics` been run?)");
+	wait_for_topic(worker);
 	worker->consumer = kafka_consumer_new(&worker->settings, group, member, on_rebalance, worker);
 	rd_kafka_topic_partition_list_add(topics, worker->topic, RD_KAFKA_PARTITION_UA);
 	rd_kafka_resp_err_t error = rd_kafka_subscribe(worker->consumer, topics);

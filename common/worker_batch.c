@@ -574,10 +574,11 @@ bool batch_run(struct batch *batch, struct err *err)
 	if (!answer_repeats(batch, err) || !handle(batch, err))
 		return false;
 	copy_outcomes_of_repeats(batch);
-	if (!send_results(batch, err) || !send_dead_letters(batch, err) || !send_stream(batch, err))
+	/* settled first: the compare-and-set must be known to have hit before COMMIT is sent */
+	if (!send_results(batch, err) || !send_dead_letters(batch, err) || !db_settle(db, err))
 		return false;
 	CRASH_POINT("worker-before-commit");
-	if (!db_commit(db, err))
+	if (!send_stream(batch, err) || !db_commit(db, err))
 		return false;
 	take_positions(batch);
 	return true;

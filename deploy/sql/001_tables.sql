@@ -62,7 +62,7 @@ CREATE TABLE update_stream (
 -- Configuration documents of all kinds; seq grows by one per change and becomes visible in order, so that gateways can ask
 -- for "everything after seq". Users belong to no workspace (nil).
 CREATE TABLE configuration_head (
-	only boolean PRIMARY KEY DEFAULT true CHECK (only),
+	single boolean PRIMARY KEY DEFAULT true CHECK (single),
 	seq bigint NOT NULL
 );
 INSERT INTO configuration_head (seq) VALUES (0);

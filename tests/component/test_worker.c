@@ -1,0 +1,273 @@
+/* The worker runtime on real Kafka and PostgreSQL: exactly once, in order, whatever happens to the process. */
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/worker.h"
+#include "tests/component/component.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* --- the worker under test: every command becomes a row; some bodies mean trouble ----------------------------------
+ */
+
+static const struct statement test_statements[] = {
+        {.name = "test_add",
+                .sql = "INSERT INTO applied (command_id, time_us, body) SELECT * FROM unnest($1::uuid[], $2::bigint[], "
+                       "$3::text[])",
+                .n_params = 3},
+};
+
+static bool test_handle(struct batch *batch, struct err *err)
+{
+	struct db_array ids, times, bodies;
+	struct db_params params;
+
+	db_array_init(&ids, batch_arena(batch), DB_UUID);
+	db_array_init(&times, batch_arena(batch), DB_I64);
+	db_array_init(&bodies, batch_arena(batch), DB_TEXT);
+	for (size_t i = 0; i < batch_size(batch); i++) {
+		struct command *command = batch_command(batch, i);
+		if (batch_skip(batch, i))
+			continue;
+		if (str_is(command->body, "\"poison\""))
+			return err_set(err, ERR_INVALID, "poison");
+		db_array_uuid(&ids, &command->id);
+		db_array_i64(&times, command->time_us);
+		db_array_text(&bodies, command->body);
+		batch_change(batch, &command->workspace, &command->node, ENTITY_CUSTOMER, &command->entity,
+		        CHANGE_CREATE, 1);
+		batch_reply(batch, i, 201, command->body);
+	}
+	db_params_init(&params, batch_arena(batch));
+	db_param_array(&params, &ids);
+	db_param_array(&params, &times);
+	db_param_array(&params, &bodies);
+	return db_send_expect(batch_db(batch), "test_add", &params, ids.n, ERR_INTERNAL, err);
+}
+
+static const struct worker_definition test_worker = {
+        .name = "test-worker",
+        .topic = TOPIC_CUSTOMER_COMMANDS,
+        .statements = test_statements,
+        .n_statements = ARRAY_LEN(test_statements),
+        .handle = test_handle,
+};
+
+/* A process of its own, by exec: librdkafka's threads and locks do not survive a fork. */
+static pid_t start_worker(const char *instance)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setenv("CONTACTHUB_INSTANCE", instance, 1);
+		execl("/proc/self/exe", "test-worker", "worker", (char *)NULL);
+		_exit(127);
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void stop_worker(pid_t pid, int signal_number)
+{
+	int status;
+
+	kill(pid, signal_number);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+/* --- the other side -------------------------------------------------------------------------------------------------
+ */
+
+struct fixture {
+	struct component *component;
+	struct kafka_producer *producer;
+	struct arena *arena;
+	struct uuid workspace;
+	int delivered;
+};
+
+static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool unknown)
+{
+	(void)opaque, (void)unknown;
+	assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
+	((struct fixture *)context)->delivered++;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	fixture->component = component_open();
+	component_sql(fixture->component,
+	        "CREATE TABLE applied (position bigserial, command_id uuid, time_us bigint, body text)");
+	fixture->producer = kafka_producer_new(component_settings(fixture->component), on_delivered, fixture);
+	fixture->arena = arena_new(64 * 1024 * 1024);
+	fixture->workspace = uuid_v7(clock_wall_us());
+	*state = fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	arena_free(fixture->arena);
+	component_close(fixture->component);
+	free(fixture);
+	return 0;
+}
+
+static void send_one(struct fixture *fixture, struct command *command)
+{
+	struct buf record;
+	struct err err = {0};
+
+	command->type = COMMAND_CUSTOMER_POST;
+	command->workspace = fixture->workspace;
+	if (uuid_is_nil(&command->id))
+		command->id = uuid_v7(clock_wall_us());
+	command->entity = command->id;
+	buf_init(&record, fixture->arena, 512);
+	command_encode(&record, command);
+	assert_true(kafka_send(fixture->producer, TOPIC_CUSTOMER_COMMANDS, 0, NULL, buf_str(&record), fixture, &err));
+}
+
+static void send_numbered(struct fixture *fixture, int first, int n)
+{
+	for (int i = first; i < first + n; i++) {
+		struct command command = {.time_us = 1000, .body = str_of(arena_printf(fixture->arena, "%d", i))};
+		send_one(fixture, &command);
+	}
+	assert_true(kafka_producer_flush(fixture->producer, 20000));
+}
+
+static void wait_for_rows(struct fixture *fixture, int n)
+{
+	for (int i = 0; i < 600 && component_number(fixture->component, "SELECT count(*) FROM applied") < n; i++)
+		usleep(50 * 1000);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM applied"), n);
+}
+
+/* Every number once, in the order sent, with growing times, and as many gapless stream entries. */
+static void check_rows(struct fixture *fixture, int n)
+{
+	struct component *c = fixture->component;
+
+	assert_int_equal(component_number(c, "SELECT count(DISTINCT body) FROM applied"), n);
+	assert_int_equal(
+	        component_number(c,
+	                "SELECT count(*) FROM (SELECT body::int AS b, time_us AS t, lag(body::int) OVER w AS pb, "
+	                "lag(time_us) OVER w AS pt FROM applied WINDOW w AS (ORDER BY position)) x "
+	                "WHERE b <> pb + 1 OR t <= pt"),
+	        0);
+	assert_int_equal(component_number(c, "SELECT max(stream_offset) FROM update_stream"), n);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM update_stream"), n);
+	assert_int_equal(component_number(c, "SELECT last_offset FROM stream_heads"), n);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM command_results WHERE status = 201"), n);
+}
+
+static void test_killed_workers_apply_each_record_once_and_in_order(void **state)
+{
+	struct fixture *fixture = *state;
+	enum { N = 6000, KILLS = 12 };
+	pid_t pid = start_worker("0");
+
+	for (int i = 0; i < KILLS; i++) {
+		send_numbered(fixture, i * (N / KILLS), N / KILLS);
+		usleep((useconds_t)(20 + i * 13) * 1000);
+		stop_worker(pid, SIGKILL);
+		pid = start_worker("0");
+	}
+	wait_for_rows(fixture, N);
+	stop_worker(pid, SIGTERM);
+	check_rows(fixture, N);
+}
+
+static void test_a_frozen_worker_that_wakes_up_changes_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	pid_t old = start_worker("0");
+
+	send_numbered(fixture, 0, 500);
+	wait_for_rows(fixture, 500);
+	kill(old, SIGSTOP);
+	pid_t young = start_worker("0"); /* the same member: Kafka fences the old one */
+	send_numbered(fixture, 500, 500);
+	wait_for_rows(fixture, 1000);
+	kill(old, SIGCONT);
+	send_numbered(fixture, 1000, 500);
+	wait_for_rows(fixture, 1500);
+	stop_worker(young, SIGTERM);
+	stop_worker(old, SIGKILL);
+	check_rows(fixture, 1500);
+}
+
+static void test_a_poisoned_record_is_set_aside_and_the_rest_goes_on(void **state)
+{
+	struct fixture *fixture = *state;
+	struct command poison = {.time_us = 1, .body = STR("\"poison\"")};
+	struct err err = {0};
+	pid_t pid = start_worker("0");
+
+	send_numbered(fixture, 0, 50);
+	send_one(fixture, &poison);
+	assert_true(
+	        kafka_send(fixture->producer, TOPIC_CUSTOMER_COMMANDS, 0, NULL, STR("no record at all"), NULL, &err));
+	send_numbered(fixture, 50, 50);
+	wait_for_rows(fixture, 100);
+	stop_worker(pid, SIGTERM);
+	check_rows(fixture, 100);
+	assert_int_equal(
+	        component_number(fixture->component, "SELECT count(*) FROM dead_letters WHERE reason = 'poison'"), 1);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 2);
+}
+
+static void test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict(void **state)
+{
+	struct fixture *fixture = *state;
+	struct uuid key = uuid_v5(&fixture->workspace, STR("key"));
+	pid_t pid = start_worker("0");
+
+	for (int i = 0; i < 3; i++) {
+		struct command command = {
+		        .id = key, .flags = COMMAND_KEYED, .fingerprint = 7, .time_us = 1, .body = STR("0")};
+		send_one(fixture, &command);
+	}
+	assert_true(kafka_producer_flush(fixture->producer, 20000));
+	wait_for_rows(fixture, 1);
+	struct command other = {.id = key, .flags = COMMAND_KEYED, .fingerprint = 8, .time_us = 1, .body = STR("1")};
+	struct command same = {.id = key, .flags = COMMAND_KEYED, .fingerprint = 7, .time_us = 1, .body = STR("0")};
+	send_one(fixture, &other);
+	send_one(fixture, &same);
+	send_numbered(fixture, 1, 1);
+	wait_for_rows(fixture, 2);
+	stop_worker(pid, SIGTERM);
+	check_rows(fixture, 2);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 0);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2)
+		return worker_main(&test_worker, 1, argv);
+
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup_teardown(
+	                test_killed_workers_apply_each_record_once_and_in_order, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_a_frozen_worker_that_wakes_up_changes_nothing, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_poisoned_record_is_set_aside_and_the_rest_goes_on, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

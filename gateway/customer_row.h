@@ -1,0 +1,17 @@
+#ifndef GATEWAY_CUSTOMER_ROW_H
+#define GATEWAY_CUSTOMER_ROW_H
+
+#include "common/customer.h"
+#include "common/db.h"
+
+/* Columns of a customer, from `customers c`, as customer_row_read takes them. */
+#define CUSTOMER_ROW_COLUMNS                                                                                           \
+	"c.id, c.node_id, c.int_id, c.version, c.registered_us, c.updated_us, c.registered_by, c.updated_by, "         \
+	"c.external_id, c.enabled, c.doc::text"
+
+/* Reads a row of a binary result whose column `first` is the first of CUSTOMER_ROW_COLUMNS. Nothing points into the
+   result afterwards. Fails only when the stored document is no JSON object. */
+bool customer_row_read(struct arena *arena, const PGresult *result, int row, int first, struct customer *ret_customer,
+        struct err *err) must_check;
+
+#endif

@@ -41,7 +41,7 @@ static bool is_address(int family, struct str text)
 	char copy[INET6_ADDRSTRLEN];
 	unsigned char address[16];
 
-	if (text.n >= sizeof(copy))
+	if (text.n >= sizeof(copy) || (text.n && memchr(text.p, '\0', text.n)))
 		return false;
 	memcpy(copy, text.p, text.n);
 	copy[text.n] = '\0';

@@ -219,8 +219,9 @@ static bool check_array(
         const struct run *run, const struct schema *schema, const struct json *array, const struct schema_place *place)
 {
 	struct schema_place item_place = {.outer = place};
-	bool ok = check_count(run, schema, array->count, place) & check_lengths(run, schema, array, place);
+	bool ok = check_count(run, schema, array->count, place);
 
+	ok &= check_lengths(run, schema, array, place);
 	if (!schema->items)
 		return ok;
 	for

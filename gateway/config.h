@@ -9,12 +9,13 @@
 #include <libpq-fe.h>
 
 /*
- * All configuration in memory, compiled: nothing asks PostgreSQL for it while a request is served. The snapshot is fed with rows
- * of the configuration table in the order of seq (config_apply); one workspace's change replaces that workspace's entry. Requests
- * hold the entry that they began with (config_workspace_ref/unref).
+ * All configuration in memory, compiled: nothing asks PostgreSQL for it while a request is served. The snapshot is fed
+ * with rows of the configuration table in the order of seq (config_apply); one workspace's change replaces that
+ * workspace's entry. Requests hold the entry that they began with (config_workspace_ref/unref).
  *
- * Kinds of documents (table configuration): "workspace" (id ""), "node", "source", "user" (nil workspace), "base-property",
- * "extended" (id "customer", "event:<type>", "product"), "event-type", "throttling", "payload-size".
+ * The kinds of documents are listed in common/config_doc.h. A workspace without a document of some kind has its
+ * default: all 48 event types and all base properties enabled, no extended properties, no throttling, 65,535 bytes for
+ * an event.
  */
 struct config;
 struct config_workspace;
@@ -26,8 +27,8 @@ struct config_node {
 	struct uuid id;
 	struct str name;
 	bool aggregate;
-	bool case_sensitive;	      /* of the matching policy */
-	const struct str *unique;     /* dotted paths of the matching policy */
+	bool case_sensitive;      /* of the matching policy */
+	const struct str *unique; /* dotted paths of the matching policy */
 	size_t n_unique;
 	const struct str *mandatory; /* dotted paths */
 	size_t n_mandatory;
@@ -64,19 +65,20 @@ struct config_workspace *config_workspace_find(struct config *config, const stru
 struct config_workspace *config_workspace_ref(struct config_workspace *workspace);
 void config_workspace_unref(struct config_workspace *workspace);
 
-/* For lists: workspaces in order of creation. */
+/* For lists: workspaces in order of creation; NULL where one is not complete yet. */
 size_t config_workspace_count(const struct config *config);
 struct config_workspace *config_workspace_at(struct config *config, size_t index);
 
+/* Valid until the next config_apply: whoever keeps it makes a copy. */
 const struct config_user *config_user_find(const struct config *config, int64_t id);
 /* Nodes that a user may touch in a workspace. Users of all workspaces, ADMIN and CLAB_OPERATOR: READ_WRITE. */
 bool config_user_in_workspace(const struct config_user *user, const struct config_workspace *workspace);
-enum node_permission config_user_permission(const struct config_user *user, const struct config_workspace *workspace,
-	const struct uuid *node);
+enum node_permission config_user_permission(
+        const struct config_user *user, const struct config_workspace *workspace, const struct uuid *node);
 
 /* The source whose token has this SHA-256, with its workspace; NULL when there is none. */
-const struct config_source *config_source_by_token(struct config *config, const uint8_t sha256[32],
-	struct config_workspace **ret_workspace);
+const struct config_source *config_source_by_token(
+        struct config *config, const uint8_t sha256[32], struct config_workspace **ret_workspace);
 
 /* One workspace. */
 const struct uuid *config_workspace_id(const struct config_workspace *workspace);
@@ -104,7 +106,20 @@ const struct schema *config_customer_schema(struct config_workspace *workspace);
 const struct schema *config_event_schema(struct config_workspace *workspace, struct str event_type);
 const struct schema *config_context_schema(struct config_workspace *workspace, struct str context);
 
-/* The document of a kind and id as stored, or NULL. */
+/* The document of a kind and id as stored, or NULL; its version, or 0. */
 const struct json *config_document(const struct config_workspace *workspace, const char *kind, struct str id);
+int64_t config_document_version(const struct config_workspace *workspace, const char *kind, struct str id);
+
+/* Names of base properties that are off, NULL = none. */
+const struct json *config_disabled_base_properties(const struct config_workspace *workspace);
+
+/* The JSON schemas that the API answers with, the workspace's own properties in their places. resolve: every $ref is
+   replaced by what it names. */
+struct json *config_served_customer_schema(struct arena *arena, const struct config_workspace *workspace, bool resolve);
+struct json *config_served_event_schema(
+        struct arena *arena, const struct config_workspace *workspace, struct str event_type, bool resolve);
+
+/* Bit of a role by its name, 0 when there is none. */
+unsigned config_role_bit(struct str name);
 
 #endif

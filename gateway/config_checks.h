@@ -1,0 +1,49 @@
+#ifndef GATEWAY_CONFIG_CHECKS_H
+#define GATEWAY_CONFIG_CHECKS_H
+
+#include "common/problems.h"
+#include "common/uuid.h"
+
+struct arena;
+struct config_workspace;
+struct json;
+
+/*
+ * Checks of configuration bodies, without I/O. Each adds one problem per fault and makes the document to store out of
+ * what was sent, with defaults filled in; it shares values with the body. NULL when there were problems.
+ */
+
+/* {"properties": [...], "caseSensitive": bool}: paths that exist, no repetition. Absent body = the default policy. */
+struct json *check_policy(struct arena *arena, const struct json *body, struct str pointer,
+        const struct json *customer_extended, struct problems *problems);
+/* The policy of a node that is made without one: no unique property, so that every POST makes a customer. */
+struct json *default_policy(struct arena *arena);
+bool policy_equal(const struct json *a, const struct json *b);
+
+/* Entry node, from a POST (present NULL) or a PUT (needs uniqueCustomer, and the node's own id if it has one). */
+struct json *check_entry_node(struct arena *arena, const struct json *body, const struct uuid *id, bool is_put,
+        const struct config_workspace *workspace, struct problems *problems);
+
+/* Source; present NULL = POST, then the provider must still be creatable. tokenSha256 is not set. *ret_unknown_node
+   names a node that the workspace does not have (404). */
+struct json *check_source(struct arena *arena, const struct json *body, const struct uuid *id,
+        const struct json *present, const struct config_workspace *workspace, struct str *ret_unknown_node,
+        struct problems *problems);
+
+/* {name, slug, groupPk, shard}: views into the body. */
+struct new_workspace {
+	struct str name, slug, shard;
+	int64_t group;
+};
+bool check_workspace(const struct json *body, struct new_workspace *ret_new, struct problems *problems);
+
+/* Map of event types to {maxBytes}. */
+struct json *check_payload_size(struct arena *arena, const struct json *body, struct problems *problems);
+
+/* {"<name>": integer between min and max}. */
+bool check_number(const struct json *body, struct str name, int64_t min, int64_t max, int64_t *ret_value,
+        struct problems *problems);
+/* {"<name>": bool}. */
+bool check_bool(const struct json *body, struct str name, bool *ret_value, struct problems *problems);
+
+#endif

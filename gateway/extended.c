@@ -1,0 +1,496 @@
+#include "gateway/extended.h"
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/json.h"
+
+#define NAME_MAX_BYTES 255
+
+enum type_bit {
+	TYPE_STRING = 1 << 0,
+	TYPE_NUMBER = 1 << 1,
+	TYPE_INTEGER = 1 << 2,
+	TYPE_BOOLEAN = 1 << 3,
+	TYPE_OBJECT = 1 << 4,
+	TYPE_ARRAY = 1 << 5,
+};
+#define TYPES_SCALAR (TYPE_STRING | TYPE_NUMBER | TYPE_INTEGER | TYPE_BOOLEAN)
+#define TYPES_MATH (TYPE_NUMBER | TYPE_INTEGER)
+#define TYPES_ALL (TYPES_SCALAR | TYPE_OBJECT | TYPE_ARRAY)
+
+static const struct {
+	const char *name;
+	unsigned bit;
+} types[] = {
+        {.name = "string", .bit = TYPE_STRING},
+        {.name = "number", .bit = TYPE_NUMBER},
+        {.name = "integer", .bit = TYPE_INTEGER},
+        {.name = "boolean", .bit = TYPE_BOOLEAN},
+        {.name = "object", .bit = TYPE_OBJECT},
+        {.name = "array", .bit = TYPE_ARRAY},
+};
+
+static const struct {
+	const char *name;
+	unsigned types;
+} merge_policies[] = {
+        {.name = "OBJ_PRIORITY", .types = TYPES_ALL},
+        {.name = "OBJ_CONCATENATE", .types = TYPE_STRING},
+        {.name = "ARRAY_UNION", .types = TYPE_ARRAY},
+        {.name = "ARRAY_INTERSECTION", .types = TYPE_ARRAY},
+        {.name = "MATH_SUM", .types = TYPES_MATH},
+        {.name = "MATH_AVG", .types = TYPES_MATH},
+        {.name = "MATH_DIFF", .types = TYPES_MATH},
+        {.name = "MATH_MIN", .types = TYPES_MATH},
+        {.name = "MATH_MAX", .types = TYPES_MATH},
+};
+
+static const char *const formats[] = {"date", "date-time", "email", "hostname", "uri", "ipv4", "ipv6"};
+
+/* Members of a definition: whether they mean something to us, or are only kept. */
+static const char *const definition_keys[] = {"type", "format", "items", "properties", "contactlabProperties",
+        "additionalProperties", "title", "description", "default", "examples", "$id"};
+
+/* One walk through a map. `pointer` is the present place. */
+struct check {
+	struct arena *arena;
+	struct problems *problems;
+	struct buf pointer;
+};
+
+static bool is_one_of(struct str word, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_is(word, words[i]))
+			return true;
+	return false;
+}
+
+static unsigned type_bit(struct str name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (str_is(name, types[i].name))
+			return types[i].bit;
+	return 0;
+}
+
+struct str extended_type(const struct json *definition)
+{
+	const struct json *type = json_member(definition, "type");
+
+	if (!json_is(type, JSON_ARRAY))
+		return json_text(type);
+	for
+		json_each(item, type) if (!str_is(json_text(item), "null")) return json_text(item);
+	return STR_NONE;
+}
+
+static bool is_nullable(const struct json *definition)
+{
+	const struct json *type = json_member(definition, "type");
+
+	if (!json_is(type, JSON_ARRAY))
+		return false;
+	for
+		json_each(item, type) if (str_is(json_text(item), "null")) return true;
+	return false;
+}
+
+/* --- checking ---------------------------------------------------------------------------------------------------- */
+
+static struct str place(struct check *check)
+{
+	return buf_str(&check->pointer);
+}
+
+static size_t enter(struct check *check, struct str step)
+{
+	size_t before = check->pointer.n;
+
+	json_pointer_add(&check->pointer, step);
+	return before;
+}
+
+static void leave(struct check *check, size_t before)
+{
+	check->pointer.n = before;
+}
+
+static bool name_char_is_allowed(unsigned char c)
+{
+	return c >= 0x80 || c == '_' || c == '-' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	       (c >= 'a' && c <= 'z');
+}
+
+static void check_name(struct check *check, struct str name)
+{
+	bool good = name.n > 0 && name.n <= NAME_MAX_BYTES;
+
+	for (size_t i = 0; good && i < name.n; i++)
+		good = name_char_is_allowed((unsigned char)name.p[i]);
+	if (!good)
+		problems_add(check->problems, place(check),
+		        "the name of a property has 1 to %d letters, digits, _ or -: no dots, blanks or other "
+		        "characters",
+		        NAME_MAX_BYTES);
+}
+
+/* "string" or ["string", "null"]; 0 when wrong. */
+static unsigned check_type(struct check *check, const struct json *definition, unsigned allowed)
+{
+	const struct json *type = json_member(definition, "type");
+	unsigned bit = type_bit(extended_type(definition));
+	bool well_formed =
+	        json_is(type, JSON_STRING) ||
+	        (json_is(type, JSON_ARRAY) && (type->count == 1 || (type->count == 2 && is_nullable(definition))));
+	size_t before = enter(check, STR("type"));
+
+	if (!bit || !well_formed)
+		problems_add(check->problems, place(check),
+		        "the type must be string, number, integer, boolean, object or array, alone or with null");
+	else if (!(bit & allowed))
+		problems_add(check->problems, place(check),
+		        "the type %.*s is not possible here: objects have one level only",
+		        STR_ARG(extended_type(definition)));
+	leave(check, before);
+	return well_formed ? bit & allowed : 0;
+}
+
+static void check_format(struct check *check, const struct json *definition, unsigned type)
+{
+	const struct json *format = json_member(definition, "format");
+
+	if (json_is_null(format))
+		return;
+	size_t before = enter(check, STR("format"));
+	if (type != TYPE_STRING || !is_one_of(json_text(format), formats, ARRAY_LEN(formats)))
+		problems_add(check->problems, place(check),
+		        "the format of a string must be date, date-time, email, hostname, uri, ipv4 or ipv6");
+	leave(check, before);
+}
+
+static void check_merge_policy(struct check *check, const struct json *policy, unsigned type)
+{
+	struct str name = json_text(policy);
+
+	if (json_is_null(policy))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(merge_policies); i++) {
+		if (!str_is(name, merge_policies[i].name))
+			continue;
+		if (type && !(merge_policies[i].types & type))
+			problems_add(check->problems, place(check), "the merge policy %.*s does not fit the type",
+			        STR_ARG(name));
+		return;
+	}
+	problems_add(check->problems, place(check), "the merge policy is not known");
+}
+
+static void check_fact(struct check *check, const struct json *fact, unsigned type)
+{
+	size_t before = enter(check, fact->key);
+	int64_t length;
+
+	if (str_is(fact->key, "label")) {
+		if (!json_is_null(fact) && !json_is(fact, JSON_STRING))
+			problems_add(check->problems, place(check), "the label must be a string");
+	} else if (str_is(fact->key, "mergePolicy")) {
+		check_merge_policy(check, fact, type);
+	} else if (str_is(fact->key, "maxLength")) {
+		if (!json_is_null(fact) && (!json_to_i64(fact, &length) || length < 1 || length > EXTENDED_MAX_LENGTH))
+			problems_add(check->problems, place(check), "maxLength must be a whole number from 1 to %d",
+			        EXTENDED_MAX_LENGTH);
+	} else if (str_is(fact->key, "enabled") || str_is(fact->key, "indexed") || str_is(fact->key, "flowEnabled")) {
+		if (!json_is(fact, JSON_TRUE) && !json_is(fact, JSON_FALSE))
+			problems_add(check->problems, place(check), "the value must be true or false");
+	} else {
+		problems_add(check->problems, place(check), "unknown property");
+	}
+	leave(check, before);
+}
+
+static void check_facts(struct check *check, const struct json *definition, unsigned type)
+{
+	const struct json *facts = json_member(definition, "contactlabProperties");
+	size_t before = enter(check, STR("contactlabProperties"));
+
+	if (facts && !json_is(facts, JSON_OBJECT))
+		problems_add(check->problems, place(check), "the value must be an object");
+	else if (facts)
+		for
+			json_each(fact, facts) check_fact(check, fact, type);
+	leave(check, before);
+}
+
+static void check_map(struct check *check, const struct json *map, unsigned allowed);
+
+static void check_members(struct check *check, const struct json *definition)
+{
+	const struct json *members = json_member(definition, "properties");
+	size_t before = enter(check, STR("properties"));
+
+	if (!json_is(members, JSON_OBJECT))
+		problems_add(
+		        check->problems, place(check), "an object needs properties: a map of names to definitions");
+	else
+		check_map(check, members, TYPES_SCALAR | TYPE_ARRAY);
+	leave(check, before);
+}
+
+static void check_definition(struct check *check, const struct json *definition, unsigned allowed);
+
+/* Objects in lists only at the first level. */
+static void check_items(struct check *check, const struct json *definition, unsigned allowed)
+{
+	const struct json *items = json_member(definition, "items");
+	size_t before = enter(check, STR("items"));
+
+	if (!json_is(items, JSON_OBJECT))
+		problems_add(check->problems, place(check), "a list needs items: the definition of its elements");
+	else
+		check_definition(check, items, TYPES_SCALAR | (allowed & TYPE_OBJECT));
+	leave(check, before);
+}
+
+static void check_keys(struct check *check, const struct json *definition)
+{
+	for
+		json_each(member, definition)
+		{
+			if (is_one_of(member->key, definition_keys, ARRAY_LEN(definition_keys)))
+				continue;
+			size_t before = enter(check, member->key);
+			problems_add(check->problems, place(check), "unknown property");
+			leave(check, before);
+		}
+}
+
+static void check_definition(struct check *check, const struct json *definition, unsigned allowed)
+{
+	if (!json_is(definition, JSON_OBJECT)) {
+		problems_add(check->problems, place(check), "the definition of a property must be an object");
+		return;
+	}
+	check_keys(check, definition);
+	unsigned type = check_type(check, definition, allowed);
+	check_format(check, definition, type);
+	check_facts(check, definition, type);
+	if (type == TYPE_OBJECT)
+		check_members(check, definition);
+	if (type == TYPE_ARRAY)
+		check_items(check, definition, allowed);
+}
+
+static void check_map(struct check *check, const struct json *map, unsigned allowed)
+{
+	for
+		json_each(definition, map)
+		{
+			size_t before = enter(check, definition->key);
+			check_name(check, definition->key);
+			check_definition(check, definition, allowed);
+			leave(check, before);
+		}
+}
+
+/* --- against what was declared before ------------------------------------------------------------------------------
+ */
+
+static void compare_maps(struct check *check, const struct json *sent, const struct json *present);
+
+static void compare(struct check *check, const struct json *sent, const struct json *present)
+{
+	size_t before;
+
+	if (!str_eq(extended_type(sent), extended_type(present)) ||
+	        !str_eq(json_text(json_member(sent, "format")), json_text(json_member(present, "format")))) {
+		problems_add(check->problems, place(check), "the type of a property cannot be changed");
+		return;
+	}
+	if (json_member(present, "properties")) {
+		before = enter(check, STR("properties"));
+		compare_maps(check, json_member(sent, "properties"), json_member(present, "properties"));
+		leave(check, before);
+	}
+	if (json_member(present, "items")) {
+		before = enter(check, STR("items"));
+		compare(check, json_member(sent, "items"), json_member(present, "items"));
+		leave(check, before);
+	}
+}
+
+static void compare_maps(struct check *check, const struct json *sent, const struct json *present)
+{
+	for
+		json_each(definition, present)
+		{
+			const struct json *counterpart = json_get(sent, definition->key);
+			size_t before = enter(check, definition->key);
+			if (counterpart)
+				compare(check, counterpart, definition);
+			else
+				problems_add(
+				        check->problems, place(check), "a property cannot be removed, only disabled");
+			leave(check, before);
+		}
+}
+
+static bool is_indexed(const struct json *definition)
+{
+	return json_is_true(json_member(json_member(definition, "contactlabProperties"), "indexed"));
+}
+
+static void check_indexed(struct check *check, const struct json *map)
+{
+	int n = 0;
+
+	for
+		json_each(definition, map) n += is_indexed(definition);
+	if (n > EXTENDED_MAX_INDEXED)
+		problems_add(check->problems, STR(""), "at most %d properties can be indexed", EXTENDED_MAX_INDEXED);
+}
+
+bool extended_index_differs(const struct json *sent, const struct json *present)
+{
+	for
+		json_each(definition,
+		        sent) if (is_indexed(definition) != is_indexed(json_get(present, definition->key))) return true;
+	return false;
+}
+
+/* --- defaults -------------------------------------------------------------------------------------------------------
+ */
+
+static int64_t default_length(const struct json *definition)
+{
+	struct str type = extended_type(definition);
+
+	if (str_is(type, "string"))
+		return EXTENDED_STRING_LENGTH;
+	if (str_is(type, "array") && str_is(extended_type(json_member(definition, "items")), "string"))
+		return EXTENDED_LIST_LENGTH;
+	return 0;
+}
+
+static struct json *with_defaults(struct arena *arena, const struct json *map)
+{
+	struct json *copy = json_copy(arena, map, false);
+
+	for
+		json_each(definition, copy)
+		{
+			int64_t length = default_length(definition);
+			struct json *facts = json_member(definition, "contactlabProperties");
+			struct json *members = json_member(definition, "properties");
+			if (length && !facts)
+				facts = json_set(definition, STR("contactlabProperties"), json_new(arena, JSON_OBJECT));
+			if (length && json_is_null(json_member(facts, "maxLength")))
+				json_set(facts, STR("maxLength"), json_new_i64(arena, length));
+			if (members)
+				json_set(definition, STR("properties"), with_defaults(arena, members));
+		}
+	return copy;
+}
+
+struct json *extended_check(
+        struct arena *arena, const struct json *sent, const struct json *present, struct problems *problems)
+{
+	struct check check = {.arena = arena, .problems = problems};
+
+	buf_init(&check.pointer, arena, 128);
+	check_map(&check, sent, TYPES_ALL);
+	if (problems->n)
+		return NULL;
+	compare_maps(&check, sent, present ? present : json_new(arena, JSON_OBJECT));
+	check_indexed(&check, sent);
+	return problems->n ? NULL : with_defaults(arena, sent);
+}
+
+/* --- schemas --------------------------------------------------------------------------------------------------------
+ */
+
+static struct json *value_schema(struct arena *arena, const struct json *definition, bool null_removes);
+
+static void add_type(struct arena *arena, struct json *schema, struct str type, bool nullable)
+{
+	struct json *list = json_add(schema, STR("type"), json_new(arena, JSON_ARRAY));
+
+	json_append(list, json_new_str(arena, type));
+	if (nullable)
+		json_append(list, json_new_str(arena, STR("null")));
+}
+
+static void add_members(struct arena *arena, struct json *schema, const struct json *map, bool null_removes)
+{
+	struct json *members = json_add(schema, STR("properties"), json_new(arena, JSON_OBJECT));
+
+	for
+		json_each(definition, map)
+		        json_add(members, definition->key, value_schema(arena, definition, null_removes));
+	json_add(schema, STR("additionalProperties"), json_new_bool(arena, false));
+}
+
+static int64_t max_length(const struct json *definition)
+{
+	int64_t length = 0;
+
+	if (!json_to_i64(json_member(json_member(definition, "contactlabProperties"), "maxLength"), &length))
+		length = default_length(definition);
+	return length;
+}
+
+static void add_list(struct arena *arena, struct json *schema, const struct json *definition, bool null_removes)
+{
+	struct json *items = json_copy(arena, json_member(definition, "items"), false);
+
+	if (str_is(extended_type(items), "string")) {
+		/* the length counts for the list, not for each element */
+		json_remove(items, STR("contactlabProperties"));
+		json_add(schema, STR("x-maxTotalLength"), json_new_i64(arena, max_length(definition)));
+		json_add(schema, STR("x-separatorLength"), json_new_i64(arena, 1));
+	}
+	struct json *element = json_add(schema, STR("items"), value_schema(arena, items, null_removes));
+	if (str_is(extended_type(items), "string"))
+		json_remove(element, STR("maxLength"));
+}
+
+static struct json *value_schema(struct arena *arena, const struct json *definition, bool null_removes)
+{
+	struct json *schema = json_new(arena, JSON_OBJECT);
+	struct str type = extended_type(definition);
+	const struct json *enabled = json_member(json_member(definition, "contactlabProperties"), "enabled");
+
+	if (json_is(enabled, JSON_FALSE)) {
+		json_add(schema, STR("type"), json_new_str(arena, STR("null")));
+		return schema;
+	}
+	add_type(arena, schema, type, null_removes || is_nullable(definition));
+	if (str_is(type, "string"))
+		json_add(schema, STR("maxLength"), json_new_i64(arena, max_length(definition)));
+	if (json_is(json_member(definition, "format"), JSON_STRING))
+		json_add(schema, STR("format"), json_new_str(arena, json_text(json_member(definition, "format"))));
+	if (str_is(type, "object"))
+		add_members(arena, schema, json_member(definition, "properties"), null_removes);
+	if (str_is(type, "array"))
+		add_list(arena, schema, definition, null_removes);
+	return schema;
+}
+
+struct json *extended_value_schema(struct arena *arena, const struct json *map, bool null_removes)
+{
+	struct json *schema = json_new(arena, JSON_OBJECT);
+
+	add_type(arena, schema, STR("object"), true);
+	add_members(arena, schema, map ? map : json_new(arena, JSON_OBJECT), null_removes);
+	return schema;
+}
+
+struct json *extended_served_schema(struct arena *arena, const struct json *map)
+{
+	struct json *schema = json_new(arena, JSON_OBJECT);
+
+	add_type(arena, schema, STR("object"), true);
+	json_add(schema, STR("properties"), map ? json_copy(arena, map, false) : json_new(arena, JSON_OBJECT));
+	json_add(schema, STR("additionalProperties"), json_new_bool(arena, false));
+	return schema;
+}

@@ -1,0 +1,45 @@
+#ifndef GATEWAY_EXTENDED_H
+#define GATEWAY_EXTENDED_H
+
+#include "common/problems.h"
+
+struct arena;
+struct json;
+
+/*
+ * Properties that a workspace declares itself, for customers, for an event type or for products: a map of names to
+ * definitions {type, format, items, properties, contactlabProperties}. Pure functions. Rules (API document and the
+ * facts known about the product):
+ *   - names hold no dot, blank, control or special character but _ and -;
+ *   - types string, number, integer, boolean, object, array, each also with "null"; strings may have a format;
+ *   - an object's members are scalars or lists of scalars: one level; lists hold scalars, or (old style) such objects;
+ *   - maxLength 1 to 6000, 255 by default for strings and 1000 for lists of strings (sum of their lengths and
+ * separators);
+ *   - nothing declared is removed or gets another type.
+ */
+#define EXTENDED_MAX_LENGTH 6000
+#define EXTENDED_STRING_LENGTH 255
+#define EXTENDED_LIST_LENGTH 1000
+#define EXTENDED_MAX_INDEXED 10
+
+/*
+ * Checks a new map against the present one (NULL = none) and returns it with default lengths filled in; NULL with
+ * problems. The result shares values with `sent`.
+ */
+struct json *extended_check(
+        struct arena *arena, const struct json *sent, const struct json *present, struct problems *problems);
+
+/* Whether `indexed` of any property differs: only the platform's operator may change it. */
+bool extended_index_differs(const struct json *sent, const struct json *present);
+
+/* The JSON schema that values are checked with: a closed object or null. null_removes: every value may be null, because
+   null takes a value away. map NULL = nothing declared. */
+struct json *extended_value_schema(struct arena *arena, const struct json *map, bool null_removes);
+
+/* The JSON schema that is served: the definitions as they were declared. */
+struct json *extended_served_schema(struct arena *arena, const struct json *map);
+
+/* Base type of a definition ("string"), without "null"; absent when it has none. */
+struct str extended_type(const struct json *definition);
+
+#endif

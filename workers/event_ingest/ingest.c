@@ -66,7 +66,7 @@ static void read_commands(struct ingest *ingest)
 	size_t n = batch_size(ingest->batch);
 
 	ingest->items = arena_alloc(ingest->arena, (n + 1) * sizeof(*ingest->items));
-	ingest->events = arena_alloc(ingest->arena, (n + 1) * sizeof(*ingest->events));
+	ingest->events = arena_zalloc(ingest->arena, (n + 1) * sizeof(*ingest->events));
 	for (size_t i = 0; i < n; i++) {
 		struct item *item = &ingest->items[ingest->n];
 		struct err err = {0};

@@ -4,16 +4,24 @@
 
 const struct statement event_ingest_statements[] = {
         LOCK_STATEMENT,
-        /* of each POST: its customer, and since when that customer or its node's events are gone */
+        /*
+         * Of each POST: its customer, and since when that customer or its node's events are gone. The subquery is the
+         * function binding_at() written out: PostgreSQL runs it twice as fast inside the statement; a test compares the
+         * two. Materialized, or it would be run once for each place that uses its result.
+         */
         {.name = "ingest_facts",
-                .sql = "SELECT u.i, c.id, LEAST(t.deleted_us, CASE WHEN r.emptied_us > u.t THEN r.emptied_us END) "
+                .sql = "WITH posts AS MATERIALIZED (SELECT u.i, u.w, u.n, u.k, u.t, COALESCE(u.c, "
+                       "(SELECT b.customer_id FROM bindings b WHERE b.workspace_id = u.w AND b.node_id = u.n "
+                       "AND b.kind = u.k AND b.value = u.v AND b.unbound_us > u.t "
+                       "ORDER BY b.bound_us > u.t, b.bound_us, b.customer_id LIMIT 1)) AS customer "
                        "FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], "
-                       "$7::bigint[]) AS u(i, w, n, c, k, v, t) "
-                       "CROSS JOIN LATERAL (SELECT CASE WHEN u.k IS NULL THEN u.c "
-                       "ELSE binding_at(u.w, u.n, u.k, u.v, u.t) END AS id) c "
-                       "LEFT JOIN customer_tombstones t ON t.workspace_id = u.w AND t.id = c.id "
-                       "LEFT JOIN node_rules r ON r.workspace_id = u.w AND r.node_id = u.n "
-                       "WHERE u.k IS NOT NULL OR t.id IS NOT NULL OR r.emptied_us > u.t",
+                       "$7::bigint[]) AS u(i, w, n, c, k, v, t)) "
+                       "SELECT p.i, p.customer, LEAST(t.deleted_us, CASE WHEN r.emptied_us > p.t THEN r.emptied_us "
+                       "END) "
+                       "FROM posts p "
+                       "LEFT JOIN customer_tombstones t ON t.workspace_id = p.w AND t.id = p.customer "
+                       "LEFT JOIN node_rules r ON r.workspace_id = p.w AND r.node_id = p.n "
+                       "WHERE p.k IS NOT NULL OR t.id IS NOT NULL OR r.emptied_us > p.t",
                 .n_params = 7},
         /* events that a PUT, PATCH or DELETE names, or what is left of them */
         {.name = "ingest_find",

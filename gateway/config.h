@@ -20,6 +20,8 @@
 struct config;
 struct config_workspace;
 
+#define CONFIG_DEFAULT_EVENT_BYTES 65535
+
 enum workspace_status { WORKSPACE_ENABLED, WORKSPACE_SUSPENDED, WORKSPACE_DISABLED };
 enum node_permission { PERMISSION_NONE, PERMISSION_READ = 1, PERMISSION_WRITE = 2, PERMISSION_READ_WRITE = 3 };
 

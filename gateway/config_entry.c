@@ -9,7 +9,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define DEFAULT_EVENT_BYTES 65535
 /* Memory per byte of JSON text (the smallest value takes two), and room for the compiled schemas. */
 #define BYTES_PER_TEXT_BYTE 64
 #define SCHEMA_BYTES ((size_t)256 * 1024 * 1024)
@@ -215,7 +214,7 @@ static void compile(struct config_workspace *workspace)
 	workspace->sources = arena_alloc(workspace->arena, n * sizeof(*workspace->sources));
 	workspace->tokens = arena_alloc(workspace->arena, n * sizeof(*workspace->tokens));
 	for (size_t i = 0; i < EVENT_TYPE_COUNT; i++)
-		workspace->event_bytes[i] = DEFAULT_EVENT_BYTES;
+		workspace->event_bytes[i] = CONFIG_DEFAULT_EVENT_BYTES;
 	for (size_t i = 0; i < n; i++)
 		read_document(workspace, &workspace->documents[i]);
 	workspace->schemas = schema_set_new(workspace->arena, workspace);
@@ -292,7 +291,7 @@ int64_t config_max_event_bytes(const struct config_workspace *workspace, struct 
 {
 	const struct event_type *type = event_type_find(event_type);
 
-	return type ? workspace->event_bytes[type - event_types] : DEFAULT_EVENT_BYTES;
+	return type ? workspace->event_bytes[type - event_types] : CONFIG_DEFAULT_EVENT_BYTES;
 }
 
 const struct config_node *config_node_find(const struct config_workspace *workspace, const struct uuid *id)

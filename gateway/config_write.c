@@ -1,0 +1,79 @@
+#include "gateway/config_write.h"
+
+#include "common/arena.h"
+#include "common/log.h"
+
+/* Of all configuration lists, by the API document. */
+#define DEFAULT_SIZE 20
+#define MAX_SIZE 50
+
+void config_write_init(struct request *request, struct config_write *write, const char *kind, struct str id)
+{
+	const struct config_workspace *workspace = request_workspace(request);
+
+	*write = (struct config_write){.key = {.kind = str_of(kind), .id = id}};
+	request_command_init(request, &write->command, COMMAND_CONFIG_PUT);
+	if (!workspace)
+		return;
+	write->partition = config_workspace_partition(workspace);
+	write->key.version = config_document_version(workspace, kind, id);
+}
+
+void config_write_send(
+        struct request *request, struct config_write *write, const struct uuid *entity, request_reply_fn *on_reply)
+{
+	struct arena *arena = request_arena(request);
+
+	write->command.entity = *entity;
+	write->command.text = config_key_write(arena, &write->key);
+	write->command.body = config_doc_text(arena, write->doc);
+	request_send_command(request, TOPIC_CONFIG_COMMANDS, write->partition, &write->command, on_reply);
+}
+
+struct json *config_reply_document(struct request *request, const struct reply *reply)
+{
+	struct err err = {0};
+
+	if (reply->status >= 300) {
+		request_answer(request, reply->status, reply->body);
+		return NULL;
+	}
+	struct json *doc = json_parse(request_arena(request), arena_str(request_arena(request), reply->body), &err);
+	if (!doc) {
+		log_event(LOG_ERROR, "reply", "the configuration worker's answer is no JSON: %s", err.message);
+		request_fail(request, ERR_INTERNAL, "%s", err_sentence(ERR_INTERNAL));
+	}
+	return doc;
+}
+
+void config_answer_document(struct request *request, const struct reply *reply)
+{
+	const struct json *doc = config_reply_document(request, reply);
+
+	if (doc)
+		request_answer_json(request, request_route(request)->status, doc);
+}
+
+bool config_flag(struct request *request, const char *name)
+{
+	return str_eq_nocase(request_param(request, name), STR("true"));
+}
+
+void config_answer_list(struct request *request, size_t n, config_element_fn *element)
+{
+	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
+	struct page page;
+	int64_t total = 0;
+
+	if (!request_page(request, DEFAULT_SIZE, MAX_SIZE, &page))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct json *item = element(request, i);
+		if (!item)
+			continue;
+		if (total >= page.number * page.size && total < (page.number + 1) * page.size)
+			json_append(elements, item);
+		total++;
+	}
+	request_answer_page(request, &page, total, elements);
+}

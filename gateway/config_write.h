@@ -1,0 +1,39 @@
+#ifndef GATEWAY_CONFIG_WRITE_H
+#define GATEWAY_CONFIG_WRITE_H
+
+#include "common/config_doc.h"
+#include "gateway/request.h"
+
+/*
+ * Writes of configuration documents, for the handlers: a command to the configuration worker in the workspace's
+ * partition. The answer is the document as stored; this gateway's snapshot has it by then.
+ */
+struct config_write {
+	struct command command; /* from config_write_init; a handler may take its id for what it makes */
+	uint32_t partition;
+	struct config_key key; /* version: what the document must be now, or 409 */
+	const struct json *doc;
+};
+
+/* The command and partition of a write into the request's workspace. */
+void config_write_init(struct request *request, struct config_write *write, const char *kind, struct str id);
+
+/* Sends it. entity: what the document is about, for the operator's eyes. */
+void config_write_send(
+        struct request *request, struct config_write *write, const struct uuid *entity, request_reply_fn *on_reply);
+
+/* The stored document of a reply; NULL when the reply is a refusal, which has then been passed on. */
+struct json *config_reply_document(struct request *request, const struct reply *reply);
+
+/* The same members with the same values in the answer: for documents that are shown as they are stored. */
+void config_answer_document(struct request *request, const struct reply *reply);
+
+/* True when the query parameter is "true". */
+bool config_flag(struct request *request, const char *name);
+
+/* One page of a list whose elements a function makes: from page->number * size on. NULL elements are left out and do
+   not count. */
+typedef struct json *config_element_fn(struct request *request, size_t index);
+void config_answer_list(struct request *request, size_t n, config_element_fn *element);
+
+#endif

@@ -1,0 +1,33 @@
+#include "gateway/extended_write.h"
+
+#include "gateway/config_write.h"
+#include "gateway/extended.h"
+
+void extended_answer(struct request *request, struct str set)
+{
+	const struct json *map = config_extended(request_workspace(request), set);
+
+	request_answer_json(request, 200, map ? map : json_new(request_arena(request), JSON_OBJECT));
+}
+
+void extended_write(struct request *request, struct str set)
+{
+	const struct json *body = request_body(request);
+	const struct json *present = config_extended(request_workspace(request), set);
+	struct problems problems;
+	struct config_write write;
+
+	problems_init(&problems, request_arena(request));
+	struct json *map = extended_check(request_arena(request), body, present, &problems);
+	if (!map) {
+		request_fail_problems(request, STR("The extended properties are not valid"), &problems);
+		return;
+	}
+	if (extended_index_differs(map, present) && !(request_caller(request)->roles & ROLE_CLAB_OPERATOR)) {
+		request_fail(request, ERR_FORBIDDEN, "only the role CLAB_OPERATOR may change indexed");
+		return;
+	}
+	config_write_init(request, &write, CONFIG_EXTENDED, set);
+	write.doc = map;
+	config_write_send(request, &write, config_workspace_id(request_workspace(request)), config_answer_document);
+}

@@ -1,0 +1,216 @@
+#include "common/arena.h"
+#include "common/catalog.h"
+#include "gateway/config_checks.h"
+#include "gateway/config_write.h"
+#include "gateway/gateway.h"
+#include "gateway/handlers.h"
+
+static const char *const statuses[] = {"ENABLED", "SUSPENDED", "DISABLED"};
+
+static struct json *workspace_view(struct arena *arena, const struct json *doc)
+{
+	static const char *const members[] = {"id", "name", "slug", "groupPk", "shard", "status"};
+	struct json *view = json_new(arena, JSON_OBJECT);
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		json_add(view, str_of(members[i]), json_copy(arena, json_get(doc, str_of(members[i])), false));
+	return view;
+}
+
+/* --- list
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static bool contains_nocase(struct str text, struct str part)
+{
+	for (size_t i = 0; i + part.n <= text.n; i++)
+		if (str_eq_nocase((struct str){text.p + i, part.n}, part))
+			return true;
+	return false;
+}
+
+static bool is_wanted(struct request *request, const struct json *doc)
+{
+	struct str name = request_param(request, "name"), group = request_param(request, "groupPk");
+	uint64_t wanted;
+	int64_t present;
+
+	if (name.n && !contains_nocase(json_text(json_member(doc, "name")), name))
+		return false;
+	if (!group.n)
+		return true;
+	return str_to_u64(group, INT64_MAX, &wanted) && json_to_i64(json_member(doc, "groupPk"), &present) &&
+	       (int64_t)wanted == present;
+}
+
+static struct json *workspace_element(struct request *request, size_t index)
+{
+	const struct config_workspace *workspace = config_workspace_at(request_gateway(request)->config, index);
+	const struct config_user *user = request_caller(request)->user;
+
+	if (!workspace || !user || !config_user_in_workspace(user, workspace) ||
+	        !is_wanted(request, config_workspace_doc(workspace)))
+		return NULL;
+	return workspace_view(request_arena(request), config_workspace_doc(workspace));
+}
+
+void workspace_list(struct request *request)
+{
+	config_answer_list(request, config_workspace_count(request_gateway(request)->config), workspace_element);
+}
+
+/* --- one workspace
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void answer_workspace(struct request *request, const struct reply *reply)
+{
+	const struct json *doc = config_reply_document(request, reply);
+
+	if (doc)
+		request_answer_json(
+		        request, request_route(request)->status, workspace_view(request_arena(request), doc));
+}
+
+void workspace_create(struct request *request)
+{
+	struct arena *arena = request_arena(request);
+	const struct settings *settings = request_gateway(request)->settings;
+	struct new_workspace fresh;
+	struct problems problems;
+	struct config_write write;
+
+	problems_init(&problems, arena);
+	if (!check_workspace(request_body(request), &fresh, &problems)) {
+		request_fail_problems(request, STR("The workspace is not valid"), &problems);
+		return;
+	}
+	config_write_init(request, &write, CONFIG_WORKSPACE, STR(""));
+	struct uuid id = uuid_derive(&write.command.id, 1);
+	write.partition = config_partition_of(&id, (uint32_t)settings->customer_partitions);
+	write.command.workspace = id;
+	write.key.version = CONFIG_NEW;
+	write.doc = config_workspace_document(
+	        arena, &id, fresh.name, fresh.slug, fresh.group, fresh.shard, write.partition);
+	config_write_send(request, &write, &id, answer_workspace);
+}
+
+void workspace_get(struct request *request)
+{
+	request_answer_json(
+	        request, 200, workspace_view(request_arena(request), config_workspace_doc(request_workspace(request))));
+}
+
+static void answer_status(struct request *request, const struct reply *reply)
+{
+	const struct json *doc = config_reply_document(request, reply);
+	struct arena *arena = request_arena(request);
+
+	if (!doc)
+		return;
+	struct json *answer = json_new(arena, JSON_OBJECT);
+	json_add(answer, STR("status"), json_new_str(arena, json_text(json_member(doc, "status"))));
+	request_answer_json(request, 200, answer);
+}
+
+void workspace_status_put(struct request *request)
+{
+	struct str status = json_text(json_member(request_body(request), "status"));
+	const struct config_workspace *workspace = request_workspace(request);
+	struct arena *arena = request_arena(request);
+	struct problems problems;
+	struct config_write write;
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(statuses) && !str_is(status, statuses[i]))
+		i++;
+	if (i == ARRAY_LEN(statuses)) {
+		problems_init(&problems, arena);
+		problems_add(&problems, STR("/status"), "status must be ENABLED, SUSPENDED or DISABLED");
+		request_fail_problems(request, STR("The status is not valid"), &problems);
+		return;
+	}
+	struct json *doc = json_copy(arena, config_workspace_doc(workspace), false);
+	json_set(doc, STR("status"), json_new_str(arena, status));
+	config_write_init(request, &write, CONFIG_WORKSPACE, STR(""));
+	write.doc = doc;
+	config_write_send(request, &write, config_workspace_id(workspace), answer_status);
+}
+
+/* --- limits
+ * ------------------------------------------------------------------------------------------------------------ */
+
+void throttling_get(struct request *request)
+{
+	struct arena *arena = request_arena(request);
+	struct json *answer = json_new(arena, JSON_OBJECT);
+
+	json_add(answer, STR("maxRequestsPerMinute"),
+	        json_new_i64(arena, config_max_requests_per_minute(request_workspace(request))));
+	request_answer_json(request, 200, answer);
+}
+
+void throttling_put(struct request *request)
+{
+	struct arena *arena = request_arena(request);
+	struct str member = STR("maxRequestsPerMinute");
+	struct problems problems;
+	struct config_write write;
+	int64_t value;
+
+	problems_init(&problems, arena);
+	if (!check_number(request_body(request), member, 0, INT32_MAX, &value, &problems)) {
+		request_fail_problems(request, STR("The throttling is not valid"), &problems);
+		return;
+	}
+	struct json *doc = json_new(arena, JSON_OBJECT);
+	json_add(doc, member, json_new_i64(arena, value));
+	config_write_init(request, &write, CONFIG_THROTTLING, STR(""));
+	write.key.version = CONFIG_ANY_VERSION; /* nothing of the present document stays */
+	write.doc = doc;
+	config_write_send(request, &write, config_workspace_id(request_workspace(request)), config_answer_document);
+}
+
+/* Every event type, with the default where `limits` has none. */
+static struct json *payload_size_view(struct request *request, const struct json *limits)
+{
+	struct arena *arena = request_arena(request);
+	struct json *view = json_new(arena, JSON_OBJECT);
+
+	for (size_t i = 0; i < EVENT_TYPE_COUNT; i++) {
+		const struct json *limit = json_member(json_get(limits, event_types[i].id), "maxBytes");
+		struct json *entry = json_add(view, event_types[i].id, json_new(arena, JSON_OBJECT));
+		json_add(entry, STR("maxBytes"),
+		        limit ? json_copy(arena, limit, false) : json_new_i64(arena, CONFIG_DEFAULT_EVENT_BYTES));
+	}
+	return view;
+}
+
+void payload_size_get(struct request *request)
+{
+	request_answer_json(request, 200,
+	        payload_size_view(request, config_document(request_workspace(request), CONFIG_PAYLOAD_SIZE, STR(""))));
+}
+
+static void answer_payload_size(struct request *request, const struct reply *reply)
+{
+	const struct json *doc = config_reply_document(request, reply);
+
+	if (doc)
+		request_answer_json(request, 200, payload_size_view(request, doc));
+}
+
+void payload_size_put(struct request *request)
+{
+	struct problems problems;
+	struct config_write write;
+
+	problems_init(&problems, request_arena(request));
+	struct json *doc = check_payload_size(request_arena(request), request_body(request), &problems);
+	if (!doc) {
+		request_fail_problems(request, STR("The payload size is not valid"), &problems);
+		return;
+	}
+	config_write_init(request, &write, CONFIG_PAYLOAD_SIZE, STR(""));
+	write.key.version = CONFIG_ANY_VERSION; /* nothing of the present document stays */
+	write.doc = doc;
+	config_write_send(request, &write, config_workspace_id(request_workspace(request)), answer_payload_size);
+}

@@ -13,6 +13,10 @@
 	{                                                                                                              \
 		NAMED(text), .kind = CUSTOMER_VALUE                                                                    \
 	}
+#define TIME(text)                                                                                                     \
+	{                                                                                                              \
+		NAMED(text), .kind = CUSTOMER_TIME                                                                     \
+	}
 #define LIST(text)                                                                                                     \
 	{                                                                                                              \
 		NAMED(text), .kind = CUSTOMER_LIST                                                                     \
@@ -55,7 +59,7 @@ static const struct customer_shape education_members[] = {
         VALUE("isCurrent"),
 };
 static const struct customer_shape like_members[] = {
-        VALUE("id"), VALUE("category"), VALUE("name"), VALUE("createdTime")};
+        VALUE("id"), VALUE("category"), VALUE("name"), TIME("createdTime")};
 static const struct customer_shape social_members[] = {
         VALUE("facebook"),
         VALUE("google"),
@@ -86,11 +90,11 @@ static const struct customer_shape subscription_members[] = {
         VALUE("type"),
         VALUE("kind"),
         VALUE("subscribed"),
-        VALUE("startDate"),
-        VALUE("endDate"),
+        TIME("startDate"),
+        TIME("endDate"),
         VALUE("subscriberId"),
-        VALUE("registeredAt"),
-        VALUE("updatedAt"),
+        TIME("registeredAt"),
+        TIME("updatedAt"),
         OBJECT("subscribeContext", subscribe_members),
         OBJECT("unsubscribeContext", unsubscribe_members),
         /* older clients send it; the present contract does not know it */
@@ -119,7 +123,7 @@ static const struct customer_shape base_members[] = {
 };
 
 static const struct customer_shape consent_members[] = {VALUE("status"), VALUE("limitation"), VALUE("objection")};
-static const struct customer_shape disclaimer_members[] = {VALUE("date"), VALUE("version")};
+static const struct customer_shape disclaimer_members[] = {TIME("date"), VALUE("version")};
 static const struct customer_shape traditional_members[] = {
         OBJECT("telephonic", consent_members),
         OBJECT("papery", consent_members),
@@ -406,6 +410,7 @@ static void render_member(struct buf *buf, const struct json *value, const struc
 		render_items(buf, value, shape);
 		break;
 	case CUSTOMER_VALUE:
+	case CUSTOMER_TIME:
 	case CUSTOMER_LIST:
 		json_write(buf, value);
 		break;

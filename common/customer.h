@@ -15,7 +15,8 @@ struct buf;
  *
  * The normal form of a customer's document is an object with the members externalId, base, consents, extended, extra,
  * tags and enabled as far as they were given. It holds no null (absent and null mean the same) and no empty list where
- * the shape has a list anyway; an object that was given stays an object, because it is answered as one.
+ * the shape has a list anyway; an object that was given stays an object, because it is answered as one; date-times of
+ * the contract have the form that time_format writes.
  */
 struct customer {
 	struct uuid id;
@@ -39,6 +40,7 @@ struct customer {
 /* How a member of the shape is merged and answered. */
 enum customer_kind {
 	CUSTOMER_VALUE,         /* string, number, boolean: null when absent */
+	CUSTOMER_TIME,          /* date-time: kept and answered in the form that every client reads */
 	CUSTOMER_OBJECT,        /* null when absent unless `always` */
 	CUSTOMER_FREE,          /* object with members of the workspace's choice: extended */
 	CUSTOMER_LIST,          /* list without ids: [] when absent */

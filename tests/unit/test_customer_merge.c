@@ -115,9 +115,18 @@ static const struct merge_case cases[] = {
                 "{'base':{'educations':[{'id':'2','schoolName':'t'}]}}", false},
         {"PUT: [] empties", PUT, "{'base':{'firstName':'M','likes':[{'id':'1'}]}}", "{'base':{'likes':[]}}",
                 "{'base':{'firstName':'M'}}", false},
-        {"times of an item are kept as sent", POST, NULL,
-                "{'base':{'likes':[{'id':'1','createdTime':'2017-01-02T03:04:05Z','name':null}]}}",
-                "{'enabled':true,'base':{'likes':[{'id':'1','createdTime':'2017-01-02T03:04:05Z'}]}}", false},
+        {"times of an item are kept in the form of the contract, dates as they are", POST, NULL,
+                "{'base':{'likes':[{'id':'1','createdTime':'2017-01-02T03:04:05Z','name':null}],"
+                "'jobs':[{'id':'1','startDate':'2017-01-02'}],"
+                "'subscriptions':[{'id':'1','startDate':'2017-01-02T03:04:05.1234+02:00'}]}}",
+                "{'enabled':true,'base':{'likes':[{'id':'1','createdTime':'2017-01-02T03:04:05.000+0000'}],"
+                "'jobs':[{'id':'1','startDate':'2017-01-02'}],"
+                "'subscriptions':[{'id':'1','startDate':'2017-01-02T01:04:05.123+0000'}]}}",
+                false},
+        {"the same time in another form changes nothing", PATCH,
+                "{'consents':{'disclaimer':{'date':'2018-05-25T00:00:00.000+0000'}}}",
+                "{'consents':{'disclaimer':{'date':'2018-05-25T02:00:00+02:00'}}}",
+                "{'consents':{'disclaimer':{'date':'2018-05-25T00:00:00.000+0000'}}}", true},
 
         /* subscriptions */
         {"POST: fields not sent stay", POST, "{'base':{'subscriptions':[{'id':'s','name':'n','subscribed':true}]}}",

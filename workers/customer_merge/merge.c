@@ -1,6 +1,7 @@
 #include "workers/customer_merge/merge.h"
 
 #include "common/arena.h"
+#include "common/clock.h"
 #include "workers/customer_merge/lists.h"
 
 struct merge {
@@ -12,38 +13,59 @@ struct merge {
 static void merge_object(const struct merge *merge, struct json *target, const struct json *incoming,
         const struct customer_shape *shape);
 
-/* An item as it is kept: without nulls, at any depth. */
-static struct json *without_nulls(struct arena *arena, const struct json *value)
+/* A string, number or boolean as it is kept. */
+static struct json *kept_scalar(struct arena *arena, const struct json *value, const struct customer_shape *shape)
 {
-	struct json *copy = arena_alloc(arena, sizeof(*copy));
+	struct json *copy = json_copy(arena, value, false);
+	int64_t time_us;
 
-	*copy = *value;
-	copy->next = copy->first = copy->last = NULL;
-	copy->count = 0;
+	if (shape && shape->kind == CUSTOMER_TIME && value->type == JSON_STRING && time_parse(value->text, &time_us)) {
+		char *text = arena_alloc(arena, TIME_TEXT_BYTES + 1);
+
+		time_format(time_us, text);
+		copy->text = str_of(text);
+	}
+	return copy;
+}
+
+/* An item, or a field of one, as it is kept: without nulls, at any depth. */
+static struct json *kept_value(struct arena *arena, const struct json *value, const struct customer_shape *shape)
+{
+	struct json *copy;
+
+	if (value->type != JSON_ARRAY && value->type != JSON_OBJECT)
+		return kept_scalar(arena, value, shape);
+	copy = json_new(arena, value->type);
+	copy->key = value->key;
 	for
 		json_each(child, value)
 		{
+			const struct customer_shape *below =
+			        value->type == JSON_OBJECT ? customer_shape_member(shape, child->key) : shape;
+
 			if (value->type == JSON_ARRAY || child->type != JSON_NULL)
-				json_append(copy, without_nulls(arena, child));
+				json_append(copy, kept_value(arena, child, below));
 		}
 	return copy;
 }
 
 /* Item fields: null removes except on POST, objects merge, all else replaces. */
-static void merge_fields(const struct merge *merge, struct json *target, const struct json *incoming)
+static void merge_fields(
+        const struct merge *merge, struct json *target, const struct json *incoming, const struct customer_shape *shape)
 {
 	for
 		json_each(field, incoming)
 		{
+			const struct customer_shape *below = customer_shape_member(shape, field->key);
 			struct json *present = json_get(target, field->key);
 
 			if (field->type == JSON_NULL) {
 				if (merge->mode != MERGE_POST)
 					json_remove(target, field->key);
 			} else if (field->type == JSON_OBJECT && json_is(present, JSON_OBJECT)) {
-				merge_fields(merge, present, field);
+				merge_fields(merge, present, field, below);
 			} else {
-				json_set(target, field->key, without_nulls(merge->arena, field));
+				json_set(target, field->key, kept_value(merge->arena, field, below));
 			}
 		}
 }
@@ -65,11 +87,11 @@ static void merge_into_list(const struct merge *merge, struct list_builder *buil
 	struct json *present = list_builder_find(builder, item);
 
 	if (!present)
-		list_builder_append(builder, without_nulls(merge->arena, item));
+		list_builder_append(builder, kept_value(merge->arena, item, shape));
 	else if (keeps_fields(merge, shape))
-		merge_fields(merge, present, item);
+		merge_fields(merge, present, item, shape);
 	else if (has_ids(shape))
-		list_builder_replace(present, without_nulls(merge->arena, item));
+		list_builder_replace(present, kept_value(merge->arena, item, shape));
 }
 
 static void merge_list(const struct merge *merge, struct json *target, struct json *present,
@@ -134,7 +156,7 @@ static void merge_member(
 	case JSON_TRUE:
 	case JSON_NUMBER:
 	case JSON_STRING:
-		json_set(target, incoming->key, json_copy(merge->arena, incoming, false));
+		json_set(target, incoming->key, kept_scalar(merge->arena, incoming, shape));
 		break;
 	}
 }

@@ -1,0 +1,205 @@
+#include "common/arena.h"
+#include "common/buf.h"
+#include "gateway/customer_access.h"
+#include "gateway/gateway.h"
+#include "gateway/handlers.h"
+
+#include <sodium.h>
+
+/* Cost of a stored password: the least that is recommended for Argon2id, since the event loop waits for it. */
+#define HASH_PASSES 2
+#define HASH_BYTES (19UL * 1024 * 1024)
+
+/* Writes with a session (query parameter sessionId). Answers 400 itself and returns false. */
+static bool take_session(struct request *request, struct command *command)
+{
+	struct str session = request_param(request, "sessionId");
+
+	if (str_utf8_length(session) > CUSTOMER_MAX_SESSION) {
+		request_fail(request, ERR_INVALID, "The query parameter sessionId is longer than %d characters",
+		        CUSTOMER_MAX_SESSION);
+		return false;
+	}
+	if (session.n)
+		command->text = session;
+	return true;
+}
+
+static bool take_mode(struct request *request, struct command *command)
+{
+	struct str mode = request_param(request, "mode");
+
+	if (mode.n == 0)
+		return true;
+	if (!str_eq(mode, STR("STRICT"))) {
+		request_fail(request, ERR_INVALID, "The query parameter mode must be STRICT");
+		return false;
+	}
+	command->flags |= COMMAND_STRICT;
+	return true;
+}
+
+/* Passwords that are not to be stored. */
+static bool hash_password(struct json *credential, const struct json *password, struct arena *arena)
+{
+	char *hash = arena_alloc(arena, crypto_pwhash_STRBYTES);
+
+	if (crypto_pwhash_str_alg(hash, password->text.p, password->text.n, HASH_PASSES, HASH_BYTES,
+	            crypto_pwhash_ALG_ARGON2ID13) != 0)
+		return false;
+	json_set(credential, STR("password"), json_new_str(arena, str_of(hash)));
+	return true;
+}
+
+/* The body as it is published. Where passwords are hashed, a GET answers null for them, so null means "as it was". */
+static bool take_body(struct request *request, struct command *command)
+{
+	struct json *body = request_body(request);
+	struct json *credential = json_path(body, STR("base.credential"));
+	const struct json *password = json_member(credential, "password");
+	struct buf buf;
+
+	command->body = request_body_text(request);
+	if (!password || !request_gateway(request)->settings->hash_passwords)
+		return true;
+	if (password->type != JSON_STRING)
+		json_remove(credential, STR("password"));
+	else if (!hash_password(credential, password, request_arena(request))) {
+		request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
+		return false;
+	}
+	buf_init(&buf, request_arena(request), command->body.n + 128);
+	json_write(&buf, body);
+	command->body = buf_str(&buf);
+	return true;
+}
+
+static struct customer_policy policy_of(const struct config_node *node)
+{
+	return (struct customer_policy){.unique = node->unique,
+	        .n_unique = node->n_unique,
+	        .mandatory = node->mandatory,
+	        .n_mandatory = node->n_mandatory,
+	        .case_sensitive = node->case_sensitive};
+}
+
+/* Collects everything that is wrong with a body and answers it; true when there is nothing. */
+static bool check_body(struct request *request, const struct config_node *node, bool whole)
+{
+	struct problems *problems = arena_alloc(request_arena(request), sizeof(*problems));
+	const struct json *body = request_body(request);
+	const struct json *node_id = json_member(body, "nodeId");
+	struct customer_policy policy = policy_of(node);
+	struct uuid id;
+
+	problems_init(problems, request_arena(request));
+	customer_validate(request, body, problems);
+	if (json_is(node_id, JSON_STRING) && (!uuid_parse(node_id->text, &id) || !uuid_eq(&id, &node->id)))
+		problems_add(problems, STR("/nodeId"), "the node of a customer cannot be changed");
+	if (node->aggregate)
+		problems_add(problems, STR("/nodeId"), "customers are written to entry nodes");
+	if (whole)
+		customer_check_required(&policy, body, problems);
+	if (problems->n == 0)
+		return true;
+	request_fail_problems(request, STR(CUSTOMER_NOT_VALID), problems);
+	return false;
+}
+
+/* POST */
+
+static bool has_node_id(struct request *request, struct str *ret_node_id)
+{
+	struct problems *problems = arena_alloc(request_arena(request), sizeof(*problems));
+	const struct json *node_id = json_member(request_body(request), "nodeId");
+
+	*ret_node_id = json_text(node_id);
+	if (ret_node_id->p)
+		return true;
+	problems_init(problems, request_arena(request));
+	if (json_is_null(node_id))
+		problems_add(problems, STR("/nodeId"), "is required");
+	customer_validate(request, request_body(request), problems);
+	request_fail_problems(request, STR(CUSTOMER_NOT_VALID), problems);
+	return false;
+}
+
+void customer_create(struct request *request)
+{
+	const struct config_node *node;
+	struct command command;
+	struct str node_id;
+	struct uuid id;
+
+	if (!has_node_id(request, &node_id) || !request_node_access(request, node_id, true, &node) ||
+	        !check_body(request, node, true))
+		return;
+	customer_command(request, &command, COMMAND_CUSTOMER_POST, &node->id, node);
+	id = uuid_v7(command.time_us);
+	command.entity = id;
+	if (take_session(request, &command) && take_body(request, &command))
+		customer_send(request, &command);
+}
+
+/* PATCH, PUT, DELETE */
+
+static void send_write(struct request *request, struct command *command)
+{
+	if (take_session(request, command) && take_mode(request, command) && take_body(request, command))
+		customer_send(request, command);
+}
+
+static void patch(struct request *request, const struct uuid *customer, const struct config_node *node)
+{
+	struct command command;
+
+	if (!check_body(request, node, false))
+		return;
+	customer_command(request, &command, COMMAND_CUSTOMER_PATCH, customer, node);
+	send_write(request, &command);
+}
+
+void customer_patch(struct request *request)
+{
+	customer_find_node(request, true, patch);
+}
+
+static void put(struct request *request, const struct uuid *customer, const struct config_node *node)
+{
+	struct command command;
+
+	if (!check_body(request, node, true))
+		return;
+	customer_command(request, &command, COMMAND_CUSTOMER_PUT, customer, node);
+	send_write(request, &command);
+}
+
+void customer_put(struct request *request)
+{
+	customer_find_node(request, true, put);
+}
+
+static void remove_customer(struct request *request, const struct uuid *customer, const struct config_node *node)
+{
+	struct command command;
+
+	customer_command(request, &command, COMMAND_CUSTOMER_DELETE, customer, node);
+	customer_send(request, &command);
+}
+
+void customer_delete(struct request *request)
+{
+	customer_find_node(request, true, remove_customer);
+}
+
+/* GET */
+
+static void answer_found(struct request *request, const struct customer *customer)
+{
+	customer_answer(request, 200, customer);
+}
+
+void customer_get(struct request *request)
+{
+	customer_find(request, answer_found);
+}

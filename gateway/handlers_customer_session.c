@@ -1,0 +1,154 @@
+#include "common/arena.h"
+#include "gateway/customer_access.h"
+#include "gateway/handlers.h"
+
+/* Sessions of a customer: values by which events find it. */
+
+static void session_not_found(struct request *request)
+{
+	struct str id = str_utf8_cut(request_path(request, "sessionId"), 255);
+
+	request_fail(request, ERR_NOT_FOUND, "session not found %.*s", STR_ARG(id));
+}
+
+/* The value of a new session. Answers 400 itself and returns false. */
+static bool read_value(struct request *request, struct str *ret_value)
+{
+	const struct json *value = json_member(request_body(request), "value");
+	struct problems *problems;
+
+	*ret_value = json_text(value);
+	if (ret_value->n && str_utf8_length(*ret_value) <= CUSTOMER_MAX_SESSION)
+		return true;
+	problems = arena_alloc(request_arena(request), sizeof(*problems));
+	problems_init(problems, request_arena(request));
+	if (json_is_null(value))
+		problems_add(problems, STR("/value"), "is required");
+	else
+		problems_add(problems, STR("/value"), "must be a text of 1 to %d characters", CUSTOMER_MAX_SESSION);
+	request_fail_problems(request, STR("session is not valid"), problems);
+	return false;
+}
+
+static void create(struct request *request, const struct uuid *customer, const struct config_node *node)
+{
+	struct command command;
+	struct str value;
+
+	if (!read_value(request, &value))
+		return;
+	customer_command(request, &command, COMMAND_SESSION_POST, customer, node);
+	command.text = value;
+	customer_send(request, &command);
+}
+
+void session_create(struct request *request)
+{
+	customer_find_node(request, true, create);
+}
+
+static void remove_session(struct request *request, const struct uuid *customer, const struct config_node *node)
+{
+	struct command command;
+	struct uuid session;
+
+	if (!request_path_uuid(request, "sessionId", &session)) {
+		session_not_found(request);
+		return;
+	}
+	customer_command(request, &command, COMMAND_SESSION_DELETE, customer, node);
+	command.text = request_path(request, "sessionId");
+	customer_send(request, &command);
+}
+
+void session_delete(struct request *request)
+{
+	customer_find_node(request, true, remove_session);
+}
+
+/* Reading */
+
+static struct json *session_of(struct arena *arena, const PGresult *rows, int row)
+{
+	struct json *session = json_new(arena, JSON_OBJECT);
+	struct uuid id = db_uuid(rows, row, 1);
+	char *text = arena_alloc(arena, UUID_TEXT_BYTES + 1);
+
+	uuid_format(&id, text);
+	json_add(session, STR("id"), json_new_str(arena, str_of(text)));
+	json_add(session, STR("value"), json_new_str(arena, arena_str(arena, db_text(rows, row, 2))));
+	return session;
+}
+
+/* False when it has been answered. */
+static bool may_read(struct request *request, const PGresult *rows)
+{
+	struct uuid node;
+
+	if (!PQntuples(rows)) {
+		customer_not_found(request);
+		return false;
+	}
+	node = db_uuid(rows, 0, 0);
+	if (request_may_use_node(request, &node, false))
+		return true;
+	request_fail(request, ERR_FORBIDDEN, "The client has no permission to read the node");
+	return false;
+}
+
+static void query_sessions(struct request *request, request_result_fn *on_result)
+{
+	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+	struct uuid customer;
+
+	if (!request_path_uuid(request, "customerId", &customer)) {
+		customer_not_found(request);
+		return;
+	}
+	db_params_init(params, request_arena(request));
+	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	db_param_uuid(params, &customer);
+	request_query(request, "customer_sessions", NULL, params, on_result);
+}
+
+static void answer_list(struct request *request, const PGresult *rows)
+{
+	struct arena *arena = request_arena(request);
+	struct json *list = json_new(arena, JSON_OBJECT);
+	struct json *elements = json_add(list, STR("elements"), json_new(arena, JSON_ARRAY));
+
+	if (!may_read(request, rows))
+		return;
+	for (int row = 0; row < PQntuples(rows); row++)
+		if (!db_is_null(rows, row, 1))
+			json_append(elements, session_of(arena, rows, row));
+	request_answer_json(request, 200, list);
+}
+
+void session_list(struct request *request)
+{
+	query_sessions(request, answer_list);
+}
+
+static void answer_one(struct request *request, const PGresult *rows)
+{
+	struct uuid wanted;
+
+	if (!may_read(request, rows))
+		return;
+	if (request_path_uuid(request, "sessionId", &wanted))
+		for (int row = 0; row < PQntuples(rows); row++) {
+			struct uuid id = db_uuid(rows, row, 1);
+
+			if (db_is_null(rows, row, 1) || !uuid_eq(&id, &wanted))
+				continue;
+			request_answer_json(request, 200, session_of(request_arena(request), rows, row));
+			return;
+		}
+	session_not_found(request);
+}
+
+void session_get(struct request *request)
+{
+	query_sessions(request, answer_one);
+}

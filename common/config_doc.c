@@ -87,6 +87,11 @@ void source_token_make(struct source_token *token)
 	sodium_bin2hex(token->sha256, sizeof(token->sha256), bytes, sizeof(bytes));
 }
 
+bool config_shard_exists(struct str name)
+{
+	return str_is(name, CONFIG_DEFAULT_SHARD);
+}
+
 struct json *config_workspace_document(struct arena *arena, const struct uuid *id, struct str name, struct str slug,
         int64_t group, struct str shard, uint32_t partition)
 {

@@ -70,6 +70,10 @@ void source_token_make(struct source_token *token);
 /* Hash of a token that a client sent, as bytes. */
 void source_token_hash(struct str text, uint8_t sha256[32]);
 
+/* A shard is a database that holds workspaces. There is one. */
+#define CONFIG_DEFAULT_SHARD "default"
+bool config_shard_exists(struct str name);
+
 /* A new workspace's document, enabled. */
 struct json *config_workspace_document(struct arena *arena, const struct uuid *id, struct str name, struct str slug,
         int64_t group, struct str shard, uint32_t partition);

@@ -53,8 +53,6 @@ const struct base_property base_properties[BASE_PROPERTY_COUNT] = {
 
 const struct base_property *base_property_find(struct str name)
 {
-	if (str_starts(name, STR("base.")))
-		name = (struct str){name.p + 5, name.n - 5};
 	for (size_t i = 0; i < BASE_PROPERTY_COUNT; i++)
 		if (str_eq(base_properties[i].name, name))
 			return &base_properties[i];

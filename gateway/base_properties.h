@@ -19,7 +19,7 @@ struct base_property {
 #define BASE_PROPERTY_COUNT 41
 extern const struct base_property base_properties[BASE_PROPERTY_COUNT];
 
-/* Accepts the name with and without "base." in front. NULL when there is none. */
+/* NULL when there is none. */
 const struct base_property *base_property_find(struct str name);
 
 bool base_property_is_disabled(const struct json *disabled, struct str name);

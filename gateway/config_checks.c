@@ -1,6 +1,7 @@
 #include "gateway/config_checks.h"
 
 #include "common/arena.h"
+#include "common/buf.h"
 #include "common/catalog.h"
 #include "common/config_doc.h"
 #include "common/json.h"
@@ -163,12 +164,14 @@ static struct json *check_priority(struct arena *arena, const struct json *body,
 
 /* --- nodes -------------------------------------------------------------------------------------------------------- */
 
-static void check_own_id(const struct json *body, const struct uuid *id, struct problems *problems)
+static void check_own_id(const struct json *body, const struct uuid *id, bool required, struct problems *problems)
 {
 	const struct json *sent = json_member(body, "id");
 	struct uuid own;
 
-	if (!json_is_null(sent) && (!uuid_parse(json_text(sent), &own) || !uuid_eq(&own, id)))
+	if (json_is_null(sent) && required)
+		problems_add(problems, STR("/id"), "id is required");
+	else if (!json_is_null(sent) && (!uuid_parse(json_text(sent), &own) || !uuid_eq(&own, id)))
 		problems_add(problems, STR("/id"), "the id cannot be changed");
 }
 
@@ -180,7 +183,7 @@ struct json *check_entry_node(struct arena *arena, const struct json *body, cons
 	struct json *doc = json_new(arena, JSON_OBJECT);
 
 	if (is_put)
-		check_own_id(body, id, problems);
+		check_own_id(body, id, true, problems);
 	if (is_put && json_is_null(policy))
 		problems_add(problems, STR("/uniqueCustomer"), "uniqueCustomer is required");
 	if (json_is(image, JSON_STRING) && !schema_format_matches(STR("uri"), image->text))
@@ -270,7 +273,7 @@ struct json *check_source(struct arena *arena, const struct json *body, const st
 	struct str provider = check_provider(body, present, problems);
 
 	if (present)
-		check_own_id(body, id, problems);
+		check_own_id(body, id, false, problems);
 	if (!json_is_null(enabled) && !json_is(enabled, JSON_TRUE) && !json_is(enabled, JSON_FALSE))
 		problems_add(problems, STR("/enabled"), "enabled must be true or false");
 	json_add(doc, STR("id"), json_new_str(arena, config_id_text(arena, id)));
@@ -316,12 +319,18 @@ bool check_workspace(const struct json *body, struct new_workspace *ret_new, str
 	ret_new->name = required_text(body, "name", MAX_NAME, problems);
 	ret_new->slug = required_text(body, "slug", MAX_NAME, problems);
 	ret_new->shard = required_text(body, "shard", MAX_NAME, problems);
+	if (ret_new->shard.n && !config_shard_exists(ret_new->shard))
+		problems_add(problems, STR("/shard"), "there is no shard of that name");
 	return check_number(body, STR("groupPk"), 0, INT64_MAX, &ret_new->group, problems) && !problems->n;
 }
 
 static bool check_size(const struct json *member, int64_t *ret_bytes, struct problems *problems)
 {
-	struct str pointer = child(problems, STR(""), arena_str(problems->arena, member->key).p);
+	struct buf place;
+
+	buf_init(&place, problems->arena, 64);
+	json_pointer_add(&place, member->key);
+	struct str pointer = buf_str(&place);
 
 	if (!event_type_find(member->key)) {
 		problems_add(problems, pointer, "not an event type");

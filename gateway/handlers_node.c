@@ -67,6 +67,12 @@ static struct json *node_element(struct request *request, size_t index)
 
 void node_list(struct request *request)
 {
+	struct str type = request_param(request, "nodeType");
+
+	if (type.n && !str_is(type, "ENTRY") && !str_is(type, "AGGREGATE")) {
+		request_fail(request, ERR_INVALID, "nodeType must be ENTRY or AGGREGATE");
+		return;
+	}
 	config_answer_list(request, config_node_count(request_workspace(request)), node_element);
 }
 

@@ -17,8 +17,10 @@ bool ctl_workspace_create(struct ctl *ctl, struct err *err)
 		return false;
 	if (group < 0)
 		return err_set(err, ERR_INVALID, "--group is missing");
+	if (shard.p && !config_shard_exists(shard))
+		return err_set(err, ERR_INVALID, "there is no shard \"%.*s\"", STR_ARG(shard));
 	struct json *doc = config_workspace_document(
-	        ctl->arena, &id, name, slug, group, shard.n ? shard : STR("default"), partition);
+	        ctl->arena, &id, name, slug, group, shard.n ? shard : STR(CONFIG_DEFAULT_SHARD), partition);
 	if (!ctl_put(ctl, &id, partition, &key, doc, err))
 		return false;
 	puts(config_id_text(ctl->arena, &id).p);

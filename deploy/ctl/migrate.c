@@ -30,6 +30,12 @@ static bool run(PGconn *connection, const char *sql, struct err *err)
 	return good;
 }
 
+/* The number in front of a file's name, or in a column. */
+static int number_of(const char *text)
+{
+	return (int)strtol(text, NULL, 10);
+}
+
 static void hash_of(const struct migration *migration, char hex[HASH_HEX])
 {
 	unsigned char hash[crypto_hash_sha256_BYTES];
@@ -62,7 +68,7 @@ static bool record_migration(PGconn *connection, const struct migration *migrati
 	const char *values[] = {number, migration->name, hex};
 
 	hash_of(migration, hex);
-	snprintf(number, sizeof(number), "%d", atoi(migration->name));
+	snprintf(number, sizeof(number), "%d", number_of(migration->name));
 	PGresult *result = PQexecParams(connection,
 	        "INSERT INTO schema_migrations (number, name, sha256, applied_at) VALUES ($1, $2, $3, "
 	        "clock_timestamp())",
@@ -85,7 +91,7 @@ static bool apply(PGconn *connection, const struct migration *migration, FILE *o
 static const struct migration *find(int number)
 {
 	for (size_t i = 0; i < migration_count; i++)
-		if (atoi(migrations[i].name) == number)
+		if (number_of(migrations[i].name) == number)
 			return &migrations[i];
 	return NULL;
 }
@@ -94,7 +100,7 @@ static bool check_applied(const PGresult *rows, int row, struct err *err)
 {
 	char hex[HASH_HEX];
 	const char *name = PQgetvalue(rows, row, 1);
-	const struct migration *migration = find(atoi(PQgetvalue(rows, row, 0)));
+	const struct migration *migration = find(number_of(PQgetvalue(rows, row, 0)));
 
 	if (!migration)
 		return err_set(err, ERR_CONFLICT,
@@ -118,7 +124,7 @@ static bool check_all_applied(const PGresult *rows, struct err *err)
 static bool is_applied(const PGresult *rows, const struct migration *migration)
 {
 	for (int row = 0; row < PQntuples(rows); row++)
-		if (atoi(PQgetvalue(rows, row, 0)) == atoi(migration->name))
+		if (number_of(PQgetvalue(rows, row, 0)) == number_of(migration->name))
 			return true;
 	return false;
 }

@@ -446,8 +446,7 @@ static void add_list(struct arena *arena, struct json *schema, const struct json
 	if (str_is(extended_type(items), "string")) {
 		/* the length counts for the list, not for each element */
 		json_remove(items, STR("contactlabProperties"));
-		json_add(schema, STR("x-maxTotalLength"), json_new_i64(arena, max_length(definition)));
-		json_add(schema, STR("x-separatorLength"), json_new_i64(arena, 1));
+		json_add(schema, STR("x-maxJoinedLength"), json_new_i64(arena, max_length(definition)));
 	}
 	struct json *element = json_add(schema, STR("items"), value_schema(arena, items, null_removes));
 	if (str_is(extended_type(items), "string"))

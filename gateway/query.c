@@ -350,7 +350,6 @@ static bool compile_range(struct compiler *c, const struct attribute *attribute,
 	size_t mark = enter(c, "value");
 
 	open_elements(c, attribute);
-	sql_add(c->sql, "(");
 	if (!attribute->column && attribute->type == ATTRIBUTE_NUMBER) {
 		sql_add(c->sql, "jsonb_typeof(");
 		add_key(c, attribute);
@@ -358,7 +357,6 @@ static bool compile_range(struct compiler *c, const struct attribute *attribute,
 	}
 	if (!compile_ends(c, attribute, operator, value))
 		return false;
-	sql_add(c->sql, ")");
 	close_elements(c, attribute);
 	leave(c, mark);
 	return true;

@@ -109,19 +109,23 @@ static struct unit_value *value_of(const struct step *step, enum binding_kind ki
 static void bind_external_id(const struct step *step, struct str text)
 {
 	static const struct uuid no_session;
-	struct unit_value *value = value_of(step, BINDING_EXTERNAL_ID, text);
+	struct unit_value *value;
 
-	if (text.n && !unit_binding_of(value, &step->target->now.id))
+	if (!text.n)
+		return;
+	value = value_of(step, BINDING_EXTERNAL_ID, text);
+	if (!unit_binding_of(value, &step->target->now.id))
 		unit_bind(&step->work->unit, value, step->target, &no_session, step->command->time_us);
 }
 
 static void unbind_external_id(const struct step *step, struct str text)
 {
 	static const struct uuid no_session;
-	struct unit_value *value = value_of(step, BINDING_EXTERNAL_ID, text);
+	struct unit_value *value;
 
 	if (!text.n)
 		return;
+	value = value_of(step, BINDING_EXTERNAL_ID, text);
 	/* where it was not loaded it is known from the customer's row; its begin does not matter to end it */
 	unit_unbind(unit_know_binding(&step->work->unit, value, &step->target->now.id, &no_session, 0),
 	        step->command->time_us);
@@ -179,7 +183,17 @@ static void create(struct step *step, struct json *doc, const struct uuid *key)
 	add_change(step, CHANGE_CREATE);
 }
 
-static void update(struct step *step, struct json *doc, const struct uuid *key)
+/* The customer may have the new one already, in other letters (see ensure_customer). */
+static bool move_external_id(const struct step *step, struct str before, struct str after, struct err *err)
+{
+	if (after.n && !store_load_value(step->work, value_of(step, BINDING_EXTERNAL_ID, after), err))
+		return false;
+	unbind_external_id(step, before);
+	bind_external_id(step, after);
+	return true;
+}
+
+static bool update(struct step *step, struct json *doc, const struct uuid *key, struct err *err)
 {
 	struct unit_customer *target = step->target;
 	struct str before = customer_external_id(&target->now), after;
@@ -190,12 +204,9 @@ static void update(struct step *step, struct json *doc, const struct uuid *key)
 	target->now.updated_by = step->command->source;
 	target->changed = true;
 	unit_set_key(&step->work->unit, target, key);
-	after = customer_external_id(&target->now);
-	if (!str_eq(before, after)) {
-		unbind_external_id(step, before);
-		bind_external_id(step, after);
-	}
 	add_change(step, CHANGE_UPDATE);
+	after = customer_external_id(&target->now);
+	return str_eq(before, after) || move_external_id(step, before, after, err);
 }
 
 /* The customer, other than the target, that has this key. */
@@ -234,8 +245,8 @@ static bool take_document(struct step *step, const struct merge_result *result, 
 		return conflict(step, &rival->now.id);
 	if (!step->target)
 		create(step, result->doc, has_key ? &key : NULL);
-	else if (result->changed)
-		update(step, result->doc, has_key ? &key : NULL);
+	else if (result->changed && !update(step, result->doc, has_key ? &key : NULL, err))
+		return false;
 	*ret_done = true;
 	return true;
 }

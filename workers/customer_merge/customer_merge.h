@@ -10,4 +10,10 @@
  */
 extern const struct worker_definition customer_merge;
 
+/* The definition's state, also for tests, which run batches without a process of their own. The statements are
+ * prepared. */
+struct customer_merge_state;
+struct customer_merge_state *customer_merge_open(struct db *db, bool hide_password, struct err *err) must_check;
+void customer_merge_close(struct customer_merge_state *state);
+
 #endif

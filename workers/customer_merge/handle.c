@@ -1,11 +1,14 @@
 #include "common/arena.h"
+#include "common/log.h"
 #include "workers/customer_merge/apply.h"
 #include "workers/customer_merge/customer_merge.h"
+
+#include <stdlib.h>
 
 /* A batch is cut where the rules of a node change; each run between is loaded, applied in memory and written at once.
  */
 
-struct state {
+struct customer_merge_state {
 	struct rules *rules;
 	bool hide_password;
 };
@@ -68,7 +71,7 @@ static bool apply_rule(struct work *work, size_t index, struct err *err)
 
 static bool handle(struct batch *batch, struct err *err)
 {
-	const struct state *state = batch_state(batch);
+	const struct customer_merge_state *state = batch_state(batch);
 	size_t n = batch_size(batch), first = 0;
 	struct work work = {.batch = batch,
 	        .arena = batch_arena(batch),
@@ -87,23 +90,38 @@ static bool handle(struct batch *batch, struct err *err)
 	return run(&work, first, n, err);
 }
 
-static void *open_state(struct worker *worker, struct err *err)
+struct customer_merge_state *customer_merge_open(struct db *db, bool hide_password, struct err *err)
 {
-	static struct state state;
-	PGresult *result = db_query(worker_db(worker), "cm_settings", NULL, err);
+	struct customer_merge_state *state;
+	PGresult *result = db_query(db, "cm_settings", NULL, err);
 
 	if (!result)
 		return NULL;
 	PQclear(result);
-	state.rules = rules_new();
-	state.hide_password = worker_settings(worker)->hash_passwords;
-	return &state;
+	state = calloc(1, sizeof(*state));
+	if (!state)
+		log_die("memory", "out of memory");
+	state->rules = rules_new();
+	state->hide_password = hide_password;
+	return state;
+}
+
+void customer_merge_close(struct customer_merge_state *state)
+{
+	if (state)
+		rules_free(state->rules);
+	free(state);
+}
+
+static void *open_state(struct worker *worker, struct err *err)
+{
+	return customer_merge_open(worker_db(worker), worker_settings(worker)->hash_passwords, err);
 }
 
 /* What was remembered of rules may belong to a transaction that is gone. */
 static void aborted(void *state)
 {
-	rules_forget(((struct state *)state)->rules);
+	rules_forget(((struct customer_merge_state *)state)->rules);
 }
 
 const struct worker_definition customer_merge = {

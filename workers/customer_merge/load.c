@@ -215,12 +215,21 @@ static void want_key(struct work *work, struct wanted *wanted, const struct comm
 	db_array_uuid(&wanted->keys.columns[2], &key);
 }
 
-static void want_value(struct wanted *wanted, const struct command *command, enum binding_kind kind)
+static void add_value(struct rows *rows, struct unit_value *value)
 {
-	db_array_uuid(&wanted->values.columns[0], &command->workspace);
-	db_array_uuid(&wanted->values.columns[1], &command->node);
-	db_array_i64(&wanted->values.columns[2], kind);
-	db_array_text(&wanted->values.columns[3], command->text);
+	db_array_uuid(&rows->columns[0], &value->workspace);
+	db_array_uuid(&rows->columns[1], &value->node);
+	db_array_i64(&rows->columns[2], value->kind);
+	db_array_text(&rows->columns[3], value->text);
+	value->loaded = true;
+}
+
+static void want_value(struct work *work, struct wanted *wanted, const struct command *command, enum binding_kind kind)
+{
+	struct unit_value *value = unit_value(&work->unit, &command->workspace, &command->node, kind, command->text);
+
+	if (!value->loaded)
+		add_value(&wanted->values, value);
 }
 
 /* session NULL: every binding of the customer. */
@@ -250,7 +259,7 @@ static void want_for_write(struct work *work, struct wanted *wanted, size_t inde
 		want_customer(wanted, command);
 	want_key(work, wanted, command, work->bodies[index]);
 	if (command->text.n)
-		want_value(wanted, command, BINDING_SESSION);
+		want_value(work, wanted, command, BINDING_SESSION);
 }
 
 static void want_for_ensure(struct work *work, struct wanted *wanted, size_t index)
@@ -259,16 +268,16 @@ static void want_for_ensure(struct work *work, struct wanted *wanted, size_t ind
 
 	want_head(work, wanted, command);
 	want_key(work, wanted, command, work->bodies[index]);
-	want_value(wanted, command, BINDING_EXTERNAL_ID);
+	want_value(work, wanted, command, BINDING_EXTERNAL_ID);
 }
 
-static void want_for_session(struct wanted *wanted, const struct command *command)
+static void want_for_session(struct work *work, struct wanted *wanted, const struct command *command)
 {
 	struct uuid session;
 
 	want_customer(wanted, command);
 	if (command->type == COMMAND_SESSION_POST)
-		want_value(wanted, command, BINDING_SESSION);
+		want_value(work, wanted, command, BINDING_SESSION);
 	else if (uuid_parse(command->text, &session))
 		want_bindings(wanted, command, &session);
 }
@@ -292,7 +301,7 @@ static void want_for(struct work *work, struct wanted *wanted, size_t index)
 		break;
 	case COMMAND_SESSION_POST:
 	case COMMAND_SESSION_DELETE:
-		want_for_session(wanted, command);
+		want_for_session(work, wanted, command);
 		break;
 	case COMMAND_ITEM_POST:
 	case COMMAND_ITEM_PUT:
@@ -403,4 +412,16 @@ bool store_load_key(struct work *work, const struct uuid *workspace, const struc
 	unit_know_key(&work->unit, workspace, node, key, NULL);
 	return rows_send(&rows, work->db, "cm_customers_by_key", err) && db_flush(work->db, err) &&
 	       receive(work, &rows, take_by_key, err);
+}
+
+bool store_load_value(struct work *work, struct unit_value *value, struct err *err)
+{
+	struct rows rows;
+
+	if (value->loaded)
+		return true;
+	rows_init(&rows, work->arena, "uust");
+	add_value(&rows, value);
+	return rows_send(&rows, work->db, "cm_bindings", err) && db_flush(work->db, err) &&
+	       receive(work, &rows, take_bindings, err);
 }

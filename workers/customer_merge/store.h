@@ -35,6 +35,8 @@ bool store_load(struct work *work, struct err *err) must_check;
 /* Makes one more key known. */
 bool store_load_key(struct work *work, const struct uuid *workspace, const struct uuid *node, const struct uuid *key,
         struct err *err) must_check;
+/* Makes all open bindings of one more value known. */
+bool store_load_value(struct work *work, struct unit_value *value, struct err *err) must_check;
 /* Writes what changed and lets events follow their bindings; adds those to the update stream. */
 bool store_write(struct work *work, struct err *err) must_check;
 

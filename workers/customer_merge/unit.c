@@ -209,6 +209,15 @@ struct unit_binding *unit_binding_of(const struct unit_value *value, const struc
 	return NULL;
 }
 
+/* The row that the table had open before this run, whatever became of it since. */
+static struct unit_binding *stored_binding_of(const struct unit_value *value, const struct uuid *customer)
+{
+	for (struct unit_binding *binding = value->bindings; binding; binding = binding->next_of_value)
+		if (binding->stored && uuid_eq(&binding->customer, customer))
+			return binding;
+	return NULL;
+}
+
 static void join_holder(struct unit *unit, struct unit_binding *binding)
 {
 	struct unit_customer *holder = unit_find(unit, &binding->value->workspace, &binding->customer);
@@ -241,6 +250,8 @@ struct unit_binding *unit_know_binding(struct unit *unit, struct unit_value *val
 {
 	struct unit_binding *known = unit_binding_of(value, customer);
 
+	if (!known)
+		known = stored_binding_of(value, customer);
 	if (known) {
 		join_holder(unit, known);
 		return known;

@@ -47,6 +47,7 @@ struct unit_value {
 	struct uuid node;
 	enum binding_kind kind;
 	struct str text;
+	bool loaded;                   /* all open bindings are known */
 	struct unit_binding *bindings; /* open and closed ones that are known */
 };
 
@@ -98,7 +99,7 @@ struct unit_value *unit_value(struct unit *unit, const struct uuid *workspace, c
 struct unit_binding *unit_open_binding(const struct unit_value *value);
 /* The open one of a customer, or NULL. */
 struct unit_binding *unit_binding_of(const struct unit_value *value, const struct uuid *customer);
-/* A loaded one; a known one stays as it is. */
+/* One that the table has open; a known one stays as it is. */
 struct unit_binding *unit_know_binding(struct unit *unit, struct unit_value *value, const struct uuid *customer,
         const struct uuid *session, int64_t bound_us);
 struct unit_binding *unit_bind(struct unit *unit, struct unit_value *value, struct unit_customer *customer,

@@ -16,8 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Of libmicrohttpd's memory per connection: request line, headers and a part of the body. */
-#define CONNECTION_MEMORY_BYTES ((size_t)32 * 1024)
+/* Libmicrohttpd's memory per connection: request line, headers and a part of the body. More than fits is answered by
+   itself, with a page of its own; the pipeline refuses at less than half of it, with ours. */
+#define CONNECTION_MEMORY_BYTES ((size_t)64 * 1024)
 #define LISTEN_BACKLOG 4096
 /* Bytes of a refused body that are read so that the client sees the answer; more, and the connection is cut. */
 #define SWALLOW_BYTES ((size_t)1024 * 1024)
@@ -190,19 +191,18 @@ static bool expects_continue(struct request *request)
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Expect") != NULL;
 }
 
-/* The headers are there. A request that is refused gets its answer when its body has been read; one that waits for
-   "100 Continue" gets it at once, and so does one that wants to send too much. */
+/* The headers are there. A request that is refused gets its answer when its body has been read, because libmicrohttpd
+   closes the connection after an earlier one; only who waits for "100 Continue" or wants to send too much gets it at
+   once. */
 static enum MHD_Result begin(struct request *request, const char *method)
 {
 	request->phase = REQUEST_RECEIVING;
 	if (pipeline_begin(request, str_of(method)))
 		return MHD_YES;
-	if (request->has_body && !request->answer.close && !expects_continue(request)) {
-		request->phase = REQUEST_DISCARDING;
+	request->phase = REQUEST_DISCARDING;
+	if (!request->answer.close && !expects_continue(request))
 		return MHD_YES;
-	}
-	if (request->has_body)
-		request->answer.close = true;
+	request->answer.close = true;
 	return send_answer(request);
 }
 

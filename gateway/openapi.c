@@ -62,12 +62,14 @@ static bool is_left_out(struct str key)
 	return str_starts(key, STR("x-"));
 }
 
-/* "common.json#/definitions/Amount" and "#/definitions/Amount" name components here. */
+/* "common.json#/definitions/Amount" names a component here; what a workspace declares itself is ExtendedValues. */
 static struct json *convert_reference(struct arena *arena, struct str target)
 {
 	const char *name = memrchr(target.p, '/', target.n);
 	struct str last = name ? (struct str){name + 1, (size_t)(target.p + target.n - name - 1)} : target;
 
+	if (str_starts(target, STR("extended.json#")))
+		last = STR("ExtendedValues");
 	return text(arena, arena_printf(arena, COMPONENTS "%.*s", STR_ARG(last)));
 }
 
@@ -128,9 +130,9 @@ static void add_catalog_schemas(struct arena *arena, struct json *schemas)
 	json_set(schemas, STR("CustomerCreate"), reference(arena, "Customer"));
 	add_without_required(arena, schemas, customer, "CustomerUpdate");
 	json_set(schemas, STR("CustomerPatch"), reference(arena, "CustomerUpdate"));
-	/* clients leave properties out; the server reads that as {} */
-	struct json *create = json_member(schemas, "EventCreate");
-	json_set(create, STR("required"), parsed(arena, "EventCreate", STR("[\"type\",\"context\"]")));
+}
+* / struct json *create = json_member(schemas, "EventCreate");
+json_set(create, STR("required"), parsed(arena, "EventCreate", STR("[\"type\",\"context\"]")));
 }
 
 static void add_schemas(struct arena *arena, struct json *document)

@@ -14,6 +14,8 @@
 #define DEFAULT_BODY_BYTES ((size_t)64 * 1024)
 /* A refused body up to this size is read to its end before the answer. */
 #define SWALLOW_DECLARED_BYTES (1024 * 1024)
+/* Request line and headers. */
+#define MAX_HEADER_BYTES ((size_t)24 * 1024)
 
 static const struct str api_prefix[] = {{"hub", 3}, {"v1", 2}};
 
@@ -105,6 +107,18 @@ static bool check_framing(struct request *request, struct framing *framing)
 		return true;
 	request->answer.close = true;
 	request_fail(request, ERR_INVALID, "Content-Length and Transfer-Encoding of the request contradict each other");
+	return false;
+}
+
+static bool check_header_size(struct request *request)
+{
+	const union MHD_ConnectionInfo *info =
+	        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+	if (!info || info->header_size <= MAX_HEADER_BYTES)
+		return true;
+	request_fail(request, ERR_HEADERS_TOO_LARGE, "The request line and headers have more than %zu bytes",
+	        MAX_HEADER_BYTES);
 	return false;
 }
 
@@ -352,10 +366,10 @@ bool pipeline_begin(struct request *request, struct str method)
 	char *buffer = arena_alloc(request->arena, PIPELINE_METHOD_BYTES);
 
 	request->method = pipeline_method(method, request_header(request, "X-HTTP-Method-Override"), buffer);
-	return check_framing(request, &framing) && find_route(request) && check_token(request) &&
-	       check_workspace(request) && check_role(request) && check_status(request) && check_throttle(request) &&
-	       check_overload(request) && check_params(request) && check_idempotency_key(request) &&
-	       check_declared_body(request, &framing);
+	return check_framing(request, &framing) && check_header_size(request) && find_route(request) &&
+	       check_token(request) && check_workspace(request) && check_role(request) && check_status(request) &&
+	       check_throttle(request) && check_overload(request) && check_params(request) &&
+	       check_idempotency_key(request) && check_declared_body(request, &framing);
 }
 
 static bool parse_body(struct request *request)

@@ -11,27 +11,33 @@
 #define MAX_DEPTH 12
 #define MAX_NAME_BYTES 64
 
-static const struct json *resolve(struct str reference)
-{
-	static const struct str local = {"#/", 2};
+static struct json *inlined(struct arena *arena, const struct json *value, int depth);
 
-	/* common.json refers to itself without its name */
-	if (str_starts(reference, local)) {
-		char full[256];
-		int n = snprintf(full, sizeof(full), "common.json%.*s", STR_ARG(reference));
-		return n > 0 && (size_t)n < sizeof(full) ? catalog_resolve((struct str){full, (size_t)n}) : NULL;
-	}
-	return catalog_resolve(reference);
+/* What takes the place of a reference; NULL: it stays. What a workspace declares itself is any object here. */
+static struct json *replacement(struct arena *arena, struct str target, int depth)
+{
+	const struct json *found = depth < MAX_DEPTH ? catalog_resolve(target) : NULL;
+	struct json *any;
+
+	if (found)
+		return inlined(arena, found, depth + 1);
+	if (!str_starts(target, STR("extended.json#")))
+		return NULL;
+	any = json_new(arena, JSON_OBJECT);
+	struct json *types = json_set(any, STR("type"), json_new(arena, JSON_ARRAY));
+	json_append(types, json_new_str(arena, STR("object")));
+	json_append(types, json_new_str(arena, STR("null")));
+	return any;
 }
 
-/* A copy with every $ref replaced by what it names; one that names nothing stays. */
+/* A copy with every $ref replaced by what it names. */
 static struct json *inlined(struct arena *arena, const struct json *value, int depth)
 {
-	const struct json *reference = json_member(value, "$ref");
-	const struct json *target = reference && depth < MAX_DEPTH ? resolve(json_text(reference)) : NULL;
+	struct str target = json_text(json_member(value, "$ref"));
+	struct json *instead = target.p ? replacement(arena, target, depth) : NULL;
 
-	if (target)
-		return inlined(arena, target, depth + 1);
+	if (instead)
+		return instead;
 	struct json *copy = json_new(arena, value->type);
 	copy->text = value->text;
 	for

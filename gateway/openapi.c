@@ -131,9 +131,6 @@ static void add_catalog_schemas(struct arena *arena, struct json *schemas)
 	add_without_required(arena, schemas, customer, "CustomerUpdate");
 	json_set(schemas, STR("CustomerPatch"), reference(arena, "CustomerUpdate"));
 }
-* / struct json *create = json_member(schemas, "EventCreate");
-json_set(create, STR("required"), parsed(arena, "EventCreate", STR("[\"type\",\"context\"]")));
-}
 
 static void add_schemas(struct arena *arena, struct json *document)
 {

@@ -24,7 +24,9 @@ struct json {
 
 #define json_each(item, parent) (struct json *item = (parent)->first; item; item = item->next)
 
-/* Bounds of a document; the text's length is bounded by the caller. */
+/* Bounds of a document; the text's length is bounded by the caller. Parsing takes at most JSON_BYTES_PER_TEXT_BYTE of
+   the arena for each byte of the text, and 1024 more. */
+#define JSON_BYTES_PER_TEXT_BYTE 40
 #define JSON_MAX_DEPTH 32
 /* Digits of a number on either side of its point once the exponent is applied: every number is a finite double, and
    what PostgreSQL's jsonb makes of it (it writes numbers out in full) is read again. */

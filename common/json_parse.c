@@ -57,7 +57,8 @@ static bool fail_at(struct parser *parser, const char *at, size_t n_tokens, cons
 	if (!parser->err)
 		return false;
 	buf_init(&pointer, parser->arena, sizeof(parser->err->pointer));
-	for (size_t i = 0; i < n_tokens; i++)
+	/* What does not fit into the error is not worth making. */
+	for (size_t i = 0; i < n_tokens && pointer.n < sizeof(parser->err->pointer); i++)
 		add_child_token(&pointer, parser->open[i]);
 	err_set_pointer(parser->err, buf_str(&pointer));
 	return false;

@@ -245,6 +245,44 @@ static void duplicates_are_found_among_many(void **state)
 	}
 }
 
+/* Callers derive the limits of their arenas from this. Each case repeats a piece; a number makes member names differ.
+ */
+static void memory_is_bounded_by_the_text(void **state)
+{
+	static const struct {
+		bool members;
+		const char *before, *after;
+	} cases[] = {
+	        {false, "0", ","},
+	        {false, "[]", ","},
+	        {false, "{}", ","},
+	        {false, "\"\\n\"", ","},
+	        {false, "{\"\":0}", ","},
+	        {true, "\"", "\":0,"},
+	        {true, "\"\\t", "\":[],"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf buf;
+		size_t used_bytes;
+
+		buf_init(&buf, *state, 4096);
+		buf_add_char(&buf, cases[i].members ? '{' : '[');
+		for (int n = 0; n < 20000; n++) {
+			buf_add_str(&buf, str_of(cases[i].before));
+			if (cases[i].members)
+				buf_printf(&buf, "%x", n);
+			buf_add_str(&buf, str_of(cases[i].after));
+		}
+		buf.p[buf.n - 1] = cases[i].members ? '}' : ']';
+		used_bytes = arena_used_bytes(*state);
+		assert_non_null(json_parse(*state, buf_str(&buf), NULL));
+		used_bytes = arena_used_bytes(*state) - used_bytes;
+		if (used_bytes > JSON_BYTES_PER_TEXT_BYTE * buf.n + 1024)
+			CASE_FAIL(cases[i].before, "%zu bytes for %zu", used_bytes, buf.n);
+	}
+}
+
 static void equality_is_by_value(void **state)
 {
 	static const struct {
@@ -418,6 +456,7 @@ int main(void)
 	        TEST(depth_is_bounded),
 	        TEST(digits_are_bounded),
 	        TEST(duplicates_are_found_among_many),
+	        TEST(memory_is_bounded_by_the_text),
 	        TEST(equality_is_by_value),
 	        TEST(large_objects_compare_in_any_order),
 	        TEST(members_are_set_and_removed),

@@ -1,6 +1,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/crash.h"
 #include "common/hash.h"
 #include "common/log.h"
 #include "gateway/config_feed.h"
@@ -113,8 +114,10 @@ static bool produce(struct request *request, enum topic topic, uint32_t partitio
 	command_encode(&buf, command);
 	if (kafka_send(request->gateway->producer, topic, partition,
 	            uuid_is_nil(&command->entity) ? NULL : &command->entity, buf_str(&buf),
-	            (void *)(uintptr_t)request->number, &err))
+	            (void *)(uintptr_t)request->number, &err)) {
+		CRASH_POINT("gateway-after-produce");
 		return true;
+	}
 	log_event(LOG_WARN, "kafka", "%s", err.message);
 	request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
 	return false;
@@ -208,6 +211,7 @@ static void answer_with(struct request *request, const struct reply *reply)
 {
 	request_reply_fn *then = request->then.reply;
 
+	CRASH_POINT("gateway-before-answer");
 	step_end(request);
 	if (then)
 		then(request, reply);

@@ -161,21 +161,20 @@ class Client:
     def options(self, path, **more):
         return self.request("OPTIONS", path, **more)
 
-    def bytes(self, data, wait_s=TIMEOUT_S):
-        """Sends bytes on a connection of their own and returns all that comes back until the server closes or is silent
-        after an answer."""
+    def bytes(self, data, wait_s=TIMEOUT_S, close=False):
+        """Sends bytes on a connection of their own and returns what comes back until the server closes the connection or is
+        silent for wait_s. close: nothing more will come, as the server is told."""
         with socket.create_connection(self.address, timeout=wait_s) as line:
             line.sendall(data)
-            line.shutdown(socket.SHUT_WR)
+            if close:
+                line.shutdown(socket.SHUT_WR)
             came = b""
             try:
-                while True:
-                    piece = line.recv(65536)
-                    if not piece:
-                        return came
+                while piece := line.recv(65536):
                     came += piece
             except (socket.timeout, ConnectionResetError):
-                return came
+                pass
+            return came
 
 
 def new_id():

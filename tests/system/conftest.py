@@ -169,8 +169,9 @@ class People:
         """The answer of a POST; a body without e-mail gets one of its own."""
         body = dict(body or {})
         body.setdefault("nodeId", self.node)
-        base = body["base"] = dict(body.get("base") or {})
-        base["contacts"] = {"email": f"{unique()}@example.com", **(base.get("contacts") or {})}
+        base = body.get("base", {})
+        if isinstance(base, dict):
+            body["base"] = {**base, "contacts": {"email": f"{unique()}@example.com", **(base.get("contacts") or {})}}
         return self.client.post("customers", body, **more)
 
     def new(self, body=None, **more):

@@ -199,7 +199,7 @@ def status_of(came):
 def test_both_lengths_are_refused(source, node):
     body = text(node, '"extra":"smuggled"')
     chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-    came = source.bytes(head(source, "POST", "customers", f"Content-Length: {len(chunked)}", "Transfer-Encoding: chunked") + chunked, 10)
+    came = source.bytes(head(source, "POST", "customers", f"Content-Length: {len(chunked)}", "Transfer-Encoding: chunked") + chunked, 10, close=True)
     assert status_of(came) in (None, 400), f"Content-Length together with chunked is refused: {came[:200]!r}"
     assert came.count(b"HTTP/1.1") <= 1, "one request, at most one answer"
 
@@ -208,7 +208,7 @@ def test_both_lengths_are_refused(source, node):
                                    ["Content-Length: 99999999999999999999"], ["Transfer-Encoding: gzip"], ["Transfer-Encoding: chunked, chunked"]],
                          ids=str)
 def test_bad_lengths_are_refused(source, lines):
-    came = source.bytes(head(source, "POST", "customers", *lines) + b"{}{}{}", 10)
+    came = source.bytes(head(source, "POST", "customers", *lines) + b"{}{}{}", 10, close=True)
     assert status_of(came) is None or 400 <= status_of(came) < 600, f"{lines} is refused: {came[:200]!r}"
 
 
@@ -218,7 +218,7 @@ def test_bad_lengths_are_refused(source, lines):
                                   b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], ids=range(10))
 def test_what_is_not_http(source, data):
     try:
-        came = source.bytes(data, 5)
+        came = source.bytes(data, 5, close=True)
     except OSError:
         return
     assert status_of(came) is None or status_of(came) >= 400, f"refused or cut off: {came[:100]!r}"
@@ -304,7 +304,7 @@ def test_no_answer_names_the_password(source, people):
 
 def test_statuses_of_unusual_methods(source):
     for method in ("HEAD", "TRACE", "CONNECT", "PROPFIND", "FOO"):
-        came = source.bytes(head(source, method, "customers", "Connection: close"), 10)
+        came = source.bytes(head(source, method, "customers", "Connection: close"), 10, close=True)
         assert status_of(came) is None or 200 <= status_of(came) < 502, f"{method}: {came[:100]!r}"
         assert status_of(came) != 500, f"{method}: {came[:100]!r}"
 

@@ -58,7 +58,8 @@ bool customer_search_sql(
 	sort_add_columns(ret_sql, &sort);
 	keys = take_text(arena, ret_sql);
 
-	sql_add(ret_sql, "WITH matched AS MATERIALIZED (SELECT c.id");
+	/* names $3 also where no condition has a value; nobody reads it */
+	sql_add(ret_sql, "WITH given AS (SELECT " SQL_VALUES "), matched AS MATERIALIZED (SELECT c.id");
 	buf_add_str(&ret_sql->text, keys);
 	sql_add(ret_sql, " FROM customers c WHERE ");
 	buf_add_str(&ret_sql->text, condition);

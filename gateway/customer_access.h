@@ -17,7 +17,9 @@ void customer_not_found(struct request *request);
 
 /*
  * Reads the node of the customer that the path names, checks the caller's permission on it, and goes on with `then`.
- * Answers 404 and 403 itself.
+ * Answers 404 and 403 itself. A request with an Idempotency-Key goes on without a node (NULL) when there is no such
+ * customer: it may repeat a command that was answered while there was one, which only the worker knows; nothing is to
+ * be checked then.
  */
 typedef void customer_then_fn(struct request *request, const struct uuid *customer, const struct config_node *node);
 void customer_find_node(struct request *request, bool need_write, customer_then_fn *then);
@@ -35,7 +37,7 @@ void customer_answer(struct request *request, unsigned status, const struct cust
 /* Adds what the workspace's customer schema finds wrong. */
 bool customer_validate(struct request *request, const struct json *body, struct problems *problems);
 
-/* A command on a customer of a node. */
+/* A command on a customer of a node (NULL: see customer_find_node). */
 void customer_command(struct request *request, struct command *command, enum command_type type,
         const struct uuid *customer, const struct config_node *node);
 /* Sends it; the worker's reply is the answer. */

@@ -83,15 +83,19 @@ static struct customer_policy policy_of(const struct config_node *node)
 	        .case_sensitive = node->case_sensitive};
 }
 
-/* Collects everything that is wrong with a body and answers it; true when there is nothing. */
+/* Collects everything that is wrong with a body and answers it; true when there is nothing. node NULL: see
+   customer_find_node. */
 static bool check_body(struct request *request, const struct config_node *node, bool whole)
 {
 	struct problems *problems = arena_alloc(request_arena(request), sizeof(*problems));
 	const struct json *body = request_body(request);
 	const struct json *node_id = json_member(body, "nodeId");
-	struct customer_policy policy = policy_of(node);
+	struct customer_policy policy;
 	struct uuid id;
 
+	if (!node)
+		return true;
+	policy = policy_of(node);
 	problems_init(problems, request_arena(request));
 	customer_validate(request, body, problems);
 	if (json_is(node_id, JSON_STRING) && (!uuid_parse(node_id->text, &id) || !uuid_eq(&id, &node->id)))

@@ -86,7 +86,7 @@ static void create(struct request *request, const struct uuid *customer, const s
 {
 	const struct json *item = request_body(request);
 
-	if (check_item(request, item))
+	if (!node || check_item(request, item))
 		send_item(request, COMMAND_ITEM_POST, customer, node, json_text(json_member(item, "id")));
 }
 
@@ -107,7 +107,7 @@ static void put(struct request *request, const struct uuid *customer, const stru
 		return;
 	}
 	json_set(item, STR("id"), json_new_str(arena, STR("id")));
-	if (check_item(request, item))
+	if (!node || check_item(request, item))
 		send_item(request, COMMAND_ITEM_PUT, customer, node, id);
 }
 

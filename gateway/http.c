@@ -16,9 +16,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Libmicrohttpd's memory per connection: request line, headers and a part of the body. More than fits is answered by
-   itself, with a page of its own; the pipeline refuses at less than half of it, with ours. */
-#define CONNECTION_MEMORY_BYTES ((size_t)64 * 1024)
+/* Memory that libmicrohttpd has for a connection: request line, headers, a part of the body. It clears all of it for
+   each request, so more costs time. Headers that do not fit get an answer of its own making; the pipeline refuses from
+   half of it on, with our error body. */
+#define CONNECTION_MEMORY_BYTES ((size_t)32 * 1024)
 #define LISTEN_BACKLOG 4096
 /* Bytes of a refused body that are read so that the client sees the answer; more, and the connection is cut. */
 #define SWALLOW_BYTES ((size_t)1024 * 1024)

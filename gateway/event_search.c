@@ -1,0 +1,217 @@
+#include "gateway/event_search.h"
+
+#include "common/arena.h"
+#include "common/clock.h"
+#include "common/event.h"
+#include "gateway/handlers.h"
+
+/* What both kinds of search ask of an event; the numbers of the parameters are the same in both. */
+#define MATCHES                                                                                                        \
+	" AND ($3::text[] IS NULL OR e.type = ANY ($3)) AND ($4::text[] IS NULL OR e.context = ANY ($4))"              \
+	" AND e.date_us BETWEEN $5::bigint AND $6::bigint"
+
+/*
+ * The total counts no further than the reach of a search; the left join gives one row with the total when the page is
+ * empty. $1 workspace, $2 nodes, $7 rows of the page, $8 rows before it, $9 customer.
+ */
+#define SEARCH(counted, found, order)                                                                                  \
+	"SELECT t.n, " EVENT_COLUMNS " FROM (SELECT count(*) AS n FROM (" counted " LIMIT 10000) x) t "                \
+	"LEFT JOIN LATERAL (" found " ORDER BY " order                                                                 \
+	" LIMIT $7::bigint OFFSET $8::bigint) e ON true ORDER BY " order
+
+#define OF_CUSTOMER                                                                                                    \
+	" FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $9::uuid AND e.node_id = ANY "             \
+	"($2::uuid[])" MATCHES
+#define CUSTOMER_SEARCH(order) SEARCH("SELECT" OF_CUSTOMER, "SELECT e.*" OF_CUSTOMER, order)
+
+/* Each node's events are read in the order of its index, no more of them than the page may need. */
+#define OF_NODES(columns, rows)                                                                                        \
+	"SELECT " columns " FROM unnest($2::uuid[]) AS n(id) CROSS JOIN LATERAL (SELECT " columns                      \
+	" FROM events e WHERE e.workspace_id = $1::uuid AND e.node_id = n.id" MATCHES rows ") e"
+#define NODE_SEARCH(order)                                                                                             \
+	SEARCH(OF_NODES("", " LIMIT 10000"), OF_NODES("e.*", " ORDER BY " order " LIMIT $7::bigint + $8::bigint"),     \
+	        order)
+
+/* Ties are broken by id, in the direction in which the index can be read. */
+#define BY(column, way, other) "e." column " " way ", e.id " other
+
+#define CUSTOMER_ROW(suffix, column, way, other)                                                                       \
+	{                                                                                                              \
+		.name = "event_search_customer_" suffix, .sql = CUSTOMER_SEARCH(BY(column, way, other)), .n_params = 9 \
+	}
+#define NODE_ROW(suffix, column, way, other)                                                                           \
+	{                                                                                                              \
+		.name = "event_search_node_" suffix, .sql = NODE_SEARCH(BY(column, way, other)), .n_params = 8         \
+	}
+
+const struct statement event_statements[] = {
+        {.name = "event_customer_node",
+                .sql = "SELECT c.node_id FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid",
+                .n_params = 2},
+        {.name = "event_by_id",
+                .sql = "SELECT " EVENT_COLUMNS " FROM events e WHERE e.workspace_id = $1::uuid AND e.id = $2::uuid",
+                .n_params = 2},
+        /* $3 customer, $4 date, $5 id of the event in the middle */
+        {.name = "event_neighbours",
+                .sql = "SELECT (SELECT e.id FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $2::uuid "
+                       "AND e.date_us <= $3::bigint AND (e.date_us < $3::bigint OR e.id > $4::uuid) "
+                       "ORDER BY e.date_us DESC, e.id LIMIT 1), "
+                       "(SELECT e.id FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $2::uuid "
+                       "AND e.date_us >= $3::bigint AND (e.date_us > $3::bigint OR e.id < $4::uuid) "
+                       "ORDER BY e.date_us, e.id DESC LIMIT 1)",
+                .n_params = 4},
+        CUSTOMER_ROW("date_desc", "date_us", "DESC", "ASC"),
+        CUSTOMER_ROW("date_asc", "date_us", "ASC", "DESC"),
+        CUSTOMER_ROW("registered_desc", "registered_us", "DESC", "ASC"),
+        CUSTOMER_ROW("registered_asc", "registered_us", "ASC", "DESC"),
+        CUSTOMER_ROW("updated_desc", "updated_us", "DESC", "ASC"),
+        CUSTOMER_ROW("updated_asc", "updated_us", "ASC", "DESC"),
+        NODE_ROW("date_desc", "date_us", "DESC", "ASC"),
+        NODE_ROW("date_asc", "date_us", "ASC", "DESC"),
+};
+const size_t event_statement_count = ARRAY_LEN(event_statements);
+
+const char *event_search_statement(const struct event_search *search)
+{
+	static const char *const of_customer[][2] = {
+	        [EVENT_SORT_DATE] = {"event_search_customer_date_desc", "event_search_customer_date_asc"},
+	        [EVENT_SORT_REGISTERED] = {"event_search_customer_registered_desc",
+	                "event_search_customer_registered_asc"},
+	        [EVENT_SORT_UPDATED] = {"event_search_customer_updated_desc", "event_search_customer_updated_asc"},
+	};
+
+	if (search->by_customer)
+		return of_customer[search->sort][search->ascending];
+	return search->ascending ? "event_search_node_date_asc" : "event_search_node_date_desc";
+}
+
+static void read_customer(const struct event_search_text *text, struct event_search *search)
+{
+	search->by_customer = text->customer.n > 0;
+	search->nothing = search->by_customer && !uuid_parse(text->customer, &search->customer);
+}
+
+/* Types of the list, or all, that have the mode, or any. */
+static void add_types(struct event_search *search, const struct event_type *named, struct str mode)
+{
+	for (size_t i = 0; i < EVENT_TYPE_COUNT; i++) {
+		const struct event_type *type = &event_types[i];
+		if (named && named != type)
+			continue;
+		if (mode.n && type->active != str_is(mode, "ACTIVE"))
+			continue;
+		for (size_t j = 0; j < search->n_types; j++)
+			if (str_eq(search->types[j], type->id))
+				return;
+		search->types[search->n_types++] = type->id;
+	}
+}
+
+static void read_types(const struct event_search_text *text, struct event_search *search, struct problems *problems)
+{
+	struct str rest = text->type, part;
+
+	search->has_types = text->type.n || text->mode.n;
+	if (text->mode.n && !str_is(text->mode, "ACTIVE") && !str_is(text->mode, "PASSIVE"))
+		problems_add(problems, STR("/mode"), "must be ACTIVE or PASSIVE");
+	if (!text->type.n) {
+		if (text->mode.n)
+			add_types(search, NULL, text->mode);
+		return;
+	}
+	while (str_split(&rest, ',', &part)) {
+		const struct event_type *type = event_type_find(part);
+		if (type)
+			add_types(search, type, text->mode);
+		else
+			problems_add(problems, STR("/type"), "unknown event type");
+	}
+}
+
+static void add_context(struct event_search *search, struct str name)
+{
+	for (size_t i = 0; i < search->n_contexts; i++)
+		if (str_eq(search->contexts[i], name))
+			return;
+	search->contexts[search->n_contexts++] = name;
+}
+
+static void read_contexts(const struct event_search_text *text, struct event_search *search, struct problems *problems)
+{
+	struct str rest = text->context, part;
+
+	search->has_contexts = text->context.n > 0;
+	while (text->context.n && str_split(&rest, ',', &part)) {
+		const struct event_context *context = event_context_find(part);
+		if (context)
+			add_context(search, context->id);
+		else
+			problems_add(problems, STR("/context"), "unknown event context");
+	}
+}
+
+static void read_dates(const struct event_search_text *text, struct event_search *search, struct problems *problems)
+{
+	search->from_us = INT64_MIN;
+	search->to_us = INT64_MAX;
+	if (text->date_from.n && !time_parse(text->date_from, &search->from_us))
+		problems_add(problems, STR("/dateFrom"), "must be a date-time");
+	if (!text->date_to.n)
+		return;
+	if (!time_parse(text->date_to, &search->to_us))
+		problems_add(problems, STR("/dateTo"), "must be a date-time");
+	else
+		search->to_us += 999 - ((search->to_us % 1000) + 1000) % 1000;
+}
+
+static void read_sort(const struct event_search_text *text, struct event_search *search, struct problems *problems)
+{
+	static const struct {
+		const char *name;
+		enum event_sort sort;
+	} fields[] = {
+	        {.name = "date", .sort = EVENT_SORT_DATE},
+	        {.name = "registeredAt", .sort = EVENT_SORT_REGISTERED},
+	        {.name = "updatedAt", .sort = EVENT_SORT_UPDATED},
+	};
+	struct str way = text->sort, name;
+	bool known = false;
+
+	if (!text->sort.n)
+		return;
+	str_split(&way, ',', &name);
+	for (size_t i = 0; i < ARRAY_LEN(fields) && !known; i++) {
+		known = str_is(name, fields[i].name);
+		search->sort = fields[i].sort;
+	}
+	search->ascending = !way.p || str_eq_nocase(way, STR("asc"));
+	if (!known || (way.p && !search->ascending && !str_eq_nocase(way, STR("desc"))))
+		problems_add(problems, STR("/sort"), "must be date, registeredAt or updatedAt, then ,asc or ,desc");
+	else if (search->sort != EVENT_SORT_DATE && !search->by_customer)
+		problems_add(problems, STR("/sort"), "without customerId events are sorted by date only");
+}
+
+bool event_search_read(const struct event_search_text *text, struct event_search *ret_search, struct problems *problems)
+{
+	size_t before = problems->n;
+
+	*ret_search = (struct event_search){0};
+	read_customer(text, ret_search);
+	read_types(text, ret_search, problems);
+	read_contexts(text, ret_search, problems);
+	read_dates(text, ret_search, problems);
+	read_sort(text, ret_search, problems);
+	if (ret_search->has_types && !ret_search->n_types)
+		ret_search->nothing = true;
+	return problems->n == before;
+}
+
+void event_search_window(int64_t page, int64_t size, int64_t *ret_limit, int64_t *ret_offset)
+{
+	/* both are bounded far below what their product could exceed */
+	int64_t offset = page * size;
+	int64_t left = offset < EVENT_SEARCH_MAX ? EVENT_SEARCH_MAX - offset : 0;
+
+	*ret_limit = size < left ? size : left;
+	*ret_offset = offset < EVENT_SEARCH_MAX ? offset : EVENT_SEARCH_MAX;
+}

@@ -1,0 +1,682 @@
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/event_input.h"
+#include "gateway/customer_cache.h"
+#include "gateway/event_search.h"
+#include "gateway/handlers.h"
+
+#include <stdio.h>
+
+#define DEFAULT_SIZE 10
+#define MAX_SIZE 50
+#define MAX_USER_AGENT_BYTES 1024
+/* Bytes that an event takes around its stored JSON. */
+#define SHAPE_BYTES 1024
+
+/* Numbers that ids of a command's consequences are derived with. */
+enum derived_id { DERIVED_ENSURE_COMMAND = 1, DERIVED_ENSURED_CUSTOMER };
+
+/* A write in work. */
+struct write {
+	struct command command;
+	struct event_input input;
+	uint64_t epoch; /* of the customer cache, before it was asked */
+	void (*found)(struct request *request, struct write *write, const struct event_row *event);
+	struct problems problems;
+};
+
+static struct write *begin_write(struct request *request, enum command_type type)
+{
+	struct write *write = arena_zalloc(request_arena(request), sizeof(*write));
+
+	request_command_init(request, &write->command, type);
+	problems_init(&write->problems, request_arena(request));
+	request_set_state(request, write);
+	return write;
+}
+
+static struct db_params *by_id_params(struct request *request, const struct uuid *id)
+{
+	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+
+	db_params_init(params, request_arena(request));
+	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	db_param_uuid(params, id);
+	return params;
+}
+
+static bool check_permission(struct request *request, const struct uuid *node, bool need_write)
+{
+	if (request_may_use_node(request, node, need_write))
+		return true;
+	request_fail(
+	        request, ERR_FORBIDDEN, "The client has no permission to %s the node", need_write ? "write" : "read");
+	return false;
+}
+
+static void event_not_found(struct request *request)
+{
+	struct str id = str_utf8_cut(request_path(request, "id"), 255);
+
+	request_fail(request, ERR_NOT_FOUND, "event not found %.*s", STR_ARG(id));
+}
+
+/* Validation */
+
+/* Schemas are compiled when they are first asked for: that is all that changes in the workspace. */
+static struct config_workspace *workspace_of(struct request *request)
+{
+	return (struct config_workspace *)request_workspace(request);
+}
+
+static const struct schema *tracking_schema(void)
+{
+	static const struct schema *schema;
+	struct err err = {0};
+
+	if (!schema) {
+		/* lives as long as the process, like the catalog that it is made from */
+		struct arena *arena = arena_new(1024 * 1024);
+		const struct json *document = catalog_resolve(STR("common.json#/definitions/Tracking"));
+		schema = schema_compile(arena, document, NULL, NULL, &err);
+	}
+	return schema;
+}
+
+static bool check_size(struct request *request, struct str type, size_t n_bytes)
+{
+	int64_t max = config_max_event_bytes(request_workspace(request), type);
+
+	if (n_bytes <= (size_t)max)
+		return true;
+	request_fail(
+	        request, ERR_TOO_LARGE, "An event of the type %.*s may have %lld bytes", STR_ARG(type), (long long)max);
+	return false;
+}
+
+/* What the workspace's schemas say about the parts of an event; NULL parts are empty. */
+static void check_parts(struct request *request, struct str type, struct str context, const struct json *properties,
+        const struct json *context_info, const struct json *tracking, struct problems *problems)
+{
+	const struct json *nothing = json_new(request_arena(request), JSON_OBJECT);
+	struct config_workspace *workspace = workspace_of(request);
+
+	schema_validate(config_event_schema(workspace, type), json_is_null(properties) ? nothing : properties,
+	        STR("/properties"), problems);
+	schema_validate(config_context_schema(workspace, context), json_is_null(context_info) ? nothing : context_info,
+	        STR("/contextInfo"), problems);
+	if (!json_is_null(tracking))
+		schema_validate(tracking_schema(), tracking, STR("/tracking"), problems);
+}
+
+static bool answer_problems(struct request *request, const struct write *write)
+{
+	if (!write->problems.n)
+		return false;
+	request_fail_problems(request, STR("event is not valid"), &write->problems);
+	return true;
+}
+
+/* Publishing */
+
+static void accepted(struct request *request)
+{
+	const struct write *write = request_state(request);
+	char id[UUID_TEXT_BYTES + 1];
+
+	uuid_format(&write->command.entity, id);
+	request_answer(request, 202, str_of(arena_printf(request_arena(request), "{\"id\":\"%s\"}", id)));
+}
+
+static void publish(struct request *request, struct write *write)
+{
+	const struct command *command = &write->command;
+	struct str bring_back = command->flags & COMMAND_BRING_BACK ? command->text : STR_NONE;
+	uint32_t partition = event_partition(
+	        &command->node, bring_back, &command->subject, request_partitions(request, TOPIC_EVENT_COMMANDS));
+
+	if (command->flags & COMMAND_KEYED || command->type == COMMAND_EVENT_DELETE)
+		request_send_command(request, TOPIC_EVENT_COMMANDS, partition, command, NULL);
+	else
+		request_publish(request, TOPIC_EVENT_COMMANDS, partition, command, accepted);
+}
+
+/* The customer with the external id stands in the log now: the event may follow. */
+static void ensured(struct request *request)
+{
+	struct write *write = request_state(request);
+
+	customer_cache_put_external_id(customer_cache_of_process(), &write->command.node, write->command.text,
+	        write->epoch, clock_monotonic_us());
+	publish(request, write);
+}
+
+static void ensure(struct request *request, struct write *write)
+{
+	struct command command = write->command;
+
+	write->epoch = customer_cache_epoch(customer_cache_of_process());
+	command.type = COMMAND_CUSTOMER_ENSURE;
+	command.flags = 0;
+	command.fingerprint = 0;
+	command.id = uuid_derive(&write->command.id, DERIVED_ENSURE_COMMAND);
+	command.entity = uuid_derive(&write->command.id, DERIVED_ENSURED_CUSTOMER);
+	command.subject = (struct uuid){{0}};
+	command.body = STR_NONE;
+	request_publish(request, TOPIC_CUSTOMER_COMMANDS, config_workspace_partition(request_workspace(request)),
+	        &command, ensured);
+}
+
+/* POST */
+
+static void customer_not_found(struct request *request, struct str id)
+{
+	request_fail(request, ERR_NOT_FOUND, "customer not found %.*s", STR_ARG(str_utf8_cut(id, 255)));
+}
+
+static void publish_for_customer(struct request *request, struct write *write)
+{
+	if (check_permission(request, &write->command.node, true))
+		publish(request, write);
+}
+
+static void on_customer_node(struct request *request, const PGresult *result)
+{
+	struct write *write = request_state(request);
+
+	if (!PQntuples(result)) {
+		customer_not_found(request, write->input.customer_id);
+		return;
+	}
+	write->command.node = db_uuid(result, 0, 0);
+	customer_cache_put(customer_cache_of_process(), &write->command.workspace, &write->command.subject,
+	        &write->command.node, write->epoch, clock_monotonic_us());
+	publish_for_customer(request, write);
+}
+
+static void find_customer(struct request *request, struct write *write)
+{
+	struct customer_cache *cache = customer_cache_of_process();
+	struct command *command = &write->command;
+
+	if (!uuid_parse(write->input.customer_id, &command->subject)) {
+		customer_not_found(request, write->input.customer_id);
+		return;
+	}
+	if (customer_cache_find(cache, &command->workspace, &command->subject, clock_monotonic_us(), &command->node)) {
+		publish_for_customer(request, write);
+		return;
+	}
+	write->epoch = customer_cache_epoch(cache);
+	request_query(request, "event_customer_node", NULL, by_id_params(request, &command->subject), on_customer_node);
+}
+
+static void bring_back(struct request *request, struct write *write)
+{
+	struct command *command = &write->command;
+
+	command->text = write->input.bind_value;
+	command->flags |= COMMAND_BRING_BACK;
+	if (write->input.bind == EVENT_BIND_SESSION)
+		command->flags |= COMMAND_SESSION_BIND;
+	if (write->input.bind == EVENT_BIND_SESSION || customer_cache_has_external_id(customer_cache_of_process(),
+	                                                       &command->node, command->text, clock_monotonic_us()))
+		publish(request, write);
+	else
+		ensure(request, write);
+}
+
+/* Bytes that a command's body takes around what was sent. */
+#define BODY_BYTES 256
+
+static void set_body(struct request *request, struct write *write)
+{
+	const struct event_input *input = &write->input;
+	struct event_body body = {.type = input->type->id,
+	        .context = input->context->id,
+	        .has_date = input->has_date,
+	        .date_us = input->date_us};
+	struct buf buf;
+
+	buf_init(&buf, request_arena(request), request_body_text(request).n + BODY_BYTES);
+	event_body_encode(&buf, &body);
+	event_json_write(&buf, input->properties, input->context_info, input->tracking);
+	write->command.body = buf_str(&buf);
+}
+
+static void check_new(struct request *request, struct write *write, const struct config_node *node)
+{
+	const struct event_input *input = &write->input;
+
+	if (node && node->aggregate)
+		problems_add(&write->problems, STR("/bringBackProperties/nodeId"),
+		        "bringBackProperties are not allowed for aggregate nodes");
+	if (!input->type || !input->context)
+		return;
+	if (!config_event_type_enabled(request_workspace(request), input->type->id))
+		problems_add(&write->problems, STR("/type"), "this event type is disabled");
+	check_parts(request, input->type->id, input->context->id, input->properties, input->context_info,
+	        input->tracking, &write->problems);
+}
+
+void event_create(struct request *request)
+{
+	struct write *write = begin_write(request, COMMAND_EVENT_POST);
+	struct event_input *input = &write->input;
+	struct arena *arena = request_arena(request);
+	const struct config_node *node = NULL;
+
+	event_input_read(arena, request_body(request), EVENT_CREATE, input, &write->problems);
+	if (input->type && !check_size(request, input->type->id, request_body_text(request).n))
+		return;
+	if (input->bind_node.p && !request_node_access(request, input->bind_node, true, &node))
+		return;
+	check_new(request, write, node);
+	if (answer_problems(request, write))
+		return;
+	event_input_fill_client(arena, input, request_client_ip(request),
+	        str_utf8_cut(request_header(request, "User-Agent"), MAX_USER_AGENT_BYTES));
+	write->command.entity = write->command.id;
+	set_body(request, write);
+	if (node) {
+		write->command.node = node->id;
+		bring_back(request, write);
+	} else {
+		find_customer(request, write);
+	}
+}
+
+/* PUT, PATCH, DELETE: the event is read first. Its command goes where its POST went. */
+
+static void address(struct command *command, const struct event_row *event)
+{
+	command->entity = event->id;
+	command->node = event->node;
+	if (event->has_customer)
+		command->subject = event->customer;
+	if (event->bind == EVENT_BIND_NONE)
+		return;
+	command->text = event->bind_value;
+	command->flags |= COMMAND_BRING_BACK;
+	if (event->bind == EVENT_BIND_SESSION)
+		command->flags |= COMMAND_SESSION_BIND;
+}
+
+static void on_event_to_write(struct request *request, const PGresult *result)
+{
+	struct write *write = request_state(request);
+	struct event_row event;
+
+	if (!PQntuples(result)) {
+		event_not_found(request);
+		return;
+	}
+	event_row_read(result, 0, 0, &event);
+	if (!check_permission(request, &event.node, true))
+		return;
+	address(&write->command, &event);
+	write->found(request, write, &event);
+}
+
+static void find_event(struct request *request, enum command_type type,
+        void (*found)(struct request *request, struct write *write, const struct event_row *event))
+{
+	struct write *write = begin_write(request, type);
+	struct uuid id;
+
+	write->found = found;
+	if (request_path_uuid(request, "id", &id))
+		request_query(request, "event_by_id", NULL, by_id_params(request, &id), on_event_to_write);
+	else
+		event_not_found(request);
+}
+
+static void put_found(struct request *request, struct write *write, const struct event_row *event)
+{
+	struct event_input *input = &write->input;
+	const struct json *body = request_body(request);
+
+	if (!check_size(request, event->type, request_body_text(request).n))
+		return;
+	event_input_read(request_arena(request), body, EVENT_REPLACE, input, &write->problems);
+	event_input_keeps(event, body, EVENT_REPLACE, &write->problems);
+	if (input->type && input->context)
+		check_parts(request, event->type, input->context->id, input->properties, input->context_info,
+		        input->tracking, &write->problems);
+	if (answer_problems(request, write))
+		return;
+	set_body(request, write);
+	publish(request, write);
+}
+
+void event_put(struct request *request)
+{
+	find_event(request, COMMAND_EVENT_PUT, put_found);
+}
+
+/* The parts that were sent, as the worker merges them. */
+static struct str patch_json(struct request *request, const struct event_input *input)
+{
+	const struct {
+		struct str name;
+		const struct json *value;
+	} parts[] = {
+	        {.name = STR("properties"), .value = input->properties},
+	        {.name = STR("contextInfo"), .value = input->context_info},
+	        {.name = STR("tracking"), .value = input->tracking},
+	};
+	struct buf buf;
+
+	buf_init(&buf, request_arena(request), request_body_text(request).n + BODY_BYTES);
+	buf_add_char(&buf, '{');
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		if (!parts[i].value)
+			continue;
+		if (buf.n > 1)
+			buf_add_char(&buf, ',');
+		json_write_string(&buf, parts[i].name);
+		buf_add_char(&buf, ':');
+		json_write(&buf, parts[i].value);
+	}
+	buf_add_char(&buf, '}');
+	return buf_str(&buf);
+}
+
+/* The event as it will be has to be valid. False when that has been answered. */
+static bool check_merged(struct request *request, struct write *write, const struct event_row *event, struct str patch)
+{
+	struct arena *arena = request_arena(request);
+	struct err err = {0};
+	struct str merged = event_json_merge(arena, event->json, patch, &err);
+	const struct json *parts = merged.p ? json_parse(arena, merged, &err) : NULL;
+
+	if (!parts) {
+		request_fail_err(request, &err);
+		return false;
+	}
+	if (!check_size(request, event->type, merged.n))
+		return false;
+	check_parts(request, event->type, event->context, json_member(parts, "properties"),
+	        json_member(parts, "contextInfo"), json_member(parts, "tracking"), &write->problems);
+	return !answer_problems(request, write);
+}
+
+static void patch_found(struct request *request, struct write *write, const struct event_row *event)
+{
+	struct event_input *input = &write->input;
+	const struct json *body = request_body(request);
+	struct str patch;
+	struct buf buf;
+
+	if (!check_size(request, event->type, request_body_text(request).n))
+		return;
+	event_input_read(request_arena(request), body, EVENT_CHANGE, input, &write->problems);
+	event_input_keeps(event, body, EVENT_CHANGE, &write->problems);
+	if (answer_problems(request, write))
+		return;
+	patch = patch_json(request, input);
+	if (!check_merged(request, write, event, patch))
+		return;
+	buf_init(&buf, request_arena(request), patch.n + BODY_BYTES);
+	event_body_encode(
+	        &buf, &(struct event_body){.has_date = input->has_date, .date_us = input->date_us, .json = patch});
+	write->command.body = buf_str(&buf);
+	publish(request, write);
+}
+
+void event_patch(struct request *request)
+{
+	find_event(request, COMMAND_EVENT_PATCH, patch_found);
+}
+
+static void delete_found(struct request *request, struct write *write, const struct event_row *event)
+{
+	(void)event;
+	publish(request, write);
+}
+
+void event_delete(struct request *request)
+{
+	find_event(request, COMMAND_EVENT_DELETE, delete_found);
+}
+
+/* GET */
+
+struct reading {
+	struct event_row event;
+	bool with_neighbours;
+};
+
+static void answer_event(
+        struct request *request, const struct event_row *event, const struct event_neighbours *neighbours)
+{
+	struct buf buf;
+
+	buf_init(&buf, request_arena(request), event->json.n + SHAPE_BYTES);
+	event_render(&buf, event, neighbours);
+	request_answer(request, 200, buf_str(&buf));
+}
+
+static struct str id_text(struct request *request, const PGresult *result, int column)
+{
+	struct uuid id = db_uuid(result, 0, column);
+	char text[UUID_TEXT_BYTES + 1];
+
+	if (db_is_null(result, 0, column))
+		return STR_NONE;
+	uuid_format(&id, text);
+	return arena_str(request_arena(request), str_of(text));
+}
+
+static void on_neighbours(struct request *request, const PGresult *result)
+{
+	const struct reading *reading = request_state(request);
+	struct event_neighbours neighbours = {.prev = id_text(request, result, 0), .next = id_text(request, result, 1)};
+
+	answer_event(request, &reading->event, &neighbours);
+}
+
+static void find_neighbours(struct request *request, struct event_row *event)
+{
+	struct arena *arena = request_arena(request);
+	struct db_params *params = by_id_params(request, &event->customer);
+
+	/* the result goes away before the neighbours come */
+	event->type = arena_str(arena, event->type);
+	event->context = arena_str(arena, event->context);
+	event->bind_value = arena_str(arena, event->bind_value);
+	event->json = arena_str(arena, event->json);
+	db_param_i64(params, event->date_us);
+	db_param_uuid(params, &event->id);
+	request_query(request, "event_neighbours", NULL, params, on_neighbours);
+}
+
+static void on_event(struct request *request, const PGresult *result)
+{
+	struct reading *reading = request_state(request);
+	struct event_row *event = &reading->event;
+
+	if (!PQntuples(result)) {
+		event_not_found(request);
+		return;
+	}
+	event_row_read(result, 0, 0, event);
+	if (!check_permission(request, &event->node, false))
+		return;
+	if (!reading->with_neighbours)
+		answer_event(request, event, NULL);
+	else if (event->has_customer)
+		find_neighbours(request, event);
+	else
+		answer_event(request, event, &(struct event_neighbours){0});
+}
+
+/* A parameter that is there but empty counts as not sent: some clients send all that they know. */
+static struct str param(struct request *request, const char *name)
+{
+	struct str value = request_param(request, name);
+
+	return value.n ? value : STR_NONE;
+}
+
+static void fail_param(struct request *request, const char *pointer, const char *message)
+{
+	struct err err = {0};
+
+	err_set(&err, ERR_INVALID, "%s", message);
+	err_set_pointer(&err, str_of(pointer));
+	request_fail_err(request, &err);
+}
+
+void event_get(struct request *request)
+{
+	struct reading *reading = arena_zalloc(request_arena(request), sizeof(*reading));
+	struct str nav = param(request, "nav");
+	struct uuid id;
+
+	if (nav.p && !str_is(nav, "CUSTOMER")) {
+		fail_param(request, "/nav", "The query parameter nav must be CUSTOMER");
+		return;
+	}
+	if (!request_path_uuid(request, "id", &id)) {
+		event_not_found(request);
+		return;
+	}
+	reading->with_neighbours = nav.p;
+	request_set_state(request, reading);
+	request_query(request, "event_by_id", NULL, by_id_params(request, &id), on_event);
+}
+
+/* Search */
+
+struct search {
+	struct event_search what;
+	struct page page;
+};
+
+static void answer_nothing(struct request *request, const struct search *search)
+{
+	request_answer_page(request, &search->page, 0, json_new(request_arena(request), JSON_ARRAY));
+}
+
+static bool append_event(struct request *request, const PGresult *result, int row, struct json *elements)
+{
+	struct event_row event;
+	struct json *element;
+	struct err err = {0};
+	struct buf buf;
+
+	event_row_read(result, row, 1, &event);
+	buf_init(&buf, request_arena(request), event.json.n + SHAPE_BYTES);
+	event_render(&buf, &event, NULL);
+	element = json_parse(request_arena(request), buf_str(&buf), &err);
+	if (element)
+		json_append(elements, element);
+	else
+		request_fail_err(request, &err);
+	return element;
+}
+
+static void answer_found(struct request *request, const PGresult *result)
+{
+	const struct search *search = request_state(request);
+	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
+
+	for (int row = 0; row < PQntuples(result); row++)
+		if (!db_is_null(result, row, 1) && !append_event(request, result, row, elements))
+			return;
+	request_answer_page(request, &search->page, db_i64(result, 0, 0), elements);
+}
+
+/* The node asked for, or all that the caller may read. False when it has been answered. */
+static bool add_nodes(struct request *request, struct db_array *nodes)
+{
+	const struct config_workspace *workspace = request_workspace(request);
+	struct str node_id = param(request, "nodeId");
+	const struct config_node *node;
+
+	if (node_id.p) {
+		if (!request_node_access(request, node_id, false, &node))
+			return false;
+		db_array_uuid(nodes, &node->id);
+		return true;
+	}
+	for (size_t i = 0; i < config_node_count(workspace); i++) {
+		node = config_node_at(workspace, i);
+		if (request_may_use_node(request, &node->id, false))
+			db_array_uuid(nodes, &node->id);
+	}
+	return true;
+}
+
+/* NULL when any will do. */
+static void add_names(struct db_params *params, bool restricted, const struct str *names, size_t n)
+{
+	struct db_array array;
+
+	if (!restricted) {
+		db_param_null(params);
+		return;
+	}
+	db_array_init(&array, params->arena, DB_TEXT);
+	for (size_t i = 0; i < n; i++)
+		db_array_text(&array, names[i]);
+	db_param_array(params, &array);
+}
+
+static void send_search(struct request *request, const struct search *search, struct db_array *nodes)
+{
+	const struct event_search *what = &search->what;
+	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+	int64_t limit, offset;
+
+	event_search_window(search->page.number, search->page.size, &limit, &offset);
+	db_params_init(params, request_arena(request));
+	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	db_param_array(params, nodes);
+	add_names(params, what->has_types, what->types, what->n_types);
+	add_names(params, what->has_contexts, what->contexts, what->n_contexts);
+	db_param_i64(params, what->from_us);
+	db_param_i64(params, what->to_us);
+	db_param_i64(params, limit);
+	db_param_i64(params, offset);
+	if (what->by_customer)
+		db_param_uuid(params, &what->customer);
+	request_query(request, event_search_statement(what), NULL, params, answer_found);
+}
+
+static bool read_search(struct request *request, struct search *search)
+{
+	struct event_search_text text = {
+	        .customer = request_param(request, "customerId"),
+	        .type = request_param(request, "type"),
+	        .context = request_param(request, "context"),
+	        .mode = request_param(request, "mode"),
+	        .date_from = request_param(request, "dateFrom"),
+	        .date_to = request_param(request, "dateTo"),
+	        .sort = request_param(request, "sort"),
+	};
+	struct problems *problems = arena_alloc(request_arena(request), sizeof(*problems));
+
+	problems_init(problems, request_arena(request));
+	if (event_search_read(&text, &search->what, problems))
+		return request_page(request, DEFAULT_SIZE, MAX_SIZE, &search->page);
+	request_fail_problems(request, STR("The search is not valid"), problems);
+	return false;
+}
+
+void event_search(struct request *request)
+{
+	struct search *search = arena_zalloc(request_arena(request), sizeof(*search));
+	struct db_array nodes;
+
+	db_array_init(&nodes, request_arena(request), DB_UUID);
+	request_set_state(request, search);
+	if (!add_nodes(request, &nodes) || !read_search(request, search))
+		return;
+	if (search->what.nothing || !nodes.n)
+		answer_nothing(request, search);
+	else
+		send_search(request, search, &nodes);
+}

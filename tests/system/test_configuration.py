@@ -112,11 +112,43 @@ def test_empty_a_node(space, events_only):
     eventually(lambda: check_page(client.get("customers", {"nodeId": node}), total=2 if events_only else 0))
     for event in events[:2]:
         eventually(lambda: check_error(client.get(f"events/{event}"), 404))
-    if not events_only:
+    answer = client.post("events", {**EVENT, "customerId": made[0]["id"]})
+    if events_only:
+        check_ok(answer, 202)
+    else:
+        check_error(answer, 404)
         check_error(client.get(f"customers/{made[0]['id']}"), 404)
         assert check_ok(client.post("customers", mail(node)), 201)["version"] == 1, "the node takes customers again"
     check_page(client.get("customers", {"nodeId": other}), total=1)
     check_ok(client.get(f"events/{events[2]}"))
+
+
+def test_after_emptying_an_external_id_creates_a_customer(space):
+    node = space.node()
+    client = space.trusted(node)
+    first = check_ok(client.post("customers", mail(node, externalId="x")), 201)["id"]
+    event = {**EVENT, "bringBackProperties": {"type": "EXTERNAL_ID", "value": "x", "nodeId": node}}
+    check_ok(client.post("events", event), 202)
+    check_status(space.admin.post(f"configuration/nodes/entries/{node}/empty"), 200)
+    eventually(lambda: check_page(client.get("customers", {"nodeId": node}), total=0))
+    check_ok(client.post("events", event), 202)
+    [made] = eventually(lambda: check_page(client.get("customers", {"nodeId": node}), total=1))
+    assert made["externalId"] == "x" and made["id"] != first
+    eventually(lambda: check_page(client.get("events", {"customerId": made["id"]}), total=1))
+
+
+def test_repeats_of_configuration(make_space, admin):
+    body = {"name": unique("repeat"), "slug": unique("slug"), "groupPk": 1, "shard": "default"}
+    key = {"Idempotency-Key": unique("key")}
+    made = [check_ok(admin.post("/workspaces", body, headers=key), 201) for _ in range(2)]
+    assert made[0] == made[1] and len(check_page(admin.get("/workspaces", {"name": body["name"]}))) == 1
+    check_error(admin.post("/workspaces", {**body, "groupPk": 2}, headers=key), 409)
+    client = make_space("repeat").admin
+    node = {"name": unique("node"), **NODE}
+    key = {"Idempotency-Key": unique("key")}
+    made = [check_ok(client.post("configuration/nodes/entries", node, headers=key), 201) for _ in range(2)]
+    assert made[0] == made[1]
+    check_page(client.get("configuration/nodes/entries"), total=1)
 
 
 def test_after_emptying_new_events_stay(space):

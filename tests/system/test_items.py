@@ -1,5 +1,7 @@
 """Educations, jobs, likes, subscriptions and sessions of a customer."""
 
+import concurrent.futures
+
 import pytest
 
 from client import eventually, new_id, quoted, unique
@@ -264,6 +266,55 @@ def test_of_several_customers_the_earliest_bound_gets_the_event(people, source, 
     first, _ = people.new({"externalId": value}), people.new({"externalId": value})
     event = post_event(source, bring_back(node, value, "EXTERNAL_ID"))
     eventually(lambda: owner_of(source, event) == first["id"])
+
+
+def test_a_deleted_external_id_creates_another_customer(people, source, node):
+    value = unique("Ext")
+    first = people.new({"externalId": value})
+    event = post_event(source, bring_back(node, value, "EXTERNAL_ID"))
+    eventually(lambda: owner_of(source, event) == first["id"])
+    check_empty(source.delete(f"customers/{first['id']}"))
+    again = post_event(source, bring_back(node, value, "EXTERNAL_ID"))
+    [second] = eventually(lambda: check_page(source.get("customers", {"nodeId": node, "externalId": value}), total=1))
+    assert second["id"] != first["id"]
+    eventually(lambda: owner_of(source, again) == second["id"])
+
+
+def test_an_external_id_that_was_given_up_creates_another_customer(people, source, node):
+    value = unique("Ext")
+    first = people.new({"externalId": value})
+    event = post_event(source, bring_back(node, value, "EXTERNAL_ID"))
+    check_ok(source.patch(f"customers/{first['id']}", {"externalId": unique("Ext")}))
+    again = post_event(source, bring_back(node, value, "EXTERNAL_ID"))
+    [second] = eventually(lambda: check_page(source.get("customers", {"nodeId": node, "externalId": value}), total=1))
+    eventually(lambda: owner_of(source, event) == first["id"])
+    eventually(lambda: owner_of(source, again) == second["id"])
+
+
+def test_events_and_their_session_at_the_same_time(people, source, node):
+    """Whichever arrives first, in the end every event belongs to the customer of its session."""
+    customers, values = [people.new() for _ in range(4)], [unique("session") for _ in range(4)]
+
+    def send(index):
+        customer, value = customers[index % 4], values[index % 4]
+        if index // 4 == 5:
+            check_ok(source.post(f"customers/{customer['id']}/sessions", {"value": value}), 201)
+            return None
+        return index % 4, post_event(source, bring_back(node, value))
+    with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
+        sent = [result for result in pool.map(send, range(48)) if result]
+    for index, event in sent:
+        eventually(lambda: owner_of(source, event) == customers[index]["id"])
+
+
+def test_many_events_of_one_unknown_external_id_make_one_customer(source, node):
+    value = unique("Ext")
+    with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
+        events = list(pool.map(lambda _: post_event(source, bring_back(node, value, "EXTERNAL_ID")), range(24)))
+    [customer] = eventually(lambda: check_page(source.get("customers", {"nodeId": node, "externalId": value}), total=1))
+    for event in events:
+        eventually(lambda: owner_of(source, event) == customer["id"])
+    check_page(source.get("customers", {"nodeId": node, "externalId": value}), total=1)
 
 
 @pytest.mark.parametrize("change", [{"type": "externalId"}, {"type": "COOKIE"}, {"type": 5}, {"value": ""}, {"value": None}, {"value": 5},

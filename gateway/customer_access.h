@@ -42,5 +42,8 @@ void customer_command(struct request *request, struct command *command, enum com
         const struct uuid *customer, const struct config_node *node);
 /* Sends it; the worker's reply is the answer. */
 void customer_send(struct request *request, const struct command *command);
+/* The same with a look at the reply before it becomes the answer (customer_answer_reply). */
+void customer_send_then(struct request *request, const struct command *command, request_reply_fn *on_reply);
+void customer_answer_reply(struct request *request, const struct reply *reply);
 
 #endif

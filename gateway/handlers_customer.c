@@ -1,6 +1,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "gateway/customer_access.h"
+#include "gateway/customer_cache.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
 
@@ -110,6 +111,17 @@ static bool check_body(struct request *request, const struct config_node *node, 
 	return false;
 }
 
+/*
+ * What this gateway remembers for events (customer_cache.h) ends with some writes. Whoever gives an external id up
+ * forgets it when the command is sent: an event that comes after that has its customer ensured behind the command in
+ * the log.
+ */
+static void forget_external_id(const struct json *body)
+{
+	if (json_member(body, "externalId"))
+		customer_cache_forget_external_ids(customer_cache_of_process());
+}
+
 /* POST */
 
 static bool has_node_id(struct request *request, struct str *ret_node_id)
@@ -128,6 +140,27 @@ static bool has_node_id(struct request *request, struct str *ret_node_id)
 	return false;
 }
 
+/* True when the POST may give a customer another external id than the one it has: it is found by something else. */
+static bool may_move_external_id(const struct config_node *node, const struct json *body)
+{
+	for (size_t i = 0; i < node->n_unique; i++)
+		if (str_is(node->unique[i], "externalId"))
+			return false;
+	return node->n_unique && json_is(json_member(body, "externalId"), JSON_STRING);
+}
+
+/* A new customer took nobody's external id away, one that was merged may have lost its own. */
+static void forget_then_answer(struct request *request, const struct reply *reply)
+{
+	struct err err = {0};
+	struct json *customer = reply->body.p ? json_parse(request_arena(request), reply->body, &err) : NULL;
+	int64_t version;
+
+	if (!json_to_i64(json_member(customer, "version"), &version) || version > 1)
+		customer_cache_forget_external_ids(customer_cache_of_process());
+	customer_answer_reply(request, reply);
+}
+
 void customer_create(struct request *request)
 {
 	const struct config_node *node;
@@ -141,16 +174,20 @@ void customer_create(struct request *request)
 	customer_command(request, &command, COMMAND_CUSTOMER_POST, &node->id, node);
 	id = uuid_v7(command.time_us);
 	command.entity = id;
-	if (take_session(request, &command) && take_body(request, &command))
-		customer_send(request, &command);
+	if (!take_session(request, &command) || !take_body(request, &command))
+		return;
+	customer_send_then(request, &command,
+	        may_move_external_id(node, request_body(request)) ? forget_then_answer : customer_answer_reply);
 }
 
 /* PATCH, PUT, DELETE */
 
 static void send_write(struct request *request, struct command *command)
 {
-	if (take_session(request, command) && take_mode(request, command) && take_body(request, command))
-		customer_send(request, command);
+	if (!take_session(request, command) || !take_mode(request, command) || !take_body(request, command))
+		return;
+	forget_external_id(request_body(request));
+	customer_send(request, command);
 }
 
 static void patch(struct request *request, const struct uuid *customer, const struct config_node *node)
@@ -183,12 +220,29 @@ void customer_put(struct request *request)
 	customer_find_node(request, true, put);
 }
 
+static void forget_customer(struct request *request)
+{
+	struct uuid customer;
+
+	if (request_path_uuid(request, "customerId", &customer))
+		customer_cache_forget(
+		        customer_cache_of_process(), config_workspace_id(request_workspace(request)), &customer);
+}
+
+/* Between the command and its reply an event may have found the customer still there. */
+static void forget_again(struct request *request, const struct reply *reply)
+{
+	forget_customer(request);
+	customer_answer_reply(request, reply);
+}
+
 static void remove_customer(struct request *request, const struct uuid *customer, const struct config_node *node)
 {
 	struct command command;
 
 	customer_command(request, &command, COMMAND_CUSTOMER_DELETE, customer, node);
-	customer_send(request, &command);
+	forget_customer(request);
+	customer_send_then(request, &command, forget_again);
 }
 
 void customer_delete(struct request *request)

@@ -2,7 +2,6 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
-#include "gateway/customer_cache.h"
 #include "gateway/customer_row.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
@@ -134,43 +133,6 @@ void customer_answer(struct request *request, unsigned status, const struct cust
 	request_answer(request, status, buf_str(&body));
 }
 
-/* What events rely on */
-
-struct sent {
-	enum command_type type;
-	struct uuid workspace, customer;
-};
-
-/* Only a POST that made a customer, whose id its answer then holds, has taken no external id from anybody. */
-static bool may_have_replaced(const struct sent *sent, struct str answer)
-{
-	char id[UUID_TEXT_BYTES + 1];
-
-	uuid_format(&sent->customer, id);
-	return sent->type != COMMAND_CUSTOMER_POST || !answer.p || !memmem(answer.p, answer.n, id, UUID_TEXT_BYTES);
-}
-
-/* The next event must find out what this write has changed. */
-static void tell_cache(struct request *request, struct str answer)
-{
-	struct customer_cache *cache = customer_cache_of_process();
-	const struct sent *sent = request_state(request);
-
-	switch (sent->type) {
-	case COMMAND_CUSTOMER_DELETE:
-		customer_cache_forget(cache, &sent->workspace, &sent->customer);
-		break;
-	case COMMAND_CUSTOMER_POST:
-	case COMMAND_CUSTOMER_PUT:
-	case COMMAND_CUSTOMER_PATCH:
-		if (json_member(request_body(request), "externalId") && may_have_replaced(sent, answer))
-			customer_cache_forget_external_ids(cache);
-		break;
-	default:
-		break;
-	}
-}
-
 /* Reading again what a finished command has written */
 
 struct reread {
@@ -200,7 +162,6 @@ void customer_answer_by_id(struct request *request, const struct uuid *entity, u
 {
 	struct reread *reread = arena_alloc(request_arena(request), sizeof(*reread));
 
-	tell_cache(request, STR_NONE);
 	*reread = (struct reread){.customer = *entity, .status = status};
 	request_set_state(request, reread);
 	request_query(request, "customer_by_id", NULL, customer_params(request, entity), on_reread);
@@ -247,7 +208,6 @@ void customer_answer_reply(struct request *request, const struct reply *reply)
 {
 	struct str body = reply->body;
 
-	tell_cache(request, body);
 	if (reply->status == 409 && body.p)
 		body = complete_href(request, body);
 	request_answer(request, reply->status, body);
@@ -261,10 +221,5 @@ void customer_send_then(struct request *request, const struct command *command, 
 
 void customer_send(struct request *request, const struct command *command)
 {
-	struct sent *sent = arena_alloc(request_arena(request), sizeof(*sent));
-
-	*sent = (struct sent){
-	        .type = command->type, .workspace = command->workspace, .customer = command->entity};
-	request_set_state(request, sent);
 	customer_send_then(request, command, customer_answer_reply);
 }

@@ -14,7 +14,7 @@ struct entry {
 	struct uuid workspace; /* of a customer */
 	struct uuid node;      /* of a customer */
 	int64_t until_us;
-	uint64_t epoch; /* of an external id: nothing was forgotten since */
+	uint64_t epoch; /* of the cache when it was put */
 };
 
 struct table {
@@ -23,8 +23,9 @@ struct table {
 };
 
 struct customer_cache {
-	struct table customers, external_ids;
-	uint64_t epoch;
+	struct table customers;    /* valid when put in the epoch of the last clearing or later */
+	struct table external_ids; /* valid when put in this epoch */
+	uint64_t epoch, cleared_epoch;
 };
 
 static struct table table_new(size_t n_entries)
@@ -110,7 +111,8 @@ bool customer_cache_find(const struct customer_cache *cache, const struct uuid *
 {
 	const struct entry *entry = find(&cache->customers, customer);
 
-	if (!entry || entry->until_us < now_us || !uuid_eq(&entry->workspace, workspace))
+	if (!entry || entry->until_us < now_us || entry->epoch < cache->cleared_epoch ||
+	        !uuid_eq(&entry->workspace, workspace))
 		return false;
 	*ret_node = entry->node;
 	return true;
@@ -123,6 +125,7 @@ void customer_cache_put(struct customer_cache *cache, const struct uuid *workspa
 		*place(&cache->customers, customer) = (struct entry){.key = *customer,
 		        .workspace = *workspace,
 		        .node = *node,
+		        .epoch = epoch,
 		        .until_us = now_us + CUSTOMER_CACHE_LIFE_US};
 }
 
@@ -169,4 +172,10 @@ void customer_cache_put_external_id(
 void customer_cache_forget_external_ids(struct customer_cache *cache)
 {
 	cache->epoch++;
+}
+
+void customer_cache_clear(struct customer_cache *cache)
+{
+	customer_cache_forget_external_ids(cache);
+	cache->cleared_epoch = cache->epoch;
 }

@@ -18,7 +18,7 @@
  * Bounded: an entry takes the place of the oldest one in its bucket. Not thread-safe; times are of
  * clock_monotonic_us().
  */
-#define CUSTOMER_CACHE_LIFE_US (30 * 1000000LL)
+#define CUSTOMER_CACHE_LIFE_US (15 * 1000000LL)
 #define CUSTOMER_CACHE_ENTRIES 65536 /* of 64 bytes, for each of the two kinds of facts */
 
 struct customer_cache;
@@ -49,5 +49,8 @@ void customer_cache_put_external_id(
         struct customer_cache *cache, const struct uuid *node, struct str external_id, uint64_t epoch, int64_t now_us);
 /* A customer was given another external id: the one that it had, which nobody here knows, may be free. */
 void customer_cache_forget_external_ids(struct customer_cache *cache);
+
+/* Many customers are gone: those of an emptied node. */
+void customer_cache_clear(struct customer_cache *cache);
 
 #endif

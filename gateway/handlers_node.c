@@ -1,6 +1,7 @@
 #include "common/arena.h"
 #include "gateway/config_checks.h"
 #include "gateway/config_write.h"
+#include "gateway/customer_cache.h"
 #include "gateway/handlers.h"
 
 const struct statement node_statements[] = {
@@ -274,6 +275,7 @@ static void answer_emptied(struct request *request, const struct reply *reply)
 		request_answer(request, reply->status, reply->body);
 		return;
 	}
+	customer_cache_clear(customer_cache_of_process());
 	struct json *answer = json_new(arena, JSON_OBJECT);
 	json_add(answer, STR("id"), json_new_str(arena, request_path(request, "nodeId")));
 	json_add(answer, STR("eventsOnly"), json_new_bool(arena, config_flag(request, "eventsOnly")));

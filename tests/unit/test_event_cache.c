@@ -34,6 +34,22 @@ static void a_deleted_customer_is_forgotten(void **state)
 	customer_cache_free(cache);
 }
 
+static void a_cleared_cache_knows_nobody(void **state)
+{
+	struct customer_cache *cache = customer_cache_new(64);
+	struct uuid found;
+
+	(void)state;
+	customer_cache_put(cache, &workspace, &customer, &node, customer_cache_epoch(cache), 1);
+	customer_cache_forget_external_ids(cache);
+	assert_true(customer_cache_find(cache, &workspace, &customer, 1, &found));
+	customer_cache_clear(cache);
+	assert_false(customer_cache_find(cache, &workspace, &customer, 1, &found));
+	customer_cache_put(cache, &workspace, &customer, &node, customer_cache_epoch(cache), 1);
+	assert_true(customer_cache_find(cache, &workspace, &customer, 1, &found));
+	customer_cache_free(cache);
+}
+
 static void an_answer_from_before_the_change_is_not_kept(void **state)
 {
 	struct customer_cache *cache = customer_cache_new(64);
@@ -95,6 +111,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(what_was_put_is_found_for_a_while),
 	        cmocka_unit_test(a_deleted_customer_is_forgotten),
+	        cmocka_unit_test(a_cleared_cache_knows_nobody),
 	        cmocka_unit_test(an_answer_from_before_the_change_is_not_kept),
 	        cmocka_unit_test(external_ids_belong_to_their_node),
 	        cmocka_unit_test(a_full_cache_keeps_the_latest),

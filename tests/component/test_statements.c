@@ -33,15 +33,15 @@ static const struct {
 	const size_t *n;
 	size_t n_fixed;
 } tables[] = {
-	{.owner = "runtime", .statements = runtime_statements, .n = &runtime_statement_count},
-	{.owner = "customer-merge", .statements = customer_merge_statements, .n_fixed = CUSTOMER_MERGE_STATEMENTS},
-	{.owner = "event-ingest", .statements = event_ingest_statements, .n = &event_ingest_statement_count},
-	{.owner = "gateway configuration", .statements = config_feed_statements, .n = &config_feed_statement_count},
-	{.owner = "gateway replies", .statements = reply_statements, .n = &reply_statement_count},
-	{.owner = "gateway customers", .statements = customer_statements, .n = &customer_statement_count},
-	{.owner = "gateway search", .statements = customer_search_statements, .n = &customer_search_statement_count},
-	{.owner = "gateway events", .statements = event_statements, .n = &event_statement_count},
-	{.owner = "gateway nodes", .statements = node_statements, .n = &node_statement_count},
+        {.owner = "runtime", .statements = runtime_statements, .n = &runtime_statement_count},
+        {.owner = "customer-merge", .statements = customer_merge_statements, .n_fixed = CUSTOMER_MERGE_STATEMENTS},
+        {.owner = "event-ingest", .statements = event_ingest_statements, .n = &event_ingest_statement_count},
+        {.owner = "gateway configuration", .statements = config_feed_statements, .n = &config_feed_statement_count},
+        {.owner = "gateway replies", .statements = reply_statements, .n = &reply_statement_count},
+        {.owner = "gateway customers", .statements = customer_statements, .n = &customer_statement_count},
+        {.owner = "gateway search", .statements = customer_search_statements, .n = &customer_search_statement_count},
+        {.owner = "gateway events", .statements = event_statements, .n = &event_statement_count},
+        {.owner = "gateway nodes", .statements = node_statements, .n = &node_statement_count},
 };
 
 /* Prepares one and compares the number of its parameters with the row. */
@@ -55,7 +55,7 @@ static void check_statement(struct component *component, const char *owner, cons
 	result = PQdescribePrepared(component_connection(component), statement->name);
 	if (PQnparams(result) != statement->n_params)
 		fail_msg("%s, %s: %d parameters, the row says %d", owner, statement->name, PQnparams(result),
-			statement->n_params);
+		        statement->n_params);
 	PQclear(result);
 	component_sql(component, "DEALLOCATE ALL");
 }
@@ -75,7 +75,7 @@ static void test_every_statement_fits_the_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_every_statement_fits_the_schema, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_every_statement_fits_the_schema, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,156 +28,151 @@ static const char *pointers(struct arena *arena, const struct problems *problems
 	return text;
 }
 
+static const struct {
+	const char *name, *present, *sent;
+	const char *problems; /* pointers; "" = taken */
+} definitions[] = {
+        {.name = "empty", .sent = "{}", .problems = ""},
+        {.name = "sample of the API document",
+                .sent = "{\"property1\":{\"contactlabProperties\":{\"maxLength\":255,\"label\":\"string\","
+                        "\"enabled\":true,\"indexed\":true,\"flowEnabled\":true},\"type\":\"number\"}}",
+                .problems = ""},
+        {.name = "every type",
+                .sent = "{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"number\"},\"c\":{\"type\":\"integer\"},"
+                        "\"d\":{\"type\":\"boolean\"},\"e\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}"
+                        "},"
+                        "\"f\":{\"type\":\"object\",\"properties\":{\"g\":{\"type\":\"string\"}}}}",
+                .problems = ""},
+        {.name = "nullable",
+                .sent = "{\"a\":{\"type\":[\"string\",\"null\"]},\"b\":{\"type\":[\"null\",\"number\"]}}",
+                .problems = ""},
+        {.name = "two types", .sent = "{\"a\":{\"type\":[\"string\",\"number\"]}}", .problems = "/a/type"},
+        {.name = "no type", .sent = "{\"a\":{}}", .problems = "/a/type"},
+        {.name = "unknown type", .sent = "{\"a\":{\"type\":\"date\"}}", .problems = "/a/type"},
+        {.name = "only null", .sent = "{\"a\":{\"type\":\"null\"}}", .problems = "/a/type"},
+        {.name = "no definition", .sent = "{\"a\":7}", .problems = "/a"},
+        {.name = "formats",
+                .sent = "{\"a\":{\"type\":\"string\",\"format\":\"date\"},\"b\":{\"type\":\"string\","
+                        "\"format\":\"ipv6\"}}",
+                .problems = ""},
+        {.name = "unknown format",
+                .sent = "{\"a\":{\"type\":\"string\",\"format\":\"phone\"}}",
+                .problems = "/a/format"},
+        {.name = "format of a number",
+                .sent = "{\"a\":{\"type\":\"number\",\"format\":\"date\"}}",
+                .problems = "/a/format"},
+        {.name = "dot in a name", .sent = "{\"my.property\":{\"type\":\"string\"}}", .problems = "/my.property"},
+        {.name = "blank in a name", .sent = "{\"my property\":{\"type\":\"string\"}}", .problems = "/my property"},
+        {.name = "slash in a name", .sent = "{\"a/b\":{\"type\":\"string\"}}", .problems = "/a~1b"},
+        {.name = "empty name", .sent = "{\"\":{\"type\":\"string\"}}", .problems = "/"},
+        {.name = "letters of every language",
+                .sent = "{\"gr\\u00f6\\u00dfe_2-x\":{\"type\":\"string\"}}",
+                .problems = ""},
+        {.name = "object in object",
+                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"object\",\"properties\":"
+                        "{}}}}}",
+                .problems = "/a/properties/b/type"},
+        {.name = "list in object",
+                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"array\",\"items\":{"
+                        "\"type\":\"string\"}}}}}",
+                .problems = ""},
+        {.name = "list of objects, old style",
+                .sent = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"b\":{"
+                        "\"type\":\"string\"}}}}}",
+                .problems = ""},
+        {.name = "list of objects in object",
+                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"array\",\"items\":{"
+                        "\"type\":\"object\","
+                        "\"properties\":{}}}}}}",
+                .problems = "/a/properties/b/items/type"},
+        {.name = "list of lists",
+                .sent = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":{\"type\":"
+                        "\"string\"}}}}",
+                .problems = "/a/items/type"},
+        {.name = "list without items", .sent = "{\"a\":{\"type\":\"array\"}}", .problems = "/a/items"},
+        {.name = "object without properties", .sent = "{\"a\":{\"type\":\"object\"}}", .problems = "/a/properties"},
+        {.name = "longest string",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"maxLength\":6000}}}",
+                .problems = ""},
+        {.name = "too long",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"maxLength\":6001}}}",
+                .problems = "/a/contactlabProperties/maxLength"},
+        {.name = "too short",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"maxLength\":0}}}",
+                .problems = "/a/contactlabProperties/maxLength"},
+        {.name = "length as text",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"maxLength\":\"9\"}}}",
+                .problems = "/a/contactlabProperties/maxLength"},
+        {.name = "flags",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"enabled\":1,\"indexed\":null,"
+                        "\"flowEnabled\":\"x\"}}}",
+                .problems = "/a/contactlabProperties/enabled /a/contactlabProperties/indexed "
+                            "/a/contactlabProperties/flowEnabled"},
+        {.name = "unknown fact",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"color\":1}}}",
+                .problems = "/a/contactlabProperties/color"},
+        {.name = "unknown member", .sent = "{\"a\":{\"type\":\"string\",\"enum\":[]}}", .problems = "/a/enum"},
+        {.name = "merge policies that fit",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"mergePolicy\":\"OBJ_"
+                        "CONCATENATE\"}},"
+                        "\"b\":{\"type\":\"integer\",\"contactlabProperties\":{\"mergePolicy\":\"MATH_SUM\"}},"
+                        "\"c\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"contactlabProperties\":{"
+                        "\"mergePolicy\":\"ARRAY_UNION\"}},"
+                        "\"d\":{\"type\":\"boolean\",\"contactlabProperties\":{\"mergePolicy\":\"OBJ_"
+                        "PRIORITY\"}}}",
+                .problems = ""},
+        {.name = "merge policy of another type",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"mergePolicy\":\"MATH_MAX\"}}}",
+                .problems = "/a/contactlabProperties/mergePolicy"},
+        {.name = "unknown merge policy",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"mergePolicy\":\"NEWEST\"}}}",
+                .problems = "/a/contactlabProperties/mergePolicy"},
+        {.name = "added",
+                .present = "{\"a\":{\"type\":\"string\"}}",
+                .sent = "{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"number\"}}",
+                .problems = ""},
+        {.name = "removed", .present = "{\"a\":{\"type\":\"string\"}}", .sent = "{}", .problems = "/a"},
+        {.name = "type changed",
+                .present = "{\"a\":{\"type\":\"string\"}}",
+                .sent = "{\"a\":{\"type\":\"number\"}}",
+                .problems = "/a"},
+        {.name = "became nullable",
+                .present = "{\"a\":{\"type\":\"string\"}}",
+                .sent = "{\"a\":{\"type\":[\"string\",\"null\"]}}",
+                .problems = ""},
+        {.name = "format changed",
+                .present = "{\"a\":{\"type\":\"string\",\"format\":\"date\"}}",
+                .sent = "{\"a\":{\"type\":\"string\"}}",
+                .problems = "/a"},
+        {.name = "member removed",
+                .present = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"string\"}}}}",
+                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"c\":{\"type\":\"string\"}}}}",
+                .problems = "/a/properties/b"},
+        {.name = "items changed",
+                .present = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}",
+                .sent = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"number\"}}}",
+                .problems = "/a/items"},
+        {.name = "label and length changed",
+                .present = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"label\":\"A\","
+                           "\"maxLength\":10}}}",
+                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"label\":\"B\",\"maxLength\":"
+                        "20}}}",
+                .problems = ""},
+};
+
 static void definitions_are_checked(void **state)
 {
-	static const struct {
-		const char *name, *present, *sent;
-		const char *problems; /* pointers; "" = taken */
-	} cases[] = {
-	        {.name = "empty", .sent = "{}", .problems = ""},
-	        {.name = "sample of the API document",
-	                .sent = "{\"property1\":{\"contactlabProperties\":{\"maxLength\":255,\"label\":\"string\","
-	                        "\"enabled\":true,\"indexed\":true,\"flowEnabled\":true},\"type\":\"number\"}}",
-	                .problems = ""},
-	        {.name = "every type",
-	                .sent = "{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"number\"},\"c\":{\"type\":\"integer\"},"
-	                        "\"d\":{\"type\":\"boolean\"},\"e\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}"
-	                        "},"
-	                        "\"f\":{\"type\":\"object\",\"properties\":{\"g\":{\"type\":\"string\"}}}}",
-	                .problems = ""},
-	        {.name = "nullable",
-	                .sent = "{\"a\":{\"type\":[\"string\",\"null\"]},\"b\":{\"type\":[\"null\",\"number\"]}}",
-	                .problems = ""},
-	        {.name = "two types", .sent = "{\"a\":{\"type\":[\"string\",\"number\"]}}", .problems = "/a/type"},
-	        {.name = "no type", .sent = "{\"a\":{}}", .problems = "/a/type"},
-	        {.name = "unknown type", .sent = "{\"a\":{\"type\":\"date\"}}", .problems = "/a/type"},
-	        {.name = "only null", .sent = "{\"a\":{\"type\":\"null\"}}", .problems = "/a/type"},
-	        {.name = "no definition", .sent = "{\"a\":7}", .problems = "/a"},
-	        {.name = "formats",
-	                .sent = "{\"a\":{\"type\":\"string\",\"format\":\"date\"},\"b\":{\"type\":\"string\","
-	                        "\"format\":\"ipv6\"}}",
-	                .problems = ""},
-	        {.name = "unknown format",
-	                .sent = "{\"a\":{\"type\":\"string\",\"format\":\"phone\"}}",
-	                .problems = "/a/format"},
-	        {.name = "format of a number",
-	                .sent = "{\"a\":{\"type\":\"number\",\"format\":\"date\"}}",
-	                .problems = "/a/format"},
-	        {.name = "dot in a name",
-	                .sent = "{\"my.property\":{\"type\":\"string\"}}",
-	                .problems = "/my.property"},
-	        {.name = "blank in a name",
-	                .sent = "{\"my property\":{\"type\":\"string\"}}",
-	                .problems = "/my property"},
-	        {.name = "slash in a name", .sent = "{\"a/b\":{\"type\":\"string\"}}", .problems = "/a~1b"},
-	        {.name = "empty name", .sent = "{\"\":{\"type\":\"string\"}}", .problems = "/"},
-	        {.name = "letters of every language",
-	                .sent = "{\"gr\\u00f6\\u00dfe_2-x\":{\"type\":\"string\"}}",
-	                .problems = ""},
-	        {.name = "object in object",
-	                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"object\",\"properties\":"
-	                        "{}}}}}",
-	                .problems = "/a/properties/b/type"},
-	        {.name = "list in object",
-	                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"array\",\"items\":{"
-	                        "\"type\":\"string\"}}}}}",
-	                .problems = ""},
-	        {.name = "list of objects, old style",
-	                .sent = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"b\":{"
-	                        "\"type\":\"string\"}}}}}",
-	                .problems = ""},
-	        {.name = "list of objects in object",
-	                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"array\",\"items\":{"
-	                        "\"type\":\"object\","
-	                        "\"properties\":{}}}}}}",
-	                .problems = "/a/properties/b/items/type"},
-	        {.name = "list of lists",
-	                .sent = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":{\"type\":"
-	                        "\"string\"}}}}",
-	                .problems = "/a/items/type"},
-	        {.name = "list without items", .sent = "{\"a\":{\"type\":\"array\"}}", .problems = "/a/items"},
-	        {.name = "object without properties",
-	                .sent = "{\"a\":{\"type\":\"object\"}}",
-	                .problems = "/a/properties"},
-	        {.name = "longest string",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"maxLength\":6000}}}",
-	                .problems = ""},
-	        {.name = "too long",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"maxLength\":6001}}}",
-	                .problems = "/a/contactlabProperties/maxLength"},
-	        {.name = "too short",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"maxLength\":0}}}",
-	                .problems = "/a/contactlabProperties/maxLength"},
-	        {.name = "length as text",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"maxLength\":\"9\"}}}",
-	                .problems = "/a/contactlabProperties/maxLength"},
-	        {.name = "flags",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"enabled\":1,\"indexed\":null,"
-	                        "\"flowEnabled\":\"x\"}}}",
-	                .problems = "/a/contactlabProperties/enabled /a/contactlabProperties/indexed "
-	                            "/a/contactlabProperties/flowEnabled"},
-	        {.name = "unknown fact",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"color\":1}}}",
-	                .problems = "/a/contactlabProperties/color"},
-	        {.name = "unknown member", .sent = "{\"a\":{\"type\":\"string\",\"enum\":[]}}", .problems = "/a/enum"},
-	        {.name = "merge policies that fit",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"mergePolicy\":\"OBJ_"
-	                        "CONCATENATE\"}},"
-	                        "\"b\":{\"type\":\"integer\",\"contactlabProperties\":{\"mergePolicy\":\"MATH_SUM\"}},"
-	                        "\"c\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"contactlabProperties\":{"
-	                        "\"mergePolicy\":\"ARRAY_UNION\"}},"
-	                        "\"d\":{\"type\":\"boolean\",\"contactlabProperties\":{\"mergePolicy\":\"OBJ_"
-	                        "PRIORITY\"}}}",
-	                .problems = ""},
-	        {.name = "merge policy of another type",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"mergePolicy\":\"MATH_MAX\"}}}",
-	                .problems = "/a/contactlabProperties/mergePolicy"},
-	        {.name = "unknown merge policy",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"mergePolicy\":\"NEWEST\"}}}",
-	                .problems = "/a/contactlabProperties/mergePolicy"},
-	        {.name = "added",
-	                .present = "{\"a\":{\"type\":\"string\"}}",
-	                .sent = "{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"number\"}}",
-	                .problems = ""},
-	        {.name = "removed", .present = "{\"a\":{\"type\":\"string\"}}", .sent = "{}", .problems = "/a"},
-	        {.name = "type changed",
-	                .present = "{\"a\":{\"type\":\"string\"}}",
-	                .sent = "{\"a\":{\"type\":\"number\"}}",
-	                .problems = "/a"},
-	        {.name = "became nullable",
-	                .present = "{\"a\":{\"type\":\"string\"}}",
-	                .sent = "{\"a\":{\"type\":[\"string\",\"null\"]}}",
-	                .problems = ""},
-	        {.name = "format changed",
-	                .present = "{\"a\":{\"type\":\"string\",\"format\":\"date\"}}",
-	                .sent = "{\"a\":{\"type\":\"string\"}}",
-	                .problems = "/a"},
-	        {.name = "member removed",
-	                .present = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"string\"}}}}",
-	                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"c\":{\"type\":\"string\"}}}}",
-	                .problems = "/a/properties/b"},
-	        {.name = "items changed",
-	                .present = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}",
-	                .sent = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"number\"}}}",
-	                .problems = "/a/items"},
-	        {.name = "label and length changed",
-	                .present = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"label\":\"A\","
-	                           "\"maxLength\":10}}}",
-	                .sent = "{\"a\":{\"type\":\"string\",\"contactlabProperties\":{\"label\":\"B\",\"maxLength\":"
-	                        "20}}}",
-	                .problems = ""},
-	};
 	struct arena *arena = arena_new(ARENA_BYTES);
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(definitions); i++) {
 		struct problems problems;
 		problems_init(&problems, arena);
-		const struct json *present = cases[i].present ? parse(arena, cases[i].present) : NULL;
-		const struct json *map = extended_check(arena, parse(arena, cases[i].sent), present, &problems);
+		const struct json *present = definitions[i].present ? parse(arena, definitions[i].present) : NULL;
+		const struct json *map = extended_check(arena, parse(arena, definitions[i].sent), present, &problems);
 		const char *found = pointers(arena, &problems);
-		if (strcmp(found, cases[i].problems) || !map != (problems.n > 0))
-			CASE_FAIL(cases[i].name, "\"%s\" is not \"%s\"", found, cases[i].problems);
+		if (strcmp(found, definitions[i].problems) || !map != (problems.n > 0))
+			CASE_FAIL(definitions[i].name, "\"%s\" is not \"%s\"", found, definitions[i].problems);
 	}
 	arena_free(arena);
 }

@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include "gateway/customer_cache.h"
 #include "gateway/customer_row.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
@@ -162,6 +163,8 @@ void customer_answer_by_id(struct request *request, const struct uuid *entity, u
 {
 	struct reread *reread = arena_alloc(request_arena(request), sizeof(*reread));
 
+	/* late or repeated, and nobody knows what it changed: the external id that the customer had may be free */
+	customer_cache_forget_external_ids(customer_cache_of_process());
 	*reread = (struct reread){.customer = *entity, .status = status};
 	request_set_state(request, reread);
 	request_query(request, "customer_by_id", NULL, customer_params(request, entity), on_reread);

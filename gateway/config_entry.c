@@ -9,8 +9,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-/* Memory per byte of JSON text (the smallest value takes two), and room for the compiled schemas. */
-#define BYTES_PER_TEXT_BYTE 64
+/* Memory per byte of JSON text with what is made of it, and room for the compiled schemas. */
+#define BYTES_PER_TEXT_BYTE (JSON_BYTES_PER_TEXT_BYTE + 8)
 #define SCHEMA_BYTES ((size_t)256 * 1024 * 1024)
 
 struct compiled_document {

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define BYTES_PER_TEXT_BYTE 64
+#define BYTES_PER_TEXT_BYTE (JSON_BYTES_PER_TEXT_BYTE + 8)
 
 /* All users, sorted by number; made anew when one of them changes. */
 struct user_table {

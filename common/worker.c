@@ -21,6 +21,7 @@
 /* A consumer of librdkafka 2.0.2 may stay silent after a broker's restart: look for unread records after this silence.
  */
 #define SILENCE_US (10 * 1000000LL)
+#define SILENCE_CHECK_US (2 * 1000000LL)
 #define TOPIC_WAIT_US (20 * 1000000LL)
 #define HOUSEKEEPING_US (60 * 1000000LL)
 /* Results nobody repeats are kept this long: far above every request deadline. */
@@ -39,6 +40,8 @@ struct worker {
 	rd_kafka_message_t **messages; /* of the batch being gathered */
 	size_t n_messages;
 	int64_t last_message_us;
+	int64_t last_silence_check_us;
+	int64_t stuck_since_us; /* unread records seen first; 0 = none */
 	int64_t last_housekeeping_us;
 	bool offsets_changed;
 	int64_t last_group_commit_us;
@@ -268,14 +271,27 @@ static bool has_unread(struct worker *worker, int32_t partition)
 	       high > worker->positions[partition].next_offset;
 }
 
+/* Unread records may just have been written: only those that stay unread mean that the consumer is stuck. */
 static void check_silence(struct worker *worker)
 {
-	if (clock_monotonic_us() - worker->last_message_us < SILENCE_US)
+	int64_t now_us = clock_monotonic_us();
+	bool unread = false;
+
+	if (now_us - worker->last_message_us < SILENCE_US) {
+		worker->stuck_since_us = 0;
 		return;
-	for (int32_t i = 0; i < MAX_PARTITIONS; i++)
-		if (worker->positions[i].owned && has_unread(worker, i))
-			log_die("silent", "partition %d has unread records but none arrive, restarting", i);
-	worker->last_message_us = clock_monotonic_us();
+	}
+	if (now_us - worker->last_silence_check_us < SILENCE_CHECK_US)
+		return;
+	worker->last_silence_check_us = now_us;
+	for (int32_t i = 0; i < MAX_PARTITIONS && !unread; i++)
+		unread = worker->positions[i].owned && has_unread(worker, i);
+	if (!unread)
+		worker->stuck_since_us = 0;
+	else if (!worker->stuck_since_us)
+		worker->stuck_since_us = now_us;
+	else if (now_us - worker->stuck_since_us > SILENCE_US)
+		log_die("silent", "there are unread records but none arrive, restarting");
 }
 
 static void forget_old_results(struct worker *worker)

@@ -22,7 +22,7 @@ struct work {
 	bool hide_password;
 };
 
-/* Columns of a customer, in the order in which statements take and give them; shared with readers of the table. */
+/* Columns of a customer, in the order in which statements take and give them. */
 #define CUSTOMER_COLUMNS                                                                                               \
 	"c.workspace_id, c.id, c.node_id, c.int_id, c.version, c.registered_us, c.updated_us, c.enabled, "             \
 	"c.registered_by, c.updated_by, c.external_id, c.doc::text"
@@ -46,7 +46,7 @@ bool store_node_rules(struct work *work, const struct command *command, int64_t 
 /* Removes a node's events, and its customers unless events_only; all of them leave tombstones. */
 bool store_node_empty(
         struct work *work, const struct command *command, int64_t seq, bool events_only, struct err *err) must_check;
-/* Asks the table about a node whose rules are needed now; NULL with err unset never happens. */
+/* What the table says about a node at this point of the transaction: RULES_UNKNOWN when it has no row. */
 const struct node_rules *store_rules_of(
         struct work *work, const struct uuid *workspace, const struct uuid *node, struct err *err) must_check;
 

@@ -271,9 +271,11 @@ void attribute_add_path(struct sql *sql, const struct attribute *attribute, bool
  * Microseconds of a date-time in any form that writes accept, NULL for everything else: the pattern keeps everything
  * from the cast that PostgreSQL would refuse (days that do not exist, the year 0). Without a zone it is UTC.
  */
+#define YEARS "([1-9]\\d{3}|0[1-9]\\d\\d|00[1-9]\\d|000[1-9])"
+#define LEAP_YEARS "(\\d\\d(0[48]|[2468][048]|[13579][26])|([02468][48]|[13579][26]|[2468]0)00)"
 #define DAYS                                                                                                           \
-	"(?!0000)(\\d{4}-((0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)|"         \
-	"(\\d\\d(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
+	"(" YEARS "-((0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)|" LEAP_YEARS   \
+	"-02-29)"
 #define CLOCK "([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d{1,9})?)?"
 #define ZONE "(Z|[+-](0\\d|1[0-4])(:?[0-5]\\d)?)?"
 #define MICROSECONDS                                                                                                   \

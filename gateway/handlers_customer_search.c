@@ -11,14 +11,16 @@
 
 /*
  * The two searches that most clients send have fixed statements: all customers of a node, and those with an external
- * id, last update first. What they share: the total counts no further than CUSTOMER_SEARCH_MAX, and the left join gives
- * one row with the total when the page is empty.
+ * id, last update first. The total counts no further than CUSTOMER_SEARCH_MAX; the page is made of what the index on
+ * the order holds, so that far pages do not read the customers before them; the left joins give one row with the total
+ * when the page is empty.
  */
 #define FIXED_SEARCH(condition)                                                                                        \
 	"SELECT t.n, " CUSTOMER_ROW_COLUMNS " FROM (SELECT count(*) AS n FROM (SELECT FROM customers c WHERE "         \
-	"c.workspace_id = $1 AND c.node_id = $2" condition " LIMIT 10000) x) t LEFT JOIN LATERAL (SELECT c.* FROM "    \
-	"customers c WHERE c.workspace_id = $1 AND c.node_id = $2" condition " ORDER BY c.updated_us DESC, c.id "      \
-	"LIMIT $3 OFFSET $4) c ON true ORDER BY c.updated_us DESC, c.id"
+	"c.workspace_id = $1 AND c.node_id = $2" condition " LIMIT 10000) x) t LEFT JOIN (SELECT c.id, c.updated_us "  \
+	"FROM customers c WHERE c.workspace_id = $1 AND c.node_id = $2" condition " ORDER BY c.updated_us DESC, c.id " \
+	"LIMIT $3 OFFSET $4) p ON true LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = p.id "                  \
+	"ORDER BY p.updated_us DESC, p.id"
 
 const struct statement customer_search_statements[] = {
         {.name = "customer_search_node", .sql = FIXED_SEARCH(""), .n_params = 4},

@@ -66,9 +66,9 @@ static void print_row(struct ctl *ctl, const PGresult *rows, int row)
 	char time[TIME_TEXT_BYTES + 1];
 
 	time_format(db_i64(rows, row, 6), time);
+	const char *type = db_is_null(rows, row, 5) ? NULL : command_type_name((uint8_t)db_i64(rows, row, 5));
 	printf("%.*s:%lld:%lld %s %s %s %s%.*s\n", STR_ARG(db_text(rows, row, 0)), (long long)db_i64(rows, row, 1),
-	        (long long)db_i64(rows, row, 2), time, config_id_text(ctl->arena, &workspace).p,
-	        db_is_null(rows, row, 5) ? "?" : command_type_name((uint8_t)db_i64(rows, row, 5)),
+	        (long long)db_i64(rows, row, 2), time, config_id_text(ctl->arena, &workspace).p, type ? type : "?",
 	        db_is_null(rows, row, 8) ? "" : "(sent again) ", STR_ARG(db_text(rows, row, 7)));
 }
 
@@ -157,16 +157,25 @@ static bool rerun(struct ctl *ctl, const struct place *place, struct err *err)
 	return marked != NULL;
 }
 
+/* What cannot be read stays where it is; the others are sent. */
 static bool rerun_all(struct ctl *ctl, struct err *err)
 {
 	PGresult *rows = ctl_query(ctl, "dead_letters_open", NULL, err);
 	bool good = rows != NULL;
+	int unreadable = 0;
 
 	for (int row = 0; good && row < PQntuples(rows); row++) {
 		struct place place = {.partition = (int32_t)db_i64(rows, row, 1), .offset = db_i64(rows, row, 2)};
-		good = topic_by_role(db_text(rows, row, 0), &place.topic) && rerun(ctl, &place, err);
+		struct err failure = {0};
+		if (topic_by_role(db_text(rows, row, 0), &place.topic) && rerun(ctl, &place, &failure))
+			continue;
+		fprintf(stderr, "%s\n", failure.message);
+		unreadable++;
+		good = failure.code == ERR_INVALID || err_set(err, failure.code, "the rest was not tried");
 	}
 	PQclear(rows);
+	if (good && unreadable)
+		return err_set(err, ERR_CONFLICT, "%d of the records could not be sent again", unreadable);
 	return good;
 }
 

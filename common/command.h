@@ -24,20 +24,20 @@ struct buf;
 	X(ITEM_POST, 6)       /* item = kind; text = item id; body = item */                                           \
 	X(ITEM_PUT, 7)        /* item = kind; text = item id; body = item */                                           \
 	X(ITEM_DELETE, 8)     /* item = kind; text = item id */                                                        \
-	X(SESSION_POST, 9)    /* text = session value; entity = customer; body = {"id": new session id} */             \
+	X(SESSION_POST, 9)    /* text = session value; the session's id follows from the command's */                  \
 	X(SESSION_DELETE, 10) /* text = session id (uuid) */                                                           \
-	X(NODE_RULES, 11)     /* from configuration: node set; body = node document */                                 \
-	X(NODE_EMPTY, 12)     /* from configuration: node set; body = {"eventsOnly": bool} */                          \
+	X(NODE_RULES, 11)     /* from configuration: node set; text = seq in decimal; body = node document */          \
+	X(NODE_EMPTY, 12)     /* from configuration: node set; text = seq in decimal; body = {"eventsOnly": bool} */   \
 	/* event-commands; entity = event id */                                                                        \
-	X(EVENT_POST, 32)   /* body = event as stored (see event.h); customer or bring-back in `subject` and `text` */ \
-	X(EVENT_PUT, 33)    /* body = {context, contextInfo, properties, date, tracking} */                            \
-	X(EVENT_PATCH, 34)  /* body = partial of the same */                                                           \
+	X(EVENT_POST, 32)   /* body = see event.h; customer or bring-back in `subject` and `text` */                   \
+	X(EVENT_PUT, 33)    /* body = see event.h */                                                                   \
+	X(EVENT_PATCH, 34)  /* body = see event.h, only what changes */                                                \
 	X(EVENT_DELETE, 35) /* no body */                                                                              \
-	/* config-commands; entity = id of a document or nil; text = kind of document */                               \
+	/* config-commands; text = kind/id#version of the document, see config_doc.h */                                \
 	X(CONFIG_PUT, 64)   /* body = whole document; made or replaced */                                              \
 	X(CONFIG_EMPTY, 65) /* node set; body = {"eventsOnly": bool} */                                                \
 	/* every topic */                                                                                              \
-	X(WARM_UP, 127) /* does nothing; answered */
+	X(WARM_UP, 127) /* does nothing */
 
 enum command_type {
 #define X(name, number) COMMAND_##name = number,

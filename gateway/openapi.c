@@ -73,6 +73,13 @@ static struct json *convert_reference(struct arena *arena, struct str target)
 	return text(arena, arena_printf(arena, COMPONENTS "%.*s", STR_ARG(last)));
 }
 
+/* Date-times leave as 2026-01-31T12:00:00.000+0000, which client libraries need and RFC 3339, that is "date-time", does
+   not know; on the way in more forms are read. */
+static bool is_date_time(const struct json *item)
+{
+	return str_is(item->key, "format") && str_is(json_text(item), "date-time");
+}
+
 /* A catalog schema as a component: draft 7 and OpenAPI 3.1 agree on everything that the catalog uses. in_names: the
    keys are names of properties, not keywords. */
 static struct json *convert(struct arena *arena, const struct json *value, bool in_names)
@@ -85,7 +92,7 @@ static struct json *convert(struct arena *arena, const struct json *value, bool 
 		{
 			if (value->type == JSON_ARRAY) {
 				json_append(copy, convert(arena, item, false));
-			} else if (in_names || !is_left_out(item->key)) {
+			} else if (in_names || !(is_left_out(item->key) || is_date_time(item))) {
 				bool names = !in_names && str_is(item->key, "properties");
 				bool is_reference = !in_names && str_is(item->key, "$ref") && item->type == JSON_STRING;
 				json_add(copy, item->key,

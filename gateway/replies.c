@@ -38,7 +38,7 @@ struct replies {
 };
 
 static const char results_sql[] =
-        "SELECT w.number, r.status, r.entity_id, r.seq, r.body::text"
+        "SELECT w.number, r.status, r.entity_id, r.seq, r.body::text, r.fingerprint"
         " FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS w (workspace_id, command_id, number)"
         " JOIN command_results r USING (workspace_id, command_id)";
 
@@ -252,6 +252,11 @@ static void take_row(struct gateway *gateway, const PGresult *result, int row)
 
 	if (!request || request->wait != WAIT_REPLY)
 		return;
+	/* The row may be the first use of an Idempotency-Key; its result is ours only if the request is the same. */
+	if ((uint64_t)db_i64(result, row, 5) != request->command_fingerprint) {
+		request_fail(request, ERR_CONFLICT, "this Idempotency-Key was used before with another request");
+		return;
+	}
 	reply.command = request->command;
 	step_reply(request, &reply, db_is_null(result, row, 2) ? NULL : &entity, true);
 }

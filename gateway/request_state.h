@@ -80,8 +80,9 @@ struct request {
 		request_result_fn *result;
 	} then;
 	struct uuid command, command_workspace; /* of the last command sent: nil = none */
-	bool row_wanted;                        /* the reply came without its body */
-	struct list late;                       /* place in a list of replies.c */
+	uint64_t command_fingerprint;
+	bool row_wanted;  /* the reply came without its body */
+	struct list late; /* place in a list of replies.c */
 	unsigned late_turn;
 	int64_t late_us;
 	struct reply held; /* WAIT_CONFIG: body in the arena */

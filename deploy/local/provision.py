@@ -69,10 +69,15 @@ class Api:
             return error.code, error.read().decode(errors="replace")
 
     def create(self, path, body, key):
-        status, answer = self.request("POST", path, body, key)
-        if status not in (200, 201):
-            raise Failure(f"POST {path} answered {status}: {answer}")
-        return answer
+        """With several gateways the next one may hear of what the last one made a moment later: 403 and 404 are tried again."""
+        deadline = time.monotonic() + KNOWN_SECONDS
+        while True:
+            status, answer = self.request("POST", path, body, key)
+            if status in (200, 201):
+                return answer
+            if status not in (403, 404, 503) or time.monotonic() > deadline:
+                raise Failure(f"POST {path} answered {status}: {answer}")
+            time.sleep(0.1)
 
     def wait_for(self, path, seconds):
         """Asks until the answer is 200."""

@@ -55,9 +55,7 @@ bool gateway_is_ready(const struct gateway *gateway)
 	       gateway_pg_is_up(gateway);
 }
 
-/* --- the loop
- * ----------------------------------------------------------------------------------------------------------------------------
- */
+/* --- the loop --- */
 
 static void on_signal(void *context, uint32_t events)
 {
@@ -105,9 +103,7 @@ static void turn(struct running *running)
 	http_run(running->gateway.http);
 }
 
-/* --- start
- * ---------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- start --- */
 
 static void raise_file_limit(void)
 {
@@ -207,9 +203,7 @@ static bool prepare(struct running *running)
 	return true;
 }
 
-/* --- stop
- * ----------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- stop --- */
 
 /* No new connections; what is in work gets its answer. librdkafka 2.0.2 may hang while it is taken apart, so it is not.
  */

@@ -46,9 +46,7 @@ static struct json *reference(struct arena *arena, const char *name)
 	return value;
 }
 
-/* --- schemas
- * -----------------------------------------------------------------------------------------------------------------------------
- */
+/* --- schemas --- */
 
 /* Keys of the catalog's documents that mean nothing here. */
 static bool is_left_out(struct str key)
@@ -150,9 +148,7 @@ static void add_schemas(struct arena *arena, struct json *document)
 		json_each(schema, own) json_set(schemas, schema->key, json_copy(arena, schema, false));
 }
 
-/* --- operations
- * ----------------------------------------------------------------------------------------------------------------------------
- */
+/* --- operations --- */
 
 /* "getCustomer_79" from the title and the number. */
 static struct json *operation_id(struct arena *arena, const struct route *route)

@@ -15,6 +15,7 @@
 /* A connection whose oldest query has no answer by then hangs: the statement timeout should have ended it. */
 #define SILENCE_US (15 * INT64_C(1000000))
 #define CONNECT_US (5 * INT64_C(1000000))
+#define TELL_EVERY_US (10 * INT64_C(1000000))
 #define BACKOFF_FIRST_US 100000
 #define BACKOFF_MAX_US 2000000
 
@@ -54,7 +55,8 @@ struct pgpool {
 	const struct statement_table *tables;
 	size_t n_tables;
 	struct list free_queries;
-	bool was_up; /* for the log */
+	bool was_up;     /* for the log */
+	int64_t told_us; /* when the log was told last that a connection could not be made */
 	size_t n_connections;
 	struct connection connections[];
 };
@@ -187,13 +189,25 @@ static void retry_or_fail(struct pgpool *pool, struct query *query)
 	query_free(pool, query);
 }
 
+/* A lost connection is news; that it cannot be made again, only now and then. */
+static void log_loss(const struct connection *connection, const char *why)
+{
+	int64_t now_us = clock_monotonic_us();
+
+	if (connection->state == READY) {
+		log_event(LOG_WARN, "database", "a connection was lost: %s", why);
+	} else if (now_us - connection->pool->told_us >= TELL_EVERY_US) {
+		log_event(LOG_WARN, "database", "cannot connect: %s", why);
+		connection->pool->told_us = now_us;
+	}
+}
+
 /* Closes the connection; it is opened again after the back-off. */
 static void take_down(struct connection *connection, const char *why)
 {
 	struct list lost;
 
-	if (connection->state != DOWN)
-		log_event(LOG_WARN, "database", "a connection was lost or refused: %s", why);
+	log_loss(connection, why);
 	loop_forget(connection->pool->loop, &connection->source);
 	PQclear(connection->result);
 	PQfinish(connection->pg);
@@ -407,6 +421,16 @@ static void on_ready(void *context, uint32_t events)
 		lost(connection);
 }
 
+/* libpq's own words may quote the password. */
+static void check_uri(const struct settings *settings)
+{
+	PQconninfoOption *options = PQconninfoParse(settings->pg, NULL);
+
+	if (!options)
+		log_die("settings", "CONTACTHUB_PG is no connection URI that libpq understands");
+	PQconninfoFree(options);
+}
+
 struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pending *pending,
         const struct statement_table *tables, size_t n_tables)
 {
@@ -422,6 +446,7 @@ struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pend
 	        .n_tables = n_tables,
 	        .n_connections = n};
 	list_init(&pool->free_queries);
+	check_uri(settings);
 	for (size_t i = 0; i < n; i++) {
 		struct connection *connection = &pool->connections[i];
 		connection->pool = pool;

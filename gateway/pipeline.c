@@ -166,9 +166,7 @@ static bool find_route(struct request *request)
 	return false;
 }
 
-/* --- who calls
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- who calls --- */
 
 static void note_caller(struct request *request, const struct identity *identity)
 {

@@ -45,9 +45,7 @@ static const char results_sql[] =
 const struct statement reply_statements[] = {{.name = "results_of_commands", .sql = results_sql, .n_params = 3}};
 const size_t reply_statement_count = ARRAY_LEN(reply_statements);
 
-/* --- consumer
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- consumer --- */
 
 static void assign(struct replies *replies, int64_t offset)
 {
@@ -195,9 +193,7 @@ void replies_delivered(struct replies *replies, bool good)
 		replies->delivered_us = clock_monotonic_us();
 }
 
-/* --- late replies
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- late replies --- */
 
 void replies_expect(struct replies *replies, struct request *request)
 {

@@ -14,9 +14,7 @@
 
 #define KEY_SEPARATOR 0x1f
 
-/* --- waiting
- * -------------------------------------------------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 /* False when all numbers are in use; the request has been answered then. */
 static bool step_begin(struct request *request, enum request_wait wait)
@@ -46,9 +44,7 @@ void step_end(struct request *request)
 	list_remove(&request->late);
 }
 
-/* --- commands
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- commands --- */
 
 /* Who sends a keyed command; keys of two callers never meet. */
 static struct str caller_text(struct request *request)
@@ -98,6 +94,18 @@ void request_command_init(struct request *request, struct command *command, enum
 		command->id = uuid_v7(now_us);
 }
 
+/* Under overload this happens thousands of times a second; the log hears of it once. */
+static void log_refused(const struct err *err)
+{
+	static int64_t told_us;
+	int64_t now_us = clock_monotonic_us();
+
+	if (now_us - told_us < 1000000)
+		return;
+	told_us = now_us;
+	log_event(LOG_WARN, "kafka", "%s", err->message);
+}
+
 /* Hands the record to Kafka's client. False when the request has been answered. */
 static bool produce(struct request *request, enum topic topic, uint32_t partition, const struct command *command)
 {
@@ -119,7 +127,7 @@ static bool produce(struct request *request, enum topic topic, uint32_t partitio
 		CRASH_POINT("gateway-after-produce");
 		return true;
 	}
-	log_event(LOG_WARN, "kafka", "%s", err.message);
+	log_refused(&err);
 	request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
 	return false;
 }
@@ -185,9 +193,7 @@ void step_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool
 	}
 }
 
-/* --- replies
- * ---------------------------------------------------------------------------------------------------------------------------
- */
+/* --- replies --- */
 
 /* A success whose body somebody needs: the answer itself, or one that is read again. */
 static bool lacks_body(const struct request *request, const struct reply *reply)
@@ -262,9 +268,7 @@ void step_config_arrived(struct request *request)
 	answer_with(request, &reply);
 }
 
-/* --- queries
- * ---------------------------------------------------------------------------------------------------------------------------
- */
+/* --- queries --- */
 
 static void on_result(void *context, uint64_t number, const PGresult *result, const struct err *err)
 {

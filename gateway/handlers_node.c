@@ -143,8 +143,7 @@ void entry_node_create(struct request *request)
 	config_write_send(request, &write, &id, answer_entry_node);
 }
 
-/* --- changing a node, which may have to wait for a look at its customers
- * ---------------------------------------------- */
+/* --- changing a node, which may have to wait for a look at its customers --- */
 
 struct node_change {
 	struct config_write write;

@@ -17,8 +17,7 @@ static struct json *workspace_view(struct arena *arena, const struct json *doc)
 	return view;
 }
 
-/* --- list
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- list --- */
 
 static bool contains_nocase(struct str text, struct str part)
 {
@@ -58,8 +57,7 @@ void workspace_list(struct request *request)
 	config_answer_list(request, config_workspace_count(request_gateway(request)->config), workspace_element);
 }
 
-/* --- one workspace
- * ----------------------------------------------------------------------------------------------------- */
+/* --- one workspace --- */
 
 static void answer_workspace(struct request *request, const struct reply *reply)
 {
@@ -135,8 +133,7 @@ void workspace_status_put(struct request *request)
 	config_write_send(request, &write, config_workspace_id(workspace), answer_status);
 }
 
-/* --- limits
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- limits --- */
 
 void throttling_get(struct request *request)
 {

@@ -184,8 +184,7 @@ static void cut(struct client *client, enum err_code code)
 	client_enter(client, CLIENT_SENDING);
 }
 
-/* --- libmicrohttpd's calls with a request
- * ------------------------------------------------------------------------------ */
+/* --- libmicrohttpd's calls with a request --- */
 
 static bool expects_continue(struct request *request)
 {
@@ -294,8 +293,7 @@ static enum MHD_Result on_call(void *context, struct MHD_Connection *connection,
 	}
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------------------------- */
+/* --- connections --- */
 
 static void client_open(struct http *http, struct MHD_Connection *connection, void **slot)
 {
@@ -334,8 +332,7 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 	return strlen(text);
 }
 
-/* --- time limits
- * ------------------------------------------------------------------------------------------------------- */
+/* --- time limits --- */
 
 static void expire(struct client *client, enum client_state state)
 {
@@ -363,8 +360,7 @@ void http_tick(struct http *http, int64_t now_us)
 	}
 }
 
-/* --- daemon
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- daemon --- */
 
 static void on_ready(void *context, uint32_t events)
 {

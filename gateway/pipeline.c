@@ -19,8 +19,7 @@
 
 static const struct str api_prefix[] = {{"hub", 3}, {"v1", 2}};
 
-/* --- pure parts
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- pure parts --- */
 
 static struct str trim(struct str s)
 {
@@ -71,8 +70,7 @@ struct str pipeline_method(struct str method, struct str override, char buffer[P
 	return (struct str){buffer, override.n};
 }
 
-/* --- target and framing
- * -------------------------------------------------------------------------------------------------------- */
+/* --- target and framing --- */
 
 /* What the headers say about the body. */
 struct framing {
@@ -244,8 +242,7 @@ static bool check_role(struct request *request)
 	return false;
 }
 
-/* --- may it be served now
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- may it be served now --- */
 
 static bool check_status(struct request *request)
 {
@@ -291,8 +288,7 @@ static bool check_overload(struct request *request)
 	return false;
 }
 
-/* --- parameters and headers
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- parameters and headers --- */
 
 static bool check_params(struct request *request)
 {
@@ -355,8 +351,7 @@ size_t pipeline_body_limit(const struct request *request)
 	return route && route->max_body_bytes ? route->max_body_bytes : DEFAULT_BODY_BYTES;
 }
 
-/* --- the two entrances
- * ------------------------------------------------------------------------------------------------------------------ */
+/* --- the two entrances --- */
 
 bool pipeline_begin(struct request *request, struct str method)
 {

@@ -15,8 +15,7 @@
 #define MAX_ELEMENTS 10000
 #define MAX_MESSAGE_BYTES 1024
 
-/* --- what untrusted callers see
- * ------------------------------------------------------------------------------------------ */
+/* --- what untrusted callers see --- */
 
 static struct str reduce_success(struct arena *arena, const struct json *body)
 {
@@ -62,8 +61,7 @@ struct str respond_reduce(struct arena *arena, unsigned status, struct str body)
 	return buf_str(&buf);
 }
 
-/* --- making an answer
- * ------------------------------------------------------------------------------------------------------ */
+/* --- making an answer --- */
 
 /* The one place where a request gets its answer. body lives in the arena. */
 static void answer(struct request *request, unsigned status, struct str body)
@@ -117,8 +115,7 @@ void request_answer_page(struct request *request, const struct page *page, int64
 	answer(request, 200, buf_str(&buf));
 }
 
-/* --- errors
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- errors --- */
 
 /* A request whose command may still take effect says which one that is. */
 static struct str default_data(struct request *request, enum err_code code)
@@ -190,8 +187,7 @@ void respond_retry_after(struct request *request, unsigned seconds)
 	request->answer.retry_after_s = seconds;
 }
 
-/* --- libmicrohttpd
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- libmicrohttpd --- */
 
 /* Wire contract of browsers: on every answer, errors included. */
 #define CORS_HEADERS                                                                                                   \

@@ -66,8 +66,7 @@ static struct json *definition(struct arena *arena, struct str name)
 	return inlined_or_null(arena, json_get(json_member(catalog_document(STR("common.json")), "definitions"), name));
 }
 
-/* --- one function per folder
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- one function per folder --- */
 
 static struct json *base_property(struct arena *arena, struct str name)
 {

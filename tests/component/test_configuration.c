@@ -296,8 +296,7 @@ static void a_record_that_is_no_command_is_set_aside(void **state)
 	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM configuration"), 2);
 }
 
-/* --- without Kafka
- * ------------------------------------------------------------------------------------------------------ */
+/* --- without Kafka --- */
 
 static void check_statements(struct fixture *fixture, const struct statement *statements, size_t n)
 {

@@ -247,8 +247,7 @@ static int owner_of(struct bench *bench, unsigned n)
 	return (int)number(bench, sql);
 }
 
-/* --- customers
- * -------------------------------------------------------------------------------------------------------- */
+/* --- customers --- */
 
 static void test_life_in_one_batch(void **state)
 {
@@ -397,8 +396,7 @@ static void test_keys_move(void **state)
 	bench_close(bench);
 }
 
-/* --- bindings and events
- * ------------------------------------------------------------------------------------------------ */
+/* --- bindings and events --- */
 
 static void test_sessions(void **state)
 {
@@ -558,8 +556,7 @@ static void test_ensure(void **state)
 	bench_close(bench);
 }
 
-/* --- rules of nodes
- * ------------------------------------------------------------------------------------------------------ */
+/* --- rules of nodes --- */
 
 static void test_rules_come_twice(void **state)
 {
@@ -673,8 +670,7 @@ static void test_empty_node_of_events(void **state)
 	bench_close(bench);
 }
 
-/* --- batches
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- batches --- */
 
 static void add_random_order(struct bench *bench, unsigned *seed, unsigned n)
 {
@@ -773,8 +769,7 @@ static void test_any_cut_gives_the_same_tables(void **state)
 	}
 }
 
-/* --- races with event-ingest
- * ----------------------------------------------------------------------------------------------- */
+/* --- races with event-ingest --- */
 
 static void *run_in_thread(void *argument)
 {

@@ -157,8 +157,7 @@ static const char *text(struct stage *stage, const char *sql)
 	return component_text(stage->component, sql);
 }
 
-/* --- one batch
- * ------------------------------------------------------------------------------------------------------------ */
+/* --- one batch --- */
 
 #define STREAM                                                                                                         \
 	"SELECT coalesce(string_agg(operation || ':' || right(entity_id::text, 1) || ':' || version, ' ' ORDER BY "    \
@@ -266,8 +265,7 @@ static void bindings_mean_the_same_to_both_workers(void **state)
 	stage_close(stage);
 }
 
-/* --- random logs
- * --------------------------------------------------------------------------------------------------------- */
+/* --- random logs --- */
 
 static const char *const values[VALUES] = {"v0", "v1", "v2", "v3"};
 

@@ -203,8 +203,7 @@ static void add_event(struct stage *stage, size_t race, enum command_type type, 
 	feed_add(stage->ingest, &command);
 }
 
-/* --- one held, one waiting
- * ------------------------------------------------------------------------------------------------ */
+/* --- one held, one waiting --- */
 
 struct hold {
 	sem_t reached, released;

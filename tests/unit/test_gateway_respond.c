@@ -117,8 +117,8 @@ static void test_schema_documents(void **state)
 	        "event/completedOrder.json"};
 	static const char *const unknown[] = {"", ".json", "x.json", "enums", "event/.json", "event/x.post.json",
 	        "event/../enums.json", "event/context/x.json", "base-property/x.json", "base-property/contacts",
-	        "event/context/"
-	        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.json"};
+	        ("event/context/"
+	         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.json")};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {

@@ -12,6 +12,9 @@ struct arena;
  * to look for, before they look: whoever binds, deletes or empties takes it exclusively, whoever only inserts events
  * takes it shared.
  *
+ * A customer's deletion also takes the bindings that it ends: an event that is brought back by one of them locks the
+ * value, since it does not know the customer yet.
+ *
  * Locks are advisory, end with the transaction, and are hashes: two things may share a stripe, which costs a wait,
  * never correctness. One statement takes all of them in the order of their keys, so that two batches never deadlock; a
  * transaction takes its locks once, before its first read of those tables. The number of locks is bounded by the size

@@ -18,7 +18,10 @@ route_handler_fn session_list, session_create, session_get, session_delete;
 route_handler_fn customer_search;
 
 /* handlers_event.c */
-route_handler_fn event_search, event_create, event_get, event_put, event_patch, event_delete;
+route_handler_fn event_create, event_get, event_put, event_patch, event_delete;
+
+/* handlers_event_search.c */
+route_handler_fn event_search;
 
 /* handlers_node.c */
 route_handler_fn node_list, entry_node_list, entry_node_create, entry_node_get, entry_node_put, entry_node_empty;

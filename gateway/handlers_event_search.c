@@ -1,0 +1,141 @@
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/event.h"
+#include "gateway/event_search.h"
+#include "gateway/handlers.h"
+
+#define DEFAULT_SIZE 10
+#define MAX_SIZE 50
+/* Bytes that an event takes around its stored JSON. */
+#define SHAPE_BYTES 1024
+
+struct search {
+	struct event_search what;
+	struct page page;
+};
+
+static void answer_nothing(struct request *request, const struct search *search)
+{
+	request_answer_page(request, &search->page, 0, json_new(request_arena(request), JSON_ARRAY));
+}
+
+static bool append_event(struct request *request, const PGresult *result, int row, struct json *elements)
+{
+	struct event_row event;
+	struct json *element;
+	struct err err = {0};
+	struct buf buf;
+
+	event_row_read(result, row, 1, &event);
+	buf_init(&buf, request_arena(request), event.json.n + SHAPE_BYTES);
+	event_render(&buf, &event, NULL);
+	element = json_parse(request_arena(request), buf_str(&buf), &err);
+	if (element)
+		json_append(elements, element);
+	else
+		request_fail_err(request, &err);
+	return element;
+}
+
+static void answer_found(struct request *request, const PGresult *result)
+{
+	const struct search *search = request_state(request);
+	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
+
+	for (int row = 0; row < PQntuples(result); row++)
+		if (!db_is_null(result, row, 1) && !append_event(request, result, row, elements))
+			return;
+	request_answer_page(request, &search->page, db_i64(result, 0, 0), elements);
+}
+
+/* The node asked for, or all that the caller may read. False when it has been answered. */
+static bool add_nodes(struct request *request, struct db_array *nodes)
+{
+	const struct config_workspace *workspace = request_workspace(request);
+	struct str node_id = request_param(request, "nodeId");
+	const struct config_node *node;
+
+	if (node_id.n) { /* an empty parameter counts as not sent */
+		if (!request_node_access(request, node_id, false, &node))
+			return false;
+		db_array_uuid(nodes, &node->id);
+		return true;
+	}
+	for (size_t i = 0; i < config_node_count(workspace); i++) {
+		node = config_node_at(workspace, i);
+		if (request_may_use_node(request, &node->id, false))
+			db_array_uuid(nodes, &node->id);
+	}
+	return true;
+}
+
+/* NULL when any will do. */
+static void add_names(struct db_params *params, bool restricted, const struct str *names, size_t n)
+{
+	struct db_array array;
+
+	if (!restricted) {
+		db_param_null(params);
+		return;
+	}
+	db_array_init(&array, params->arena, DB_TEXT);
+	for (size_t i = 0; i < n; i++)
+		db_array_text(&array, names[i]);
+	db_param_array(params, &array);
+}
+
+static void send_search(struct request *request, const struct search *search, struct db_array *nodes)
+{
+	const struct event_search *what = &search->what;
+	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+	int64_t limit, offset;
+
+	event_search_window(search->page.number, search->page.size, &limit, &offset);
+	db_params_init(params, request_arena(request));
+	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	db_param_array(params, nodes);
+	add_names(params, what->has_types, what->types, what->n_types);
+	add_names(params, what->has_contexts, what->contexts, what->n_contexts);
+	db_param_i64(params, what->from_us);
+	db_param_i64(params, what->to_us);
+	db_param_i64(params, limit);
+	db_param_i64(params, offset);
+	if (what->by_customer)
+		db_param_uuid(params, &what->customer);
+	request_query(request, event_search_statement(what), NULL, params, answer_found);
+}
+
+static bool read_search(struct request *request, struct search *search)
+{
+	struct event_search_text text = {
+	        .customer = request_param(request, "customerId"),
+	        .type = request_param(request, "type"),
+	        .context = request_param(request, "context"),
+	        .mode = request_param(request, "mode"),
+	        .date_from = request_param(request, "dateFrom"),
+	        .date_to = request_param(request, "dateTo"),
+	        .sort = request_param(request, "sort"),
+	};
+	struct problems *problems = arena_alloc(request_arena(request), sizeof(*problems));
+
+	problems_init(problems, request_arena(request));
+	if (event_search_read(&text, &search->what, problems))
+		return request_page(request, DEFAULT_SIZE, MAX_SIZE, &search->page);
+	request_fail_problems(request, STR("The search is not valid"), problems);
+	return false;
+}
+
+void event_search(struct request *request)
+{
+	struct search *search = arena_zalloc(request_arena(request), sizeof(*search));
+	struct db_array nodes;
+
+	db_array_init(&nodes, request_arena(request), DB_UUID);
+	request_set_state(request, search);
+	if (!add_nodes(request, &nodes) || !read_search(request, search))
+		return;
+	if (search->what.nothing || !nodes.n)
+		answer_nothing(request, search);
+	else
+		send_search(request, search, &nodes);
+}

@@ -55,7 +55,7 @@ static bool render_row(
 	struct customer customer;
 	struct json *element = NULL;
 	struct buf buf;
-	struct err err;
+	struct err err = {0};
 
 	if (customer_row_read(arena, result, row, 1, &customer, &err)) {
 		buf_init(&buf, arena, customer_doc_bytes(customer.doc) + SHAPE_BYTES);
@@ -96,7 +96,7 @@ static void send_fixed(struct request *request, const struct search *search, str
 static void send_dynamic(struct request *request, const struct search *search, struct db_params *params)
 {
 	struct sql sql;
-	struct err err;
+	struct err err = {0};
 	int64_t limit, offset;
 
 	if (!customer_search_sql(request_arena(request), &search->what, &sql, &err)) {
@@ -112,7 +112,7 @@ static void send_dynamic(struct request *request, const struct search *search, s
 
 static bool read_sort(struct request *request, struct search *search)
 {
-	struct err err;
+	struct err err = {0};
 	struct str text;
 
 	for (size_t n = 0; (text = request_param_at(request, "sort", n)).p; n++) {
@@ -135,7 +135,7 @@ static struct str param(struct request *request, const char *name)
 static bool read_node(struct request *request, struct search *search)
 {
 	struct str node = param(request, "nodeId");
-	struct err err;
+	struct err err = {0};
 
 	if (node.p)
 		return request_node_access(request, node, false, &search->node);

@@ -46,7 +46,7 @@ bool sort_parse(struct sort *sort, const struct attribute_source *source, struct
 
 void sort_add(struct sort *sort, const struct attribute_source *source, struct str path, bool descending)
 {
-	struct err err;
+	struct err err = {0};
 
 	if (add_field(sort, source, path, &err))
 		sort->keys[sort->n - 1].descending = descending;

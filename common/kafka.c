@@ -211,6 +211,15 @@ uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic
 	return count;
 }
 
+bool kafka_log_end(
+        struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms, int64_t *ret_offset)
+{
+	const char *name = rd_kafka_topic_name(producer->topics[topic]);
+	int64_t low;
+
+	return !rd_kafka_query_watermark_offsets(producer->client, name, partition, &low, ret_offset, timeout_ms);
+}
+
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,
         void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context)
 {

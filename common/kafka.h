@@ -47,6 +47,13 @@ int kafka_producer_queued(const struct kafka_producer *producer);
  */
 uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic, int timeout_ms);
 
+/*
+ * The offset behind the last record of a partition. Asked over the producer's connection: a consumer's own waits behind
+ * its long-polling Fetch, half a second for each partition.
+ */
+bool kafka_log_end(struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms,
+        int64_t *ret_offset) must_check;
+
 /* Sets what every consumer of this project needs; used by the worker runtime and the gateway's reply reader. */
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,
         void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context);

@@ -21,7 +21,8 @@
 /* A consumer of librdkafka 2.0.2 may stay silent after a broker's restart: look for unread records after this silence.
  */
 #define SILENCE_US (10 * 1000000LL)
-#define SILENCE_CHECK_US (2 * 1000000LL)
+#define SILENCE_CHECK_US (5 * 1000000LL)
+#define LOG_END_MS 1000
 #define TOPIC_WAIT_US (20 * 1000000LL)
 #define HOUSEKEEPING_US (60 * 1000000LL)
 /* Results nobody repeats are kept this long: far above every request deadline. */
@@ -265,10 +266,10 @@ static void commit_group_offsets(struct worker *worker)
 
 static bool has_unread(struct worker *worker, int32_t partition)
 {
-	int64_t low, high;
+	int64_t end;
 
-	return !rd_kafka_query_watermark_offsets(worker->consumer, worker->topic, partition, &low, &high, 2000) &&
-	       high > worker->positions[partition].next_offset;
+	return kafka_log_end(worker->producer, worker->definition->topic, partition, LOG_END_MS, &end) &&
+	       end > worker->positions[partition].next_offset;
 }
 
 /* Unread records may just have been written: only those that stay unread mean that the consumer is stuck. */

@@ -322,11 +322,6 @@ void db_close(struct db *db)
 	free(db);
 }
 
-PGconn *db_connection(struct db *db)
-{
-	return db->connection;
-}
-
 static void note_sent(struct db *db, struct pending pending)
 {
 	if (db->pending == MAX_PENDING)

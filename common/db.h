@@ -67,7 +67,6 @@ struct db;
 struct db *db_open(const struct settings *settings, const char *application_name, struct err *err) must_check;
 bool db_prepare(struct db *db, const struct statement *statements, size_t n, struct err *err) must_check;
 void db_close(struct db *db);
-PGconn *db_connection(struct db *db);
 
 /*
  * Pipeline: queue any number of executions, then fetch their results in order with db_result after db_flush. A failed

@@ -193,11 +193,6 @@ bool kafka_producer_flush(struct kafka_producer *producer, int timeout_ms)
 	return rd_kafka_flush(producer->client, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-int kafka_producer_queued(const struct kafka_producer *producer)
-{
-	return rd_kafka_outq_len(producer->client);
-}
-
 uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic, int timeout_ms)
 {
 	const struct rd_kafka_metadata *metadata;

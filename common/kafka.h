@@ -41,8 +41,6 @@ int kafka_producer_poll(struct kafka_producer *producer, int timeout_ms);
 int kafka_producer_fd(struct kafka_producer *producer);
 /* Waits until all is delivered or the deadline has passed; true when nothing is left. */
 bool kafka_producer_flush(struct kafka_producer *producer, int timeout_ms);
-/* Messages not yet delivered. */
-int kafka_producer_queued(const struct kafka_producer *producer);
 /* Fetches the topic's metadata (the first send otherwise waits up to a second); returns its partitions, 0 on failure.
  */
 uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic, int timeout_ms);

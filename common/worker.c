@@ -61,11 +61,6 @@ const struct settings *worker_settings(struct worker *worker)
 	return &worker->settings;
 }
 
-struct kafka_producer *worker_producer(struct worker *worker)
-{
-	return worker->producer;
-}
-
 struct db *worker_db(struct worker *worker)
 {
 	return worker->db;

@@ -52,7 +52,6 @@ struct worker_definition {
 int worker_main(const struct worker_definition *definition, int argc, char **argv);
 
 const struct settings *worker_settings(struct worker *worker);
-struct kafka_producer *worker_producer(struct worker *worker);
 struct db *worker_db(struct worker *worker);
 
 /* The batch, as the handler sees it. All memory of a batch is in its arena, which is reset afterwards. */

@@ -90,8 +90,6 @@ void request_fail(struct request *request, enum err_code code, const char *forma
 /* 400 with the collected problems. */
 void request_fail_problems(struct request *request, struct str message, const struct problems *problems);
 void request_fail_err(struct request *request, const struct err *err);
-/* Error body with data (JSON text). */
-void request_fail_data(struct request *request, enum err_code code, struct str message, struct str data_json);
 
 /*
  * Fills a command with what the pipeline knows: id (v7, or v5 of the Idempotency-Key), time, workspace, source, user,

@@ -177,11 +177,6 @@ void request_fail_err(struct request *request, const struct err *err)
 	fail(request, err->code, message, STR_NONE, &problems);
 }
 
-void request_fail_data(struct request *request, enum err_code code, struct str message, struct str data_json)
-{
-	fail(request, code, message, data_json, NULL);
-}
-
 void respond_retry_after(struct request *request, unsigned seconds)
 {
 	request->answer.retry_after_s = seconds;

@@ -27,6 +27,8 @@ WINDOWS = (
     "worker-before-commit",
     "worker-after-commit",
     "worker-after-replies",
+    "customer-merge-written",
+    "event-ingest-locked",
     "gateway-after-produce",
     "gateway-before-answer",
 )

@@ -59,6 +59,7 @@ def check_customers(histories, snapshot):
     by_external_id = defaultdict(list)
     for id_, (external_id, _, _) in snapshot.customers.items():
         by_external_id[external_id].append(id_)
+    faults += [f"customer {id_} is there and deleted" for id_ in snapshot.customers.keys() & snapshot.tombstones]
     known = {h.external_id for h in histories}
     for external_id, ids in by_external_id.items():
         if len(ids) > 1:

@@ -63,6 +63,10 @@ def undone_delete(c, e, s):
     s.customers["2"] = ("b", 1, None)
 
 
+def buried_alive(c, e, s):
+    s.tombstones.add("1")
+
+
 def refused_applied(c, e, s):
     s.customers["3"] = ("c", 1, None)
 
@@ -103,7 +107,7 @@ class OracleTest(unittest.TestCase):
 
     def test_each_fault_is_found(self):
         for spoil in (
-            lost_write, lost_change, doubled_change, doubled_customer, undone_delete, refused_applied, lost_event,
+            lost_write, lost_change, doubled_change, doubled_customer, undone_delete, buried_alive, refused_applied, lost_event,
             doubled_event, unbound_event, gap, swapped, change_not_streamed, dead_letter,
         ):
             with self.subTest(spoil.__name__):

@@ -36,6 +36,14 @@ struct buf;
 	/* config-commands; text = kind/id#version of the document, see config_doc.h */                                \
 	X(CONFIG_PUT, 64)   /* body = whole document; made or replaced */                                              \
 	X(CONFIG_EMPTY, 65) /* node set; body = {"eventsOnly": bool} */                                                \
+	/* changes; entity = what changed */                                                                           \
+	X(CHANGE, 80) /* item = enum entity_kind; flags = enum change_operation; fingerprint = version; node */        \
+	X(AGGREGATE_RULES, 81) /* from configuration: node set; text = seq in decimal; body = node document */         \
+	/* bulk-jobs; entity = job id; node set */                                                                     \
+	X(BULK_CHUNK, 96)  /* text = number of the chunk in decimal, from 0; body = bytes of the file */               \
+	X(BULK_CREATE, 97) /* body = {"filename","name","operation","entity","eventType","bytes","chunks"} */          \
+	X(BULK_DROP, 98)   /* the upload failed: forget its chunks */                                                  \
+	X(BULK_STOP, 99)   /* from an operator */                                                                      \
 	/* every topic */                                                                                              \
 	X(WARM_UP, 127) /* does nothing */
 
@@ -53,6 +61,8 @@ enum command_flag {
 	COMMAND_STRICT = 1 << 1,       /* mode=STRICT: the sent subscriptions are the list */
 	COMMAND_SESSION_BIND = 1 << 2, /* bring-back is by session (else by external id); EVENT_* only */
 	COMMAND_BRING_BACK = 1 << 3,   /* EVENT_*: text holds the bring-back value */
+	COMMAND_BULK = 1 << 4,         /* row of a bulk job: the outcome's body is {"status","id"}, see workers */
+	COMMAND_INSERT_ONLY = 1 << 5,  /* CUSTOMER_POST: an existing customer is a conflict */
 };
 
 struct reply_address {

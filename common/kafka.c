@@ -1,5 +1,6 @@
 #include "common/kafka.h"
 
+#include "common/hash.h"
 #include "common/log.h"
 
 #include <stdlib.h>
@@ -10,11 +11,15 @@
 static const struct topic_row {
 	const char *role;
 	bool keeps_log; /* the log that replay reads: retention from the setting */
+	bool compacted; /* keeps the last record of each key */
 	const char *retention_ms;
 } topic_rows[TOPIC_COUNT] = {
         [TOPIC_CUSTOMER_COMMANDS] = {.role = "customer-commands", .keeps_log = true},
         [TOPIC_EVENT_COMMANDS] = {.role = "event-commands", .keeps_log = true},
         [TOPIC_CONFIG_COMMANDS] = {.role = "config-commands", .keeps_log = true},
+        [TOPIC_CHANGES] = {.role = "changes", .compacted = true, .retention_ms = "-1"},
+        /* the files of jobs: in the tables soon, kept for a week in case of an outage */
+        [TOPIC_BULK_JOBS] = {.role = "bulk-jobs", .retention_ms = "604800000"},
         [TOPIC_REPLIES] = {.role = "replies", .retention_ms = "600000"},
 };
 
@@ -30,6 +35,16 @@ struct kafka_producer {
 const char *topic_role_name(enum topic topic)
 {
 	return topic_rows[topic].role;
+}
+
+bool topic_is_compacted(enum topic topic)
+{
+	return topic_rows[topic].compacted;
+}
+
+uint32_t workspace_partition(const struct uuid *workspace, uint32_t n_partitions)
+{
+	return (uint32_t)(hash_bytes(workspace->b, sizeof(workspace->b), 0) % n_partitions);
 }
 
 void topic_name(const struct settings *settings, enum topic topic, char out[256])
@@ -256,7 +271,7 @@ static rd_kafka_NewTopic_t *new_topic(const struct settings *settings, enum topi
 	        name, (int)partitions_of(settings, topic), (int)settings->replication_factor, why, sizeof(why));
 	if (!request)
 		log_die("kafka", "cannot describe topic %s: %s", name, why);
-	rd_kafka_NewTopic_set_config(request, "cleanup.policy", "delete");
+	rd_kafka_NewTopic_set_config(request, "cleanup.policy", row->compacted ? "compact" : "delete");
 	rd_kafka_NewTopic_set_config(request, "retention.ms", row->keeps_log ? retention : row->retention_ms);
 	rd_kafka_NewTopic_set_config(request, "max.message.bytes", "2097152");
 	if (settings->replication_factor >= 3)

@@ -12,9 +12,21 @@
  */
 
 /* Topics by role; the name is prefix + role name. */
-enum topic { TOPIC_CUSTOMER_COMMANDS, TOPIC_EVENT_COMMANDS, TOPIC_CONFIG_COMMANDS, TOPIC_REPLIES, TOPIC_COUNT };
+enum topic {
+	TOPIC_CUSTOMER_COMMANDS,
+	TOPIC_EVENT_COMMANDS,
+	TOPIC_CONFIG_COMMANDS,
+	TOPIC_CHANGES,
+	TOPIC_BULK_JOBS,
+	TOPIC_REPLIES,
+	TOPIC_COUNT
+};
 
 const char *topic_role_name(enum topic topic);
+/* The log may have holes where a later record of the same key took an earlier one's place. */
+bool topic_is_compacted(enum topic topic);
+/* Partition of `changes` and `bulk-jobs` that a workspace's records are in. */
+uint32_t workspace_partition(const struct uuid *workspace, uint32_t n_partitions);
 /* Writes the full name into out. */
 void topic_name(const struct settings *settings, enum topic topic, char out[256]);
 

@@ -44,6 +44,15 @@ struct worker_definition {
 	 * A refusal that the domain foresees (404, 409 ...) is no failure: the handler answers it with batch_reply.
 	 */
 	bool (*handle)(struct batch *batch, struct err *err);
+	/*
+	 * Work that no record asks for: a step of it is a transaction of its own with an empty batch (batch_size 0),
+	 * under the compare-and-set of all partitions that this process owns, so that nobody else does it at the same
+	 * time. Called at start, every background_ms and again at once while *ret_more comes back true (between batches
+	 * of records, which go on meanwhile). Steps should take some ten milliseconds. May be NULL. Fails like handle;
+	 * REJECT class ends the process.
+	 */
+	bool (*background)(struct batch *batch, bool *ret_more, struct err *err);
+	int64_t background_ms;
 	/* After COMMIT and the replies; may publish (configuration's rule records). May be NULL. */
 	bool (*committed)(struct worker *worker, void *state, struct err *err);
 };
@@ -53,6 +62,14 @@ int worker_main(const struct worker_definition *definition, int argc, char **arg
 
 const struct settings *worker_settings(struct worker *worker);
 struct db *worker_db(struct worker *worker);
+
+/* Partitions of the worker's topic, and those that this process owns now. */
+uint32_t worker_partition_count(struct worker *worker);
+bool worker_owns(struct worker *worker, uint32_t partition);
+/* The runtime's producer: nobody waits for its delivery reports. */
+struct kafka_producer *worker_producer(struct worker *worker);
+
+struct worker *batch_worker(struct batch *batch);
 
 /* The batch, as the handler sees it. All memory of a batch is in its arena, which is reset afterwards. */
 size_t batch_size(const struct batch *batch);

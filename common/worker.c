@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/crash.h"
+#include "common/facts.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/worker_batch.h"
@@ -35,6 +36,11 @@ struct worker {
 	struct kafka_producer *producer;
 	rd_kafka_t *consumer;
 	void *state;
+	struct facts *facts;
+	bool facts_behind; /* a predecessor may have left some */
+	int64_t background_due_us;
+	bool background_more;
+	uint32_t n_partitions;
 	struct arena *arena;
 	char topic[256];
 	struct partition_position positions[MAX_PARTITIONS];
@@ -64,6 +70,21 @@ const struct settings *worker_settings(struct worker *worker)
 struct db *worker_db(struct worker *worker)
 {
 	return worker->db;
+}
+
+struct kafka_producer *worker_producer(struct worker *worker)
+{
+	return worker->producer;
+}
+
+uint32_t worker_partition_count(struct worker *worker)
+{
+	return worker->n_partitions;
+}
+
+bool worker_owns(struct worker *worker, uint32_t partition)
+{
+	return partition < MAX_PARTITIONS && worker->positions[partition].owned;
 }
 
 static void drop_messages(struct worker *worker)
@@ -112,6 +133,7 @@ static void on_rebalance(
 	}
 	arena_reset(worker->arena);
 	worker->last_message_us = clock_monotonic_us();
+	worker->facts_behind = true;
 	rd_kafka_assign(consumer, partitions);
 	log_event(LOG_INFO, "assigned", "%d partitions of %s", partitions->cnt, worker->topic);
 }
@@ -158,7 +180,7 @@ static void gather(struct worker *worker)
 {
 	size_t most = (size_t)worker->settings.batch_records;
 
-	take_message(worker, POLL_MS);
+	take_message(worker, worker->background_more ? 0 : POLL_MS);
 	int64_t deadline_us = clock_monotonic_us() + worker->settings.batch_wait_us;
 	while (worker->n_messages && worker->n_messages < most) {
 		if (take_message(worker, 0))
@@ -186,6 +208,7 @@ static void roll_back(struct worker *worker, const struct err *err)
 {
 	if (!db_rollback(worker->db))
 		log_die("database", "connection lost, restarting: %s", err->message);
+	facts_aborted(worker->facts);
 	if (worker->definition->aborted)
 		worker->definition->aborted(worker->state);
 }
@@ -195,6 +218,8 @@ static void roll_back(struct worker *worker, const struct err *err)
 static bool run_transaction(
         struct worker *worker, rd_kafka_message_t **messages, size_t n, const struct err *rejection, struct err *err)
 {
+	bool background = !n;
+
 	for (unsigned attempt = 0;; attempt++) {
 		arena_reset(worker->arena);
 		struct batch *batch = batch_new(&(struct batch_context){.worker = worker,
@@ -205,11 +230,17 @@ static bool run_transaction(
 		        .positions = worker->positions,
 		        .messages = messages,
 		        .n_messages = n,
+		        .facts = worker->facts,
+		        .background = background,
+		        .n_positions = MAX_PARTITIONS,
 		        .rejection = rejection});
 		struct err failure = {0};
 		if (batch_run(batch, &failure)) {
 			CRASH_POINT("worker-after-commit");
 			batch_publish_replies(batch, worker->producer);
+			CRASH_POINT("worker-before-facts");
+			batch_publish_facts(batch);
+			worker->background_more = background ? batch_wants_more(batch) : worker->background_more;
 			return true;
 		}
 		if (err_class(failure.code) == ERR_CLASS_FATAL) {
@@ -308,11 +339,49 @@ static void forget_old_results(struct worker *worker)
 	arena_reset(worker->arena);
 }
 
+static size_t owned_positions(struct worker *worker, struct facts_position *positions)
+{
+	size_t n = 0;
+
+	for (int32_t i = 0; i < MAX_PARTITIONS; i++)
+		if (worker->positions[i].owned)
+			positions[n++] = (struct facts_position){i, worker->positions[i].next_offset};
+	return n;
+}
+
+static void keep_facts(struct worker *worker)
+{
+	struct facts_position positions[MAX_PARTITIONS];
+	size_t n = owned_positions(worker, positions);
+	struct err err = {0};
+
+	if (worker->facts_behind && !facts_recover(worker->facts, worker->db, worker->arena, positions, n, &err))
+		log_die("facts", "%s", err.message);
+	worker->facts_behind = false;
+	if (!facts_save(worker->facts, worker->db, worker->arena, positions, n, &err))
+		log_die("facts", "%s", err.message);
+}
+
+/* One step of the definition's own work, when it is due. */
+static void background(struct worker *worker)
+{
+	int64_t now_us = clock_monotonic_us();
+	struct err err = {0};
+
+	if (!worker->definition->background || (!worker->background_more && now_us < worker->background_due_us))
+		return;
+	worker->background_due_us = now_us + worker->definition->background_ms * 1000;
+	if (!run_transaction(worker, NULL, 0, NULL, &err))
+		log_die("background", "%s", err.message);
+}
+
 static void idle_work(struct worker *worker)
 {
 	int64_t now_us = clock_monotonic_us();
 
 	kafka_producer_poll(worker->producer, 0);
+	keep_facts(worker);
+	background(worker);
 	if (worker->offsets_changed && now_us - worker->last_group_commit_us > 1000000)
 		commit_group_offsets(worker);
 	if (now_us - worker->last_housekeeping_us > HOUSEKEEPING_US) {
@@ -348,9 +417,12 @@ static void run(struct worker *worker)
 	kafka_producer_flush(worker->producer, 2000);
 }
 
-static void ignore_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+/* Replies carry no opaque: one that is lost is looked up by the gateway. */
+static void on_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
 {
-	(void)context, (void)opaque, (void)error, (void)persisted_unknown;
+	(void)context, (void)persisted_unknown;
+	if (opaque)
+		facts_delivered(opaque, error);
 }
 
 static void open_database(struct worker *worker)
@@ -367,6 +439,7 @@ static void open_database(struct worker *worker)
 	if (stop_requested)
 		exit(0);
 	if (!db_prepare(worker->db, runtime_statements, runtime_statement_count, &err) ||
+	        !db_prepare(worker->db, facts_statements, facts_statement_count, &err) ||
 	        !db_prepare(worker->db, worker->definition->statements, worker->definition->n_statements, &err))
 		log_die("database", "cannot prepare (has `contacthubctl migrate` been run?): %s", err.message);
 }
@@ -376,9 +449,11 @@ static void wait_for_topic(struct worker *worker)
 {
 	int64_t give_up_us = clock_monotonic_us() + TOPIC_WAIT_US;
 
-	while (!kafka_partition_count(worker->producer, TOPIC_REPLIES, 2000)) {
+	while (!kafka_partition_count(worker->producer, TOPIC_REPLIES, 2000) ||
+	        !(worker->n_partitions = kafka_partition_count(worker->producer, worker->definition->topic, 2000))) {
 		if (clock_monotonic_us() > give_up_us)
-			log_die("kafka", "topic replies cannot be reached (has `contacthubctl topics` been run?)");
+			log_die("kafka", "topic %s cannot be reached (has `contacthubctl topics` been run?)",
+			        topic_role_name(worker->definition->topic));
 		usleep(50 * 1000);
 	}
 }
@@ -391,7 +466,9 @@ static void open_kafka(struct worker *worker)
 	topic_name(&worker->settings, worker->definition->topic, worker->topic);
 	snprintf(group, sizeof(group), "%s%s", worker->settings.topic_prefix, worker->definition->name);
 	snprintf(member, sizeof(member), "%s-%s", worker->definition->name, worker->settings.instance);
-	worker->producer = kafka_producer_new(&worker->settings, ignore_delivery, worker);
+	worker->producer = kafka_producer_new(&worker->settings, on_delivery, worker);
+	worker->facts =
+	        facts_new(worker->definition->name, topic_role_name(worker->definition->topic), worker->producer);
 	wait_for_topic(worker);
 	worker->consumer = kafka_consumer_new(&worker->settings, group, member, on_rebalance, worker);
 	rd_kafka_topic_partition_list_add(topics, worker->topic, RD_KAFKA_PARTITION_UA);

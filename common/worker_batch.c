@@ -57,7 +57,9 @@ struct batch {
 	struct advance *advances;
 	size_t n_advances;
 	struct stream *streams; /* sorted by workspace, so that two batches lock the heads in one order */
+	size_t n_streams;
 	int64_t last_time_us;
+	bool more;
 };
 
 const struct statement runtime_statements[] = {
@@ -78,6 +80,11 @@ const struct statement runtime_statements[] = {
                        "FROM command_results r JOIN unnest($1::uuid[], $2::uuid[]) AS u(w, c) "
                        "ON r.workspace_id = u.w AND r.command_id = u.c",
                 .n_params = 2},
+        {.name = "runtime_hold",
+                .sql = "SELECT 1 FROM consumer_offsets o, unnest($3::integer[], $4::bigint[]) AS u(partition, before) "
+                       "WHERE o.worker = $1::text AND o.topic = $2::text AND o.partition = u.partition "
+                       "AND o.next_offset = u.before FOR NO KEY UPDATE OF o",
+                .n_params = 4},
         {.name = "runtime_add_results",
                 .sql = "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, entity_id, "
                        "seq, "
@@ -120,6 +127,11 @@ size_t batch_size(const struct batch *batch)
 struct command *batch_command(struct batch *batch, size_t index)
 {
 	return &batch->entries[index].command;
+}
+
+struct worker *batch_worker(struct batch *batch)
+{
+	return batch->context.worker;
 }
 
 struct arena *batch_arena(struct batch *batch)
@@ -210,6 +222,7 @@ static struct stream *find_stream(struct batch *batch, const struct uuid *worksp
 	stream->workspace = *workspace;
 	stream->next = *at;
 	*at = stream;
+	batch->n_streams++;
 	return stream;
 }
 
@@ -265,8 +278,9 @@ static void decode_entry(struct batch *batch, size_t index, const rd_kafka_messa
 		return;
 	}
 	if (message->offset > advance->after && advance->after)
-		log_event(LOG_WARN, "log-gap", "partition %d: offset %lld follows %lld", message->partition,
-		        (long long)message->offset, (long long)advance->after - 1);
+		log_event(topic_is_compacted(batch->context.definition->topic) ? LOG_DEBUG : LOG_WARN, "log-gap",
+		        "partition %d: offset %lld follows %lld", message->partition, (long long)message->offset,
+		        (long long)advance->after - 1);
 	advance->after = message->offset + 1;
 	entry->decoded = command_decode(entry->record, &entry->command, &err);
 	entry->command.time_us = effective_time(advance, entry->decoded ? entry->command.time_us : 0);
@@ -280,14 +294,31 @@ static void decode_entry(struct batch *batch, size_t index, const rd_kafka_messa
 	}
 }
 
+/* A background step holds all partitions where they are. */
+static void hold_positions(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->context.n_positions; i++) {
+		const struct partition_position *position = &batch->context.positions[i];
+		if (!position->owned)
+			continue;
+		find_advance(batch, (int32_t)i);
+		if (position->last_time_us > batch->last_time_us)
+			batch->last_time_us = position->last_time_us;
+	}
+}
+
 struct batch *batch_new(const struct batch_context *context)
 {
+	size_t most_advances = context->background ? context->n_positions : context->n_messages;
+
 	struct batch *batch = arena_zalloc(context->arena, sizeof(*batch));
 
 	batch->context = *context;
 	batch->n = context->n_messages;
 	batch->entries = arena_zalloc(context->arena, batch->n * sizeof(*batch->entries));
-	batch->advances = arena_zalloc(context->arena, batch->n * sizeof(*batch->advances));
+	batch->advances = arena_zalloc(context->arena, most_advances * sizeof(*batch->advances));
+	if (context->background)
+		hold_positions(batch);
 	for (size_t i = 0; i < batch->n; i++)
 		decode_entry(batch, i, context->messages[i]);
 	return batch;
@@ -314,6 +345,9 @@ static bool send_advance(struct batch *batch, struct err *err)
 	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
 	db_param_array(&params, &partitions);
 	db_param_array(&params, &befores);
+	if (batch->context.background)
+		return db_send_expect(
+		        batch->context.db, "runtime_hold", &params, (int64_t)batch->n_advances, ERR_ZOMBIE, err);
 	db_param_array(&params, &afters);
 	db_param_array(&params, &times);
 	return db_send_expect(
@@ -505,6 +539,21 @@ static void add_stream_rows(const struct stream *stream, struct db_array *column
 	}
 }
 
+static bool send_fact_cursors(struct batch *batch, struct err *err)
+{
+	struct arena *arena = batch->context.arena;
+	struct uuid *workspaces = arena_alloc(arena, batch->n_streams * sizeof(*workspaces));
+	int32_t *partitions = arena_alloc(arena, batch->n_advances * sizeof(*partitions));
+	size_t n = 0;
+
+	for (const struct stream *stream = batch->streams; stream; stream = stream->next)
+		workspaces[n++] = stream->workspace;
+	for (size_t i = 0; i < batch->n_advances; i++)
+		partitions[i] = batch->advances[i].partition;
+	return facts_send_cursors(
+	        batch->context.facts, batch->context.db, arena, workspaces, n, partitions, batch->n_advances, err);
+}
+
 static bool send_stream(struct batch *batch, struct err *err)
 {
 	static const enum db_element types[] = {DB_UUID, DB_I64, DB_I16, DB_I16, DB_UUID, DB_UUID, DB_I64};
@@ -514,6 +563,8 @@ static bool send_stream(struct batch *batch, struct err *err)
 
 	if (!batch->streams)
 		return true;
+	if (batch->context.facts && !send_fact_cursors(batch, err))
+		return false;
 	db_array_init(&workspaces, arena, DB_UUID);
 	db_array_init(&counts, arena, DB_I64);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
@@ -559,7 +610,14 @@ static bool handle(struct batch *batch, struct err *err)
 		reject(batch);
 		return true;
 	}
+	if (batch->context.background)
+		return batch->context.definition->background(batch, &batch->more, err);
 	return batch->context.definition->handle(batch, err);
+}
+
+bool batch_wants_more(const struct batch *batch)
+{
+	return batch->more;
 }
 
 bool batch_run(struct batch *batch, struct err *err)
@@ -581,7 +639,24 @@ bool batch_run(struct batch *batch, struct err *err)
 	if (!send_stream(batch, err) || !db_commit(db, err))
 		return false;
 	take_positions(batch);
+	if (batch->context.facts)
+		facts_committed(batch->context.facts);
 	return true;
+}
+
+void batch_publish_facts(struct batch *batch)
+{
+	for (const struct stream *stream = batch->streams; stream; stream = stream->next) {
+		for (const struct change *change = stream->first; change; change = change->next)
+			facts_publish(batch->context.facts, batch->context.arena,
+			        &(struct fact){.workspace = change->workspace,
+			                .node = change->node,
+			                .id = change->id,
+			                .entity = (uint8_t)change->entity,
+			                .operation = (uint8_t)change->operation,
+			                .version = change->version,
+			                .changed_us = batch->last_time_us});
+	}
 }
 
 void batch_publish_replies(struct batch *batch, struct kafka_producer *producer)

@@ -1,6 +1,7 @@
 #ifndef COMMON_WORKER_BATCH_H
 #define COMMON_WORKER_BATCH_H
 
+#include "common/facts.h"
 #include "common/worker.h"
 
 /* One batch of the worker runtime: its transaction and what it leaves behind. Private to worker.c. */
@@ -23,6 +24,9 @@ struct batch_context {
 	struct partition_position *positions; /* by partition; advanced when the transaction is committed */
 	rd_kafka_message_t **messages;
 	size_t n_messages;
+	struct facts *facts; /* NULL: none are published */
+	bool background;     /* no records: the definition's background step, over all positions owned */
+	size_t n_positions;
 	const struct err *rejection; /* not NULL: store the only record as rejected for this reason */
 };
 
@@ -33,6 +37,10 @@ struct batch *batch_new(const struct batch_context *context);
 bool batch_run(struct batch *batch, struct err *err) must_check;
 
 void batch_publish_replies(struct batch *batch, struct kafka_producer *producer);
+/* Facts of what was committed. */
+void batch_publish_facts(struct batch *batch);
+/* After a background step: whether it wants to go on at once. */
+bool batch_wants_more(const struct batch *batch);
 
 extern const struct statement runtime_statements[];
 extern const size_t runtime_statement_count;

@@ -34,6 +34,7 @@ static const struct {
 	size_t n_fixed;
 } tables[] = {
         {.owner = "runtime", .statements = runtime_statements, .n = &runtime_statement_count},
+        {.owner = "facts", .statements = facts_statements, .n = &facts_statement_count},
         {.owner = "customer-merge", .statements = customer_merge_statements, .n_fixed = CUSTOMER_MERGE_STATEMENTS},
         {.owner = "event-ingest", .statements = event_ingest_statements, .n = &event_ingest_statement_count},
         {.owner = "gateway configuration", .statements = config_feed_statements, .n = &config_feed_statement_count},

@@ -23,7 +23,27 @@ static const struct statement test_statements[] = {
                 .sql = "INSERT INTO applied (command_id, time_us, body) SELECT * FROM unnest($1::uuid[], $2::bigint[], "
                        "$3::text[])",
                 .n_params = 3},
+        {.name = "test_step",
+                .sql = "INSERT INTO steps SELECT count(*) + 1 FROM steps HAVING count(*) < 40 RETURNING step",
+                .n_params = 0},
 };
+
+/* Forty steps at once after each other; two processes doing them at a time would break the primary key. */
+static bool test_background(struct batch *batch, bool *ret_more, struct err *err)
+{
+	PGresult *row;
+
+	if (batch_size(batch))
+		return err_set(err, ERR_INTERNAL, "a background step has records");
+	if (!db_send(batch_db(batch), "test_step", NULL, err) || !db_flush(batch_db(batch), err))
+		return false;
+	row = db_result(batch_db(batch), err);
+	if (!row)
+		return false;
+	*ret_more = PQntuples(row) == 1;
+	PQclear(row);
+	return true;
+}
 
 static bool test_handle(struct batch *batch, struct err *err)
 {
@@ -59,6 +79,8 @@ static const struct worker_definition test_worker = {
         .statements = test_statements,
         .n_statements = ARRAY_LEN(test_statements),
         .handle = test_handle,
+        .background = test_background,
+        .background_ms = 100,
 };
 
 /* A process of its own, by exec: librdkafka's threads and locks do not survive a fork. */
@@ -108,6 +130,7 @@ static int set_up(void **state)
 	fixture->component = component_open();
 	component_sql(fixture->component,
 	        "CREATE TABLE applied (position bigserial, command_id uuid, time_us bigint, body text)");
+	component_sql(fixture->component, "CREATE TABLE steps (step bigint PRIMARY KEY)");
 	fixture->producer = kafka_producer_new(component_settings(fixture->component), on_delivered, fixture);
 	fixture->arena = arena_new(64 * 1024 * 1024);
 	fixture->workspace = uuid_v7(clock_wall_us());
@@ -151,7 +174,9 @@ static void send_numbered(struct fixture *fixture, int first, int n)
 
 static void wait_for_rows(struct fixture *fixture, int n)
 {
-	for (int i = 0; i < 600 && component_number(fixture->component, "SELECT count(*) FROM applied") < n; i++)
+	for (int i = 0; i < 600 && component_number(fixture->component,
+	                                   "SELECT count(*) + (SELECT count(*) FROM steps) FROM applied") < n + 40;
+	        i++)
 		usleep(50 * 1000);
 	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM applied"), n);
 }
@@ -172,6 +197,71 @@ static void check_rows(struct fixture *fixture, int n)
 	assert_int_equal(component_number(c, "SELECT count(*) FROM update_stream"), n);
 	assert_int_equal(component_number(c, "SELECT last_offset FROM stream_heads"), n);
 	assert_int_equal(component_number(c, "SELECT count(*) FROM command_results WHERE status = 201"), n);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM steps WHERE step BETWEEN 1 AND 40"), 40);
+}
+
+static void start_at_the_beginning(rd_kafka_t *consumer, const char *topic, uint32_t n_partitions)
+{
+	rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new((int)n_partitions);
+
+	for (uint32_t i = 0; i < n_partitions; i++)
+		rd_kafka_topic_partition_list_add(all, topic, (int32_t)i)->offset = 0;
+	assert_int_equal(rd_kafka_assign(consumer, all), 0);
+	rd_kafka_topic_partition_list_destroy(all);
+}
+
+/* Says of a fact's entity that it has come. */
+static void mark(struct fixture *fixture, const rd_kafka_message_t *message)
+{
+	struct command fact;
+	struct err err = {0};
+	char sql[256], id[UUID_TEXT_BYTES + 1];
+
+	assert_true(command_decode((struct str){message->payload, message->len}, &fact, &err));
+	assert_int_equal(fact.type, COMMAND_CHANGE);
+	assert_int_equal(fact.item, ENTITY_CUSTOMER);
+	assert_true(uuid_eq(&fact.workspace, &fixture->workspace));
+	assert_memory_equal(message->key, &fact.entity, sizeof(fact.entity));
+	uuid_format(&fact.entity, id);
+	snprintf(sql, sizeof(sql), "INSERT INTO facts SELECT '%s' ON CONFLICT DO NOTHING", id);
+	component_sql(fixture->component, sql);
+}
+
+/* Every row of the stream is a fact in Kafka, perhaps more than once; and the cursors say so after a moment. */
+static void check_facts(struct fixture *fixture)
+{
+	struct component *c = fixture->component;
+	const struct settings *settings = component_settings(c);
+	uint32_t n_partitions = kafka_partition_count(fixture->producer, TOPIC_CHANGES, 10000);
+	rd_kafka_t *consumer = kafka_consumer_new(settings, "facts", NULL, NULL, NULL);
+	int64_t left = 0;
+	char topic[256];
+
+	topic_name(settings, TOPIC_CHANGES, topic);
+	start_at_the_beginning(consumer, topic, n_partitions);
+	for (uint32_t i = 0; i < n_partitions; i++) {
+		int64_t end;
+		assert_true(kafka_log_end(fixture->producer, TOPIC_CHANGES, (int32_t)i, 10000, &end));
+		left += end;
+	}
+	component_sql(c, "CREATE TABLE facts (id uuid PRIMARY KEY)");
+	component_sql(c, "BEGIN");
+	while (left > 0) {
+		rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, 20000);
+		assert_non_null(message);
+		assert_int_equal(message->err, 0);
+		mark(fixture, message);
+		rd_kafka_message_destroy(message);
+		left--;
+	}
+	component_sql(c, "COMMIT");
+	rd_kafka_destroy(consumer);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM update_stream s WHERE NOT EXISTS "
+	                                     "(SELECT FROM facts f WHERE f.id = s.entity_id)"),
+	        0);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM fact_cursors c JOIN stream_heads h "
+	                                     "USING (workspace_id) WHERE c.published <> h.last_offset"),
+	        0);
 }
 
 static void test_killed_workers_apply_each_record_once_and_in_order(void **state)
@@ -187,8 +277,10 @@ static void test_killed_workers_apply_each_record_once_and_in_order(void **state
 		pid = start_worker("0");
 	}
 	wait_for_rows(fixture, N);
+	usleep(2500 * 1000); /* the cursors move once a second */
 	stop_worker(pid, SIGTERM);
 	check_rows(fixture, N);
+	check_facts(fixture);
 }
 
 static void test_a_frozen_worker_that_wakes_up_changes_nothing(void **state)

@@ -26,6 +26,8 @@ WINDOWS = (
     "worker-after-begin",
     "worker-before-commit",
     "worker-after-commit",
+    "worker-before-facts",
+    "worker-facts-unacknowledged",
     "worker-after-replies",
     "customer-merge-written",
     "event-ingest-locked",

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/crash.h"
+#include "common/crashed.h"
 #include "common/facts.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -25,6 +26,8 @@
 #define SILENCE_CHECK_US (5 * 1000000LL)
 #define LOG_END_MS 1000
 #define TOPIC_WAIT_US (20 * 1000000LL)
+/* Ranges of records in which processes died that are kept in mind. */
+#define MAX_SUSPECTS 256
 #define HOUSEKEEPING_US (60 * 1000000LL)
 /* Results nobody repeats are kept this long: far above every request deadline. */
 #define RESULT_LIFE_US (15 * 60 * 1000000LL)
@@ -37,6 +40,8 @@ struct worker {
 	rd_kafka_t *consumer;
 	void *state;
 	struct facts *facts;
+	struct crashed_range suspects[MAX_SUSPECTS];
+	int n_suspects;
 	bool facts_behind; /* a predecessor may have left some */
 	int64_t background_due_us;
 	bool background_more;
@@ -114,6 +119,18 @@ static void load_position(struct worker *worker, int32_t partition)
 	PQclear(row);
 }
 
+static void load_suspects(struct worker *worker, int32_t partition)
+{
+	struct err err = {0};
+	int n = crashed_load(worker->db, worker->arena, worker->definition->name,
+	        topic_role_name(worker->definition->topic), partition, worker->positions[partition].next_offset,
+	        worker->suspects + worker->n_suspects, MAX_SUSPECTS - worker->n_suspects, &err);
+
+	if (n < 0)
+		log_die("offsets", "cannot read where processes died: %s", err.message);
+	worker->n_suspects += n;
+}
+
 /* Runs inside rd_kafka_consumer_poll, so in the worker's only thread, between batches. */
 static void on_rebalance(
         rd_kafka_t *consumer, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t *partitions, void *opaque)
@@ -123,12 +140,14 @@ static void on_rebalance(
 	/* whatever was gathered is read again from the offset rows */
 	drop_messages(worker);
 	memset(worker->positions, 0, sizeof(worker->positions));
+	worker->n_suspects = 0;
 	if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
 		rd_kafka_assign(consumer, NULL);
 		return;
 	}
 	for (int i = 0; i < partitions->cnt; i++) {
 		load_position(worker, partitions->elems[i].partition);
+		load_suspects(worker, partitions->elems[i].partition);
 		partitions->elems[i].offset = worker->positions[partitions->elems[i].partition].next_offset;
 	}
 	arena_reset(worker->arena);
@@ -213,6 +232,26 @@ static void roll_back(struct worker *worker, const struct err *err)
 		worker->definition->aborted(worker->state);
 }
 
+/* Tells what to write down if the process dies now. */
+static void watch_over(rd_kafka_message_t **messages, size_t n)
+{
+	struct crashed_range ranges[CRASHED_MAX_RANGES];
+	size_t n_ranges = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t at = 0;
+		while (at < n_ranges && ranges[at].partition != messages[i]->partition)
+			at++;
+		if (at == CRASHED_MAX_RANGES)
+			continue;
+		if (at == n_ranges)
+			ranges[n_ranges++] = (struct crashed_range){
+			        .partition = messages[i]->partition, .first = messages[i]->offset};
+		ranges[at].end = messages[i]->offset + 1;
+	}
+	crashed_working_on(ranges, n_ranges);
+}
+
 /* One transaction over a range of messages, tried until its outcome is certain. False: a record is at fault (*err
  * tells). */
 static bool run_transaction(
@@ -235,7 +274,10 @@ static bool run_transaction(
 		        .n_positions = MAX_PARTITIONS,
 		        .rejection = rejection});
 		struct err failure = {0};
-		if (batch_run(batch, &failure)) {
+		watch_over(messages, n);
+		bool done = batch_run(batch, &failure);
+		crashed_working_on(NULL, 0);
+		if (done) {
 			CRASH_POINT("worker-after-commit");
 			batch_publish_replies(batch, worker->producer);
 			CRASH_POINT("worker-before-facts");
@@ -273,6 +315,54 @@ static void process(struct worker *worker, rd_kafka_message_t **messages, size_t
 	        messages[0]->partition, (long long)messages[0]->offset, err.message);
 	if (!run_transaction(worker, messages, 1, &err, &second))
 		log_die("rejected", "a rejection cannot be stored: %s", second.message);
+}
+
+/* Tries of the record alone in which its process died; 0 when it only stands among suspects; -1 when it is none. */
+static int64_t tries_of(const struct worker *worker, const rd_kafka_message_t *message)
+{
+	int64_t tries = -1;
+
+	for (int i = 0; i < worker->n_suspects; i++) {
+		const struct crashed_range *range = &worker->suspects[i];
+		if (range->partition != message->partition || message->offset < range->first ||
+		        message->offset >= range->end)
+			continue;
+		tries = range->end - range->first == 1 ? range->tries : tries > 0 ? tries : 0;
+	}
+	return tries;
+}
+
+static void set_aside(struct worker *worker, rd_kafka_message_t *message)
+{
+	struct err why = {0}, err = {0};
+
+	err_set(&why, ERR_INTERNAL, "the worker died on this record %d times", CRASHED_TRIES);
+	log_event(LOG_ERROR, "set-aside", "record %s:%d:%lld: %s", topic_role_name(worker->definition->topic),
+	        message->partition, (long long)message->offset, why.message);
+	if (!run_transaction(worker, &message, 1, &why, &err))
+		log_die("rejected", "a rejection cannot be stored: %s", err.message);
+}
+
+/* All at once, but records among which a process died one by one. */
+static void process_suspiciously(struct worker *worker)
+{
+	rd_kafka_message_t **messages = worker->messages;
+	size_t first = 0;
+
+	for (size_t i = 0; i < worker->n_messages && worker->n_suspects; i++) {
+		int64_t tries = tries_of(worker, messages[i]);
+		if (tries < 0)
+			continue;
+		if (i > first)
+			process(worker, messages + first, i - first);
+		if (tries >= CRASHED_TRIES)
+			set_aside(worker, messages[i]);
+		else
+			process(worker, messages + i, 1);
+		first = i + 1;
+	}
+	if (worker->n_messages > first)
+		process(worker, messages + first, worker->n_messages - first);
 }
 
 /* Group offsets are for Kafka's tools only; the offset rows are the truth. */
@@ -405,7 +495,7 @@ static void run(struct worker *worker)
 	while (!stop_requested) {
 		gather(worker);
 		if (worker->n_messages) {
-			process(worker, worker->messages, worker->n_messages);
+			process_suspiciously(worker);
 			drop_messages(worker);
 			worker->offsets_changed = true;
 			after_commit(worker);
@@ -439,6 +529,7 @@ static void open_database(struct worker *worker)
 	if (stop_requested)
 		exit(0);
 	if (!db_prepare(worker->db, runtime_statements, runtime_statement_count, &err) ||
+	        !db_prepare(worker->db, crashed_statements, crashed_statement_count, &err) ||
 	        !db_prepare(worker->db, facts_statements, facts_statement_count, &err) ||
 	        !db_prepare(worker->db, worker->definition->statements, worker->definition->n_statements, &err))
 		log_die("database", "cannot prepare (has `contacthubctl migrate` been run?): %s", err.message);
@@ -496,12 +587,26 @@ static void open_worker(struct worker *worker)
 	worker->last_message_us = worker->last_housekeeping_us = clock_monotonic_us();
 }
 
+/* The image that a dying process has left behind. */
+static int write_crash(struct worker *worker, int argc, char **argv)
+{
+	const struct worker_definition *definition = worker->definition;
+	struct err err = {0};
+
+	log_event(LOG_ERROR, "crashed", "the process died by its own signal; writing down where");
+	open_database(worker);
+	if (!crashed_write(worker->db, definition->name, topic_role_name(definition->topic), argc, argv, &err))
+		log_die("crashed", "%s", err.message);
+	return 1;
+}
+
 int worker_main(const struct worker_definition *definition, int argc, char **argv)
 {
 	static struct worker worker;
 	struct sigaction action = {.sa_handler = on_signal};
 
-	if (argc > 1) {
+	bool crashed = crashed_is_one(argc, argv);
+	if (argc > 1 && !crashed) {
 		fprintf(stderr, "%s takes no arguments; settings are environment variables (see CONFIGURATION.md)\n",
 		        argv[0]);
 		return 2;
@@ -512,6 +617,9 @@ int worker_main(const struct worker_definition *definition, int argc, char **arg
 		return 2;
 	log_init(definition->name, (enum log_level)worker.settings.log_level);
 	settings_require(&worker.settings, true, true);
+	if (crashed)
+		return write_crash(&worker, argc, argv);
+	crashed_watch();
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);

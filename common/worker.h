@@ -57,6 +57,8 @@ struct worker_definition {
 	bool (*committed)(struct worker *worker, void *state, struct err *err);
 };
 
+/* A record on which the process dies by its own signal (not by somebody's kill) is tried three times, alone at last,
+   and then set aside as a dead letter: common/crashed.h. */
 /* Runs until SIGTERM (exit 0) or a fatal error (exit 1). The whole of a worker's main. */
 int worker_main(const struct worker_definition *definition, int argc, char **argv);
 

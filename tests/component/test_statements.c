@@ -1,5 +1,6 @@
 /* Every row of every statement table is prepared against the migrated schema: a renamed column fails here. */
 
+#include "common/crashed.h"
 #include "common/db.h"
 #include "common/worker_batch.h"
 #include "gateway/config_feed.h"
@@ -34,6 +35,7 @@ static const struct {
 	size_t n_fixed;
 } tables[] = {
         {.owner = "runtime", .statements = runtime_statements, .n = &runtime_statement_count},
+        {.owner = "crashed", .statements = crashed_statements, .n = &crashed_statement_count},
         {.owner = "facts", .statements = facts_statements, .n = &facts_statement_count},
         {.owner = "customer-merge", .statements = customer_merge_statements, .n_fixed = CUSTOMER_MERGE_STATEMENTS},
         {.owner = "event-ingest", .statements = event_ingest_statements, .n = &event_ingest_statement_count},

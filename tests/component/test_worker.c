@@ -59,6 +59,8 @@ static bool test_handle(struct batch *batch, struct err *err)
 			continue;
 		if (str_is(command->body, "\"poison\""))
 			return err_set(err, ERR_INVALID, "poison");
+		if (str_is(command->body, "\"death\""))
+			abort();
 		db_array_uuid(&ids, &command->id);
 		db_array_i64(&times, command->time_us);
 		db_array_text(&bodies, command->body);
@@ -322,6 +324,42 @@ static void test_a_poisoned_record_is_set_aside_and_the_rest_goes_on(void **stat
 	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 2);
 }
 
+/* The supervisor's part: a worker that has ended is started again. */
+static pid_t keep_running(struct fixture *fixture, pid_t pid, int n, int *ret_deaths)
+{
+	for (int i = 0; i < 600 && component_number(fixture->component, "SELECT count(*) FROM applied") < n; i++) {
+		int status;
+		if (waitpid(pid, &status, WNOHANG) == pid) {
+			++*ret_deaths;
+			assert_true(WIFEXITED(status)); /* it wrote down what it was working on, and ended */
+			pid = start_worker("0");
+		}
+		usleep(50 * 1000);
+	}
+	return pid;
+}
+
+static void test_a_record_that_kills_its_worker_is_set_aside_after_three_tries(void **state)
+{
+	struct fixture *fixture = *state;
+	struct command death = {.time_us = 1, .body = STR("\"death\"")};
+	int deaths = 0;
+
+	send_numbered(fixture, 0, 50);
+	send_one(fixture, &death);
+	send_numbered(fixture, 50, 50);
+	pid_t pid = keep_running(fixture, start_worker("0"), 100, &deaths);
+	wait_for_rows(fixture, 100);
+	stop_worker(pid, SIGTERM);
+	check_rows(fixture, 100);
+	/* once among others, unless it came alone, and three times alone */
+	assert_in_range(deaths, 3, 4);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters WHERE reason LIKE "
+	                                                      "'the worker died on this record%'"),
+	        1);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 1);
+}
+
 static void test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict(void **state)
 {
 	struct fixture *fixture = *state;
@@ -348,8 +386,10 @@ static void test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict(v
 
 int main(int argc, char **argv)
 {
-	if (argc == 2)
+	if (argc == 2 && !strcmp(argv[1], "worker"))
 		return worker_main(&test_worker, 1, argv);
+	if (argc > 1)
+		return worker_main(&test_worker, argc, argv);
 
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(
@@ -357,6 +397,8 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(test_a_frozen_worker_that_wakes_up_changes_nothing, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_poisoned_record_is_set_aside_and_the_rest_goes_on, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_record_that_kills_its_worker_is_set_aside_after_three_tries, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict, set_up, tear_down),
 	};

@@ -37,7 +37,7 @@ struct buf;
 	X(CONFIG_PUT, 64)   /* body = whole document; made or replaced */                                              \
 	X(CONFIG_EMPTY, 65) /* node set; body = {"eventsOnly": bool} */                                                \
 	/* changes; entity = what changed */                                                                           \
-	X(CHANGE, 80) /* item = enum entity_kind; flags = enum change_operation; fingerprint = version; node */        \
+	X(CHANGE, 80) /* item = enum entity_kind; user = enum change_operation; fingerprint = version; node */         \
 	X(AGGREGATE_RULES, 81) /* from configuration: node set; text = seq in decimal; body = node document */         \
 	/* bulk-jobs; entity = job id; node set */                                                                     \
 	X(BULK_CHUNK, 96)  /* text = number of the chunk in decimal, from 0; body = bytes of the file */               \

@@ -195,12 +195,23 @@ static bool take_message(struct worker *worker, int timeout_ms)
 	return true;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t batch_records(const struct worker *worker)
+{
+	return larger(worker->settings.batch_records, worker->definition->batch_records);
+}
+
 static void gather(struct worker *worker)
 {
-	size_t most = (size_t)worker->settings.batch_records;
+	size_t most = (size_t)batch_records(worker);
 
 	take_message(worker, worker->background_more ? 0 : POLL_MS);
-	int64_t deadline_us = clock_monotonic_us() + worker->settings.batch_wait_us;
+	int64_t deadline_us =
+	        clock_monotonic_us() + larger(worker->settings.batch_wait_us, worker->definition->batch_wait_us);
 	while (worker->n_messages && worker->n_messages < most) {
 		if (take_message(worker, 0))
 			continue;
@@ -574,7 +585,7 @@ static void open_worker(struct worker *worker)
 	struct err err = {0};
 
 	worker->arena = arena_new(BATCH_ARENA_BYTES);
-	worker->messages = calloc((size_t)worker->settings.batch_records, sizeof(*worker->messages));
+	worker->messages = calloc((size_t)batch_records(worker), sizeof(*worker->messages));
 	if (!worker->messages)
 		log_die("memory", "out of memory");
 	open_database(worker);

@@ -54,9 +54,13 @@ static const struct row {
                 .arguments = "TOPIC:PARTITION:OFFSET | --all",
                 .help = "send it once more as a new command",
                 .run = ctl_dead_letters_rerun},
+        {.name = "recount",
+                .arguments = "[--workspace ID] [--repair]",
+                .help = "compares the counters of the statistics with the entities",
+                .run = ctl_recount},
 };
 
-static const char *const flags[] = {"all", "all-workspaces", NULL};
+static const char *const flags[] = {"all", "all-workspaces", "repair", NULL};
 
 static void print_help(FILE *out)
 {

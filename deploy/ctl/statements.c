@@ -32,6 +32,14 @@ const struct statement ctl_statements[CTL_STATEMENTS] = {
                 .sql = "SELECT 1 FROM configuration WHERE workspace_id = '00000000-0000-0000-0000-000000000000' "
                        "AND kind = 'user' AND id = $1::text",
                 .n_params = 1},
+        {.name = "recount_differences",
+                .sql = "SELECT what, differences FROM stat_differences($1::uuid)",
+                .n_params = 1},
+        /* stats-rollup waits at its compare-and-set meanwhile */
+        {.name = "recount_repair",
+                .sql = "SELECT stat_recount($1::uuid) FROM (SELECT count(*) FROM (SELECT 1 FROM consumer_offsets "
+                       "WHERE worker = 'stats-rollup' FOR NO KEY UPDATE) o) held",
+                .n_params = 1},
         {.name = "dead_letters",
                 .sql = "SELECT topic, partition, record_offset, worker, workspace_id, command_type, created_us, "
                        "reason, "

@@ -9,6 +9,7 @@
 #include "tests/component/component.h"
 #include "workers/customer_merge/store.h"
 #include "workers/event_ingest/ingest.h"
+#include "workers/stats_rollup/rollup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +40,7 @@ static const struct {
         {.owner = "facts", .statements = facts_statements, .n = &facts_statement_count},
         {.owner = "customer-merge", .statements = customer_merge_statements, .n_fixed = CUSTOMER_MERGE_STATEMENTS},
         {.owner = "event-ingest", .statements = event_ingest_statements, .n = &event_ingest_statement_count},
+        {.owner = "stats-rollup", .statements = rollup_statements, .n = &rollup_statement_count},
         {.owner = "gateway configuration", .statements = config_feed_statements, .n = &config_feed_statement_count},
         {.owner = "gateway replies", .statements = reply_statements, .n = &reply_statement_count},
         {.owner = "gateway customers", .statements = customer_statements, .n = &customer_statement_count},

@@ -1,0 +1,300 @@
+/* stats-rollup on real PostgreSQL: after any history, and however facts come, the counters equal a recount. */
+
+#include "common/arena.h"
+#include "tests/component/feed.h"
+#include "workers/stats_rollup/rollup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define SEEDS 6
+#define STEPS 150
+#define ENTITIES 24
+#define START_US 1800000000000000
+
+#define W "'a0000000-0000-4000-8000-000000000000'::uuid"
+#define NODE "'b0000000-0000-4000-8000-000000000000'::uuid"
+#define AGGREGATE "'ba000000-0000-4000-8000-000000000000'::uuid"
+
+static const struct uuid workspace = {{0xa0, [6] = 0x40, [8] = 0x80}};
+
+struct stage {
+	struct component *component;
+	struct feed *feed;
+	uint64_t random;
+};
+
+/* An entity that a step can change: its id ends in `n`. kind c: customer, e: event, f: profile. */
+struct entity {
+	char kind;
+	unsigned n;
+};
+
+static unsigned roll(struct stage *stage, unsigned most)
+{
+	stage->random = stage->random * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(stage->random >> 33) % most;
+}
+
+static void run_sql(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void run_sql(struct stage *stage, const char *format, ...)
+{
+	char sql[4096];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(sql, sizeof(sql), format, arguments);
+	va_end(arguments);
+	component_sql(stage->component, sql);
+}
+
+static struct uuid id_of(struct entity entity)
+{
+	uint8_t first = entity.kind == 'c' ? 0xc0 : entity.kind == 'e' ? 0xe0 : 0xf0;
+
+	return (struct uuid){{first, [6] = 0x40, [8] = 0x80, [15] = (uint8_t)entity.n}};
+}
+
+static const char *text_of(struct entity entity, char out[UUID_TEXT_BYTES + 1])
+{
+	struct uuid id = id_of(entity);
+
+	uuid_format(&id, out);
+	return out;
+}
+
+static void add_fact(struct stage *stage, struct entity entity)
+{
+	feed_add(stage->feed, &(struct command){.type = COMMAND_CHANGE,
+	                              .item = entity.kind == 'e' ? ENTITY_EVENT : ENTITY_CUSTOMER,
+	                              .user = CHANGE_CREATE,
+	                              .time_us = START_US,
+	                              .workspace = workspace,
+	                              .entity = id_of(entity)});
+}
+
+static void put_customer(struct stage *stage, struct entity customer)
+{
+	static const char *const contacts[] = {"{}", "{\"base\":{\"contacts\":{\"email\":\"a@b\"}}}",
+	        "{\"base\":{\"contacts\":{\"mobilePhone\":\"1\"}}}",
+	        "{\"base\":{\"contacts\":{\"email\":\"a@b\",\"mobilePhone\":\"1\"}}}"};
+	char id[UUID_TEXT_BYTES + 1];
+
+	run_sql(stage,
+	        "INSERT INTO customers SELECT " W ", '%s', " NODE ", 1, 1, %lld, %lld, true, NULL, NULL, NULL, '%s' "
+	        "WHERE NOT EXISTS (SELECT FROM customer_tombstones WHERE id = '%s') "
+	        "ON CONFLICT (workspace_id, id) DO UPDATE SET doc = excluded.doc, version = customers.version + 1, "
+	        "updated_us = excluded.updated_us",
+	        text_of(customer, id), START_US + roll(stage, 100) * 3600000000LL,
+	        START_US + roll(stage, 1000) * 3600000000LL, contacts[roll(stage, 4)], id);
+}
+
+static void delete_customer(struct stage *stage, struct entity customer)
+{
+	char id[UUID_TEXT_BYTES + 1];
+
+	run_sql(stage,
+	        "WITH gone AS (DELETE FROM customers WHERE id = '%s' RETURNING *) INSERT INTO customer_tombstones "
+	        "SELECT workspace_id, id, node_id, registered_us, %lld FROM gone",
+	        text_of(customer, id), START_US + roll(stage, 1000) * 3600000000LL);
+}
+
+static void put_event(struct stage *stage, struct entity event)
+{
+	static const char *const bodies[] = {"{\"properties\":{}}",
+	        "{\"properties\":{\"type\":\"sale\",\"amount\":{\"revenue\":19.99,\"total\":25},"
+	        "\"products\":[{\"quantity\":3},{\"type\":\"return\",\"quantity\":1}]}}",
+	        "{\"properties\":{\"type\":\"return\",\"amount\":{\"revenue\":5.01},\"products\":[{}]}}",
+	        "{\"properties\":{\"amount\":{\"revenue\":\"much\",\"total\":1e999},\"products\":7}}"};
+	static const char *const types[] = {"completedOrder", "viewedPage", "abandonedCart", "searched"};
+	static const char *const contexts[] = {"ECOMMERCE", "RETAIL", "WEB"};
+	char id[UUID_TEXT_BYTES + 1], owner[UUID_TEXT_BYTES + 1];
+	const char *session = roll(stage, 2) ? "1, 's1'" : "NULL, NULL";
+
+	text_of((struct entity){'c', roll(stage, ENTITIES)}, owner);
+	/* an event keeps its type, its registration and its binding; dates lie far back, and around midnight in Rome */
+	run_sql(stage,
+	        "WITH gone AS (SELECT FROM event_tombstones WHERE id = '%s'), changed AS (UPDATE events SET date_us = "
+	        "%lld, version = version + 1, updated_us = %lld, body = '%s', context = '%s', "
+	        "customer_id = COALESCE(customer_id, CASE WHEN %u = 0 THEN '%s'::uuid END) WHERE id = '%s' RETURNING "
+	        "1) "
+	        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, "
+	        "version, "
+	        "bind_kind, bind_value, type, context, body) SELECT " W ", '%s', " NODE
+	        ", CASE WHEN %u = 0 THEN '%s'::uuid END, %lld, %lld, %lld, 1, %s, '%s', '%s', '%s' "
+	        "WHERE NOT EXISTS (SELECT FROM changed) AND NOT EXISTS (SELECT FROM gone)",
+	        text_of(event, id), START_US - roll(stage, 40000) * 1800000000LL,
+	        START_US + roll(stage, 1000) * 3600000000LL, bodies[roll(stage, 4)], contexts[roll(stage, 3)],
+	        roll(stage, 2), owner, id, id, roll(stage, 2), owner, START_US + event.n * 3600000000LL,
+	        (long long)START_US, START_US - roll(stage, 40000) * 1800000000LL, session, types[event.n % 4],
+	        contexts[roll(stage, 3)], bodies[roll(stage, 4)]);
+}
+
+static void delete_event(struct stage *stage, struct entity event)
+{
+	char id[UUID_TEXT_BYTES + 1];
+
+	run_sql(stage,
+	        "WITH gone AS (DELETE FROM events WHERE id = '%s' RETURNING *) INSERT INTO event_tombstones "
+	        "SELECT workspace_id, id, node_id, type, registered_us, %lld FROM gone",
+	        text_of(event, id), START_US + roll(stage, 1000) * 3600000000LL);
+}
+
+/* A customer joins a profile, moves to another, leaves, or is excluded; both profiles' facts follow. */
+static void move_member(struct stage *stage, struct entity customer, struct entity profile)
+{
+	char id[UUID_TEXT_BYTES + 1], profile_id[UUID_TEXT_BYTES + 1];
+	static const char *const excluded[] = {"false", "false", "true"};
+
+	text_of(customer, id);
+	if (roll(stage, 4) == 0)
+		run_sql(stage, "DELETE FROM aggregate_members WHERE customer_id = '%s'", id);
+	else
+		run_sql(stage,
+		        "INSERT INTO aggregate_members VALUES (" W ", " AGGREGATE ", '%s', '%s', %s) "
+		        "ON CONFLICT (workspace_id, node_id, customer_id) DO UPDATE SET profile_id = "
+		        "excluded.profile_id, "
+		        "excluded = excluded.excluded",
+		        id, text_of(profile, profile_id), excluded[roll(stage, 3)]);
+	for (unsigned n = 0; n < 3; n++)
+		add_fact(stage, (struct entity){'f', n});
+}
+
+static void step(struct stage *stage)
+{
+	struct entity customer = {'c', roll(stage, ENTITIES)}, event = {'e', roll(stage, ENTITIES)};
+
+	switch (roll(stage, 8)) {
+	case 0:
+	case 1:
+		put_customer(stage, customer);
+		add_fact(stage, customer);
+		break;
+	case 2:
+		delete_customer(stage, customer);
+		add_fact(stage, customer);
+		break;
+	case 3:
+		delete_event(stage, event);
+		add_fact(stage, event);
+		break;
+	case 4:
+		move_member(stage, customer, (struct entity){'f', roll(stage, 3)});
+		break;
+	default:
+		put_event(stage, event);
+		add_fact(stage, event);
+		break;
+	}
+	if (roll(stage, 4) == 0)
+		add_fact(stage, customer); /* twice */
+}
+
+static void check_counters(struct stage *stage)
+{
+	assert_int_equal(
+	        component_number(stage->component, "SELECT sum(differences)::bigint FROM stat_differences(" W ")"), 0);
+	assert_int_equal(component_number(stage->component,
+	                         "SELECT (SELECT count(*) FROM stat_days WHERE n <= 0) + (SELECT count(*) FROM "
+	                         "stat_people WHERE n <= 0)"),
+	        0);
+}
+
+static void stage_run(struct stage *stage, uint64_t seed, size_t batch)
+{
+	stage->random = seed * 977 + 1;
+	stage->component = component_open();
+	stage->feed = feed_open(stage->component, &rollup_definition);
+	component_sql(
+	        stage->component, "INSERT INTO aggregate_nodes VALUES (" W ", " AGGREGATE ", 1, true, '{}', false)");
+	for (int i = 0; i < STEPS; i++) {
+		step(stage);
+		/* facts lag behind the tables by a random number of steps */
+		if (roll(stage, 5) == 0)
+			feed_run(stage->feed, batch);
+	}
+	feed_run(stage->feed, batch);
+}
+
+static void stage_close(struct stage *stage)
+{
+	feed_close(stage->feed);
+	component_close(stage->component);
+}
+
+static void counters_equal_a_recount_after_any_history(void **state)
+{
+	static const size_t batches[] = {0, 1, 7};
+
+	(void)state;
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		struct stage stage;
+		stage_run(&stage, seed, batches[seed % ARRAY_LEN(batches)]);
+		check_counters(&stage);
+		assert_true(component_number(stage.component, "SELECT count(*) FROM stat_days") > 10);
+		stage_close(&stage);
+	}
+}
+
+/* The comparison itself sees a wrong counter, and a recount mends it. */
+static void a_wrong_counter_is_found_and_repaired(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	stage_run(&stage, 99, 0);
+	component_sql(stage.component, "UPDATE stat_days SET n = n + 1 WHERE metric = 8");
+	component_sql(stage.component, "DELETE FROM stat_people WHERE kind = 2");
+	assert_true(component_number(stage.component,
+	                    "SELECT differences FROM stat_differences(" W ") WHERE what = 'days'") > 0);
+	component_sql(stage.component, "SELECT stat_recount(" W ")");
+	check_counters(&stage);
+	assert_true(component_number(stage.component, "SELECT count(*) FROM stat_days") > 10);
+	stage_close(&stage);
+}
+
+/* Figures by hand: one order, one return, one far back. */
+static void amounts_and_days_are_those_of_the_zone(void **state)
+{
+	struct stage stage = {.component = component_open()};
+	struct component *c = stage.component;
+
+	(void)state;
+	stage.feed = feed_open(c, &rollup_definition);
+	component_sql(c, "INSERT INTO configuration VALUES (" W
+	                 ", 'workspace', '', 1, 1, 0, 0, '{\"timezone\":\"Europe/London\"}')");
+	/* 23:30 UTC of 30 June 2026: 1 July in London */
+	component_sql(c,
+	        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, "
+	        "version, type, context, body) VALUES (" W ", 'e0000000-0000-4000-8000-000000000001', " NODE
+	        ", 'c0000000-0000-4000-8000-000000000001', 1, 1, 1782862200000000, 1, 'completedOrder', 'RETAIL', "
+	        "'{\"properties\":{\"type\":\"sale\",\"amount\":{\"revenue\":10.10,\"total\":12},\"products\":"
+	        "[{\"quantity\":2}]}}'), (" W ", 'e0000000-0000-4000-8000-000000000002', " NODE
+	        ", 'c0000000-0000-4000-8000-000000000001', 1, 1, 1782862200000000, 1, 'completedOrder', 'RETAIL', "
+	        "'{\"properties\":{\"type\":\"return\",\"amount\":{\"revenue\":0.35,\"total\":1},\"products\":"
+	        "[{\"quantity\":1}]}}')");
+	add_fact(&stage, (struct entity){'e', 1});
+	add_fact(&stage, (struct entity){'e', 2});
+	feed_run(stage.feed, 0);
+	assert_string_equal(
+	        component_text(c, "SELECT concat_ws(' ', day, n, value, total, items, returns) FROM stat_days "
+	                          "WHERE metric = 8"),
+	        "2026-07-01 2 9.75 11 1 1");
+	assert_int_equal(component_number(c, "SELECT n FROM stat_people WHERE kind = 1"), 1);
+	stage_close(&stage);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(counters_equal_a_recount_after_any_history),
+	        cmocka_unit_test(a_wrong_counter_is_found_and_repaired),
+	        cmocka_unit_test(amounts_and_days_are_those_of_the_zone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

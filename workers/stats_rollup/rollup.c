@@ -1,0 +1,134 @@
+#include "workers/stats_rollup/rollup.h"
+
+#include "common/arena.h"
+
+/* Entities whose shares are to be replaced. */
+struct entities {
+	struct db_array workspaces, ids;
+};
+
+static void entities_init(struct entities *entities, struct arena *arena)
+{
+	db_array_init(&entities->workspaces, arena, DB_UUID);
+	db_array_init(&entities->ids, arena, DB_UUID);
+}
+
+static void entities_add(struct entities *entities, const struct uuid *workspace, const struct uuid *id)
+{
+	db_array_uuid(&entities->workspaces, workspace);
+	db_array_uuid(&entities->ids, id);
+}
+
+static void entities_params(struct entities *entities, struct arena *arena, struct db_params *params)
+{
+	db_params_init(params, arena);
+	db_param_array(params, &entities->workspaces);
+	db_param_array(params, &entities->ids);
+}
+
+static void gather(struct batch *batch, struct entities *all, struct entities *customers)
+{
+	for (size_t i = 0; i < batch_size(batch); i++) {
+		const struct command *fact = batch_command(batch, i);
+		if (batch_skip(batch, i) || fact->type != COMMAND_CHANGE)
+			continue;
+		entities_add(all, &fact->workspace, &fact->entity);
+		if (fact->item == ENTITY_CUSTOMER)
+			entities_add(customers, &fact->workspace, &fact->entity);
+	}
+}
+
+/* A profile's members may have come or gone: their events count in its node or do not any more. */
+static bool add_profile_events(struct batch *batch, struct entities *customers, struct entities *all, struct err *err)
+{
+	struct db_params params;
+
+	if (!customers->ids.n)
+		return true;
+	entities_params(customers, batch_arena(batch), &params);
+	if (!db_send(batch_db(batch), "rollup_profile_events", &params, err) || !db_flush(batch_db(batch), err))
+		return false;
+	PGresult *rows = db_result(batch_db(batch), err);
+	if (!rows)
+		return false;
+	for (int row = 0; row < PQntuples(rows); row++) {
+		struct uuid workspace = db_uuid(rows, row, 0), id = db_uuid(rows, row, 1);
+		entities_add(all, &workspace, &id);
+	}
+	PQclear(rows);
+	return true;
+}
+
+static bool send_zones(struct batch *batch, struct entities *all, struct err *err)
+{
+	struct db_params params;
+
+	db_params_init(&params, batch_arena(batch));
+	db_param_array(&params, &all->workspaces);
+	return db_send_expect(batch_db(batch), "rollup_zones", &params, -1, ERR_INTERNAL, err);
+}
+
+static bool remove_empty(struct batch *batch, struct entities *all, const char *statement, struct err *err)
+{
+	struct db_params params;
+
+	db_params_init(&params, batch_arena(batch));
+	db_param_array(&params, &all->workspaces);
+	return db_send_expect(batch_db(batch), statement, &params, -1, ERR_INTERNAL, err);
+}
+
+static bool apply(struct batch *batch, struct entities *all, struct err *err)
+{
+	struct db_params params;
+
+	entities_params(all, batch_arena(batch), &params);
+	if (!db_send(batch_db(batch), "rollup_apply", &params, err) || !db_flush(batch_db(batch), err))
+		return false;
+	PGresult *rows = db_result(batch_db(batch), err);
+	if (!rows)
+		return false;
+	bool empty_days = db_i64(rows, 0, 0), empty_people = db_i64(rows, 0, 1);
+	PQclear(rows);
+	return (!empty_days || remove_empty(batch, all, "rollup_empty_days", err)) &&
+	       (!empty_people || remove_empty(batch, all, "rollup_empty_people", err));
+}
+
+bool rollup_handle(struct batch *batch, struct err *err)
+{
+	struct entities all, customers;
+
+	entities_init(&all, batch_arena(batch));
+	entities_init(&customers, batch_arena(batch));
+	gather(batch, &all, &customers);
+	if (!all.ids.n)
+		return true;
+	return send_zones(batch, &all, err) && add_profile_events(batch, &customers, &all, err) &&
+	       apply(batch, &all, err);
+}
+
+/* One workspace in each step: those of the partitions that this process owns. */
+bool rollup_background(struct batch *batch, bool *ret_more, struct err *err)
+{
+	struct worker *worker = batch_worker(batch);
+	struct db *db = batch_db(batch);
+	struct db_params params;
+	bool good = true;
+
+	*ret_more = false;
+	if (!db_send(db, "rollup_moved_zones", NULL, err) || !db_flush(db, err))
+		return false;
+	PGresult *rows = db_result(db, err);
+	if (!rows)
+		return false;
+	for (int row = 0; row < PQntuples(rows) && !*ret_more; row++) {
+		struct uuid workspace = db_uuid(rows, row, 0);
+		if (!worker_owns(worker, workspace_partition(&workspace, worker_partition_count(worker))))
+			continue;
+		db_params_init(&params, batch_arena(batch));
+		db_param_uuid(&params, &workspace);
+		good = db_send_expect(db, "rollup_recount", &params, 1, ERR_INTERNAL, err);
+		*ret_more = true;
+	}
+	PQclear(rows);
+	return good;
+}

@@ -1,0 +1,102 @@
+#include "workers/stats_rollup/rollup.h"
+
+#define IDS "unnest($1::uuid[], $2::uuid[]) AS u(w, id)"
+
+#define OF(view) "SELECT v.* FROM ids u JOIN " view " v ON v.workspace_id = u.w AND v.id = u.id"
+#define AND_OF(view) " UNION ALL " OF(view)
+#define LIVE OF("stat_live_customers") AND_OF("stat_live_events") AND_OF("stat_member_events")
+#define GONE OF("stat_gone_customers") AND_OF("stat_gone_events")
+#define NEW_SHARES LIVE " UNION ALL " GONE
+
+#define ADD_DAYS                                                                                                       \
+	"INSERT INTO stat_days AS d SELECT (x.s).workspace_id, (x.s).node_id, p.metric, p.day, p.type, p.context, "    \
+	"sum(x.sign), sum(x.sign * p.value), sum(x.sign * p.total), sum(x.sign * p.items), sum(x.sign * p.returns) "   \
+	"FROM signed x CROSS JOIN LATERAL stat_day_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "                            \
+	"HAVING sum(x.sign) <> 0 OR sum(x.sign * p.value) <> 0 OR sum(x.sign * p.total) <> 0 "                         \
+	"OR sum(x.sign * p.items) <> 0 OR sum(x.sign * p.returns) <> 0 "                                               \
+	"ON CONFLICT (workspace_id, node_id, metric, day, type, context) DO UPDATE SET n = d.n + excluded.n, "         \
+	"value = d.value + excluded.value, total = d.total + excluded.total, items = d.items + excluded.items, "       \
+	"returns = d.returns + excluded.returns RETURNING d.n"
+
+#define ADD_PEOPLE                                                                                                     \
+	"INSERT INTO stat_people AS d SELECT (x.s).workspace_id, (x.s).node_id, p.kind, p.day, p.context, p.person, "  \
+	"sum(x.sign) FROM signed x CROSS JOIN LATERAL stat_people_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "             \
+	"HAVING sum(x.sign) <> 0 ON CONFLICT (workspace_id, node_id, kind, day, context, person) DO UPDATE "           \
+	"SET n = d.n + excluded.n RETURNING d.n"
+
+const struct statement rollup_statements[] = {
+        /* entities are found by key: plans that read whole tables, made while these were small, are ruled out */
+        {.name = "rollup_settings",
+                .sql = "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
+                       "false), set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false), "
+                       "set_config('plan_cache_mode', 'force_generic_plan', false)",
+                .n_params = 0},
+        {.name = "rollup_zones",
+                .sql = "INSERT INTO stat_zones (workspace_id, zone) SELECT DISTINCT u.w, COALESCE(z.zone, "
+                       "'Europe/Rome') FROM unnest($1::uuid[]) AS u(w) LEFT JOIN stat_wanted_zones z "
+                       "ON z.workspace_id = u.w ON CONFLICT DO NOTHING",
+                .n_params = 1},
+        /* of each customer that is a profile: its members' events that do not count in its node as they should */
+        {.name = "rollup_profile_events",
+                .sql = "SELECT m.workspace_id, e.id FROM " IDS " JOIN aggregate_members m ON m.workspace_id = u.w "
+                       "AND m.profile_id = u.id JOIN events e ON e.workspace_id = m.workspace_id "
+                       "AND e.customer_id = m.customer_id LEFT JOIN stat_shares s ON s.workspace_id = e.workspace_id "
+                       "AND s.id = e.id AND s.node_id = m.node_id "
+                       "WHERE (NOT m.excluded) IS DISTINCT FROM (s.customer_id IS NOT DISTINCT FROM m.profile_id) "
+                       "UNION SELECT s.workspace_id, s.id FROM " IDS " JOIN aggregate_nodes n ON n.workspace_id = u.w "
+                       "JOIN stat_shares s ON s.workspace_id = n.workspace_id AND s.node_id = n.node_id "
+                       "AND s.customer_id = u.id AND s.entity = 2 "
+                       "JOIN events e ON e.workspace_id = s.workspace_id AND e.id = s.id "
+                       "WHERE NOT EXISTS (SELECT FROM aggregate_members m WHERE m.workspace_id = s.workspace_id "
+                       "AND m.node_id = s.node_id AND m.customer_id = e.customer_id AND m.profile_id = u.id "
+                       "AND NOT m.excluded)",
+                .n_params = 2},
+        /*
+         * Replaces the shares of the entities and applies the difference; answers counters that have become empty. The
+         * new shares are inserted when the old ones are gone: their statement counts those first.
+         */
+        {.name = "rollup_apply",
+                .sql = "WITH ids AS MATERIALIZED (SELECT DISTINCT w, id FROM " IDS "), "
+                       "old AS (DELETE FROM stat_shares s USING ids u WHERE s.workspace_id = u.w AND s.id = u.id "
+                       "RETURNING s.*), new AS (INSERT INTO stat_shares SELECT n.* FROM (" NEW_SHARES ") n "
+                       "WHERE (SELECT count(*) FROM old) >= 0 RETURNING *), "
+                       "signed AS (SELECT 1 AS sign, new::stat_shares AS s FROM new "
+                       "UNION ALL SELECT -1, old::stat_shares FROM old), days AS (" ADD_DAYS "), "
+                       "people AS (" ADD_PEOPLE ") "
+                       "SELECT (SELECT count(*) FROM days WHERE n = 0), (SELECT count(*) FROM people WHERE n = 0)",
+                .n_params = 2},
+        {.name = "rollup_empty_days",
+                .sql = "DELETE FROM stat_days WHERE workspace_id = ANY ($1::uuid[]) AND n = 0",
+                .n_params = 1},
+        {.name = "rollup_empty_people",
+                .sql = "DELETE FROM stat_people WHERE workspace_id = ANY ($1::uuid[]) AND n = 0",
+                .n_params = 1},
+        {.name = "rollup_moved_zones",
+                .sql = "SELECT z.workspace_id FROM stat_zones z JOIN stat_wanted_zones w "
+                       "ON w.workspace_id = z.workspace_id WHERE w.zone <> z.zone",
+                .n_params = 0},
+        {.name = "rollup_recount", .sql = "SELECT stat_recount($1::uuid)", .n_params = 1},
+};
+const size_t rollup_statement_count = ARRAY_LEN(rollup_statements);
+
+static void *open_state(struct worker *worker, struct err *err)
+{
+	static bool opened;
+	PGresult *done = db_query(worker_db(worker), "rollup_settings", NULL, err);
+
+	PQclear(done);
+	return done ? &opened : NULL;
+}
+
+const struct worker_definition rollup_definition = {
+        .name = "stats-rollup",
+        .topic = TOPIC_CHANGES,
+        .statements = rollup_statements,
+        .n_statements = ARRAY_LEN(rollup_statements),
+        .open = open_state,
+        .batch_records = 1000,
+        .batch_wait_us = 100 * 1000,
+        .handle = rollup_handle,
+        .background = rollup_background,
+        .background_ms = 5000,
+};

@@ -95,6 +95,28 @@ static const struct route_param event_get_params[] = {
                 .description = "CUSTOMER: adds the customer's previous and next event."},
         {0}};
 
+#define STREAM_FILTER_PARAMS                                                                                           \
+	{.name = "nodeId", .schema = UUID_SCHEMA, .description = "Entities of this node only."},                       \
+	{                                                                                                              \
+		.name = "entity", .schema = ONE_OF("\"CUSTOMER\",\"EVENT\""),                                          \
+		.description = "Entities of this type only."                                                           \
+	}
+
+static const struct route_param update_last_params[] = {STREAM_FILTER_PARAMS, {0}};
+static const struct route_param update_list_params[] = {STREAM_FILTER_PARAMS,
+        {.name = "size",
+                .schema = "{\"type\":\"integer\",\"minimum\":0,\"maximum\":4000,\"default\":50}",
+                .description =
+                        "Most entries to answer; a page of large entities, or a filter that matches rarely, may end "
+                        "earlier: go on from nextOffset."},
+        {.name = "offset",
+                .schema = "{\"type\":\"integer\",\"minimum\":0}",
+                .description = "Greatest offset that is known already; 0 reads from the beginning."},
+        {.name = "timestamp",
+                .schema = "{\"type\":\"integer\",\"minimum\":0}",
+                .description = "Milliseconds since 1970: from the first change at that time on. Not with offset."},
+        {0}};
+
 const struct route routes[] = {
         {.operation = 20,
                 .tag = "Configuration",
@@ -567,6 +589,26 @@ const struct route routes[] = {
                 .response_schema = "EventList",
                 .params = event_search_params,
                 .handler = event_search},
+        {.operation = 107,
+                .tag = "Updates",
+                .title = "Get the last update offset",
+                .method = "GET",
+                .path = WORKSPACE "/updates/last-offset",
+                .status = 200,
+                .roles = ROLES_UPDATES,
+                .response_schema = "LastOffset",
+                .params = update_last_params,
+                .handler = update_last_offset},
+        {.operation = 108,
+                .tag = "Updates",
+                .title = "Get an update stream",
+                .method = "GET",
+                .path = WORKSPACE "/updates",
+                .status = 200,
+                .roles = ROLES_UPDATES,
+                .response_schema = "UpdateList",
+                .params = update_list_params,
+                .handler = update_list},
         {.operation = 94,
                 .tag = "Events",
                 .title = "Create event",

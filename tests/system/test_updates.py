@@ -1,0 +1,111 @@
+"""The update stream: every change once, in order, without holes."""
+
+import time
+
+import pytest
+
+from client import eventually, unique
+from contract import check_empty, check_error, check_ok
+
+
+def read_stream(client, offset=0, **parameters):
+    """Every entry behind the offset, page by page, and where the stream ends."""
+    entries = []
+    while True:
+        page = check_ok(client.get("updates", {"offset": offset, **parameters}))
+        entries += page["updates"]
+        if page["nextOffset"] == offset:
+            return entries, offset
+        offset = page["nextOffset"]
+
+
+def shown(entries):
+    return [(entry["operation"], entry["entity"]["type"], entry["entity"]["data"]["id"]) for entry in entries]
+
+
+@pytest.fixture(scope="module")
+def shop(space):
+    node = space.node(["externalId"])
+    return space.admin, space.trusted(node), node
+
+
+def test_each_change_once_and_in_order(shop):
+    admin, client, node = shop
+    start = check_ok(admin.get("updates/last-offset"))["lastOffset"]
+    key = unique()
+    made = check_ok(client.post("customers", {"nodeId": node, "externalId": key}), 201)["id"]
+    check_ok(client.post("customers", {"nodeId": node, "externalId": key, "extra": "merged"}), 201)
+    check_ok(client.patch(f"customers/{made}", {"extra": "patched"}))
+    check_ok(client.patch(f"customers/{made}", {"extra": "patched"}))  # changes nothing
+    event = check_ok(client.post("events", {"customerId": made, "type": "viewedPage", "context": "WEB", "properties": {}}), 202)["id"]
+    eventually(lambda: admin.get(f"events/{event}").status == 200)
+    entries, end = read_stream(admin, start, nodeId=node)
+    assert shown(entries) == [("CREATE", "CUSTOMER", made), ("UPDATE", "CUSTOMER", made), ("UPDATE", "CUSTOMER", made),
+                              ("CREATE", "EVENT", event)]
+    # the data is the entity as it is now, also behind the entry of its creation
+    assert entries[0]["entity"]["data"] == check_ok(admin.get(f"customers/{made}"))
+    assert entries[3]["entity"]["data"] == check_ok(admin.get(f"events/{event}"))
+    assert check_ok(admin.get("updates/last-offset", {"nodeId": node}))["lastOffset"] == end
+    check_empty(client.delete(f"customers/{made}"))
+    entries, _ = read_stream(admin, end, nodeId=node)
+    assert sorted(shown(entries)) == sorted([("DELETE", "CUSTOMER", made), ("DELETE", "EVENT", event)])
+    assert all(entry["entity"]["data"] == {"id": entry["entity"]["data"]["id"], "nodeId": node} for entry in entries)
+    before, _ = read_stream(admin, start, nodeId=node)
+    assert before[0]["entity"]["data"] == {"id": made, "nodeId": node}  # gone, whatever the entry told
+
+
+def test_pages_of_any_size_tell_the_same(shop):
+    admin, client, node = shop
+    start = check_ok(admin.get("updates/last-offset"))["lastOffset"]
+    for number in range(12):
+        check_ok(client.post("customers", {"nodeId": node, "externalId": f"{unique()}-{number}"}), 201)
+    whole, end = read_stream(admin, start, size=4000, nodeId=node)
+    assert len(whole) == 12
+    for size in (1, 5, 12):
+        assert read_stream(admin, start, size=size, nodeId=node) == (whole, end)
+    assert check_ok(admin.get("updates", {"offset": end, "nodeId": node})) == {"updates": [], "nextOffset": end}
+    assert check_ok(admin.get("updates", {"offset": start, "size": 0})) == {"updates": [], "nextOffset": start}
+
+
+def test_filters(shop, space):
+    admin, client, node = shop
+    other = space.node(["externalId"])
+    start = check_ok(admin.get("updates/last-offset"))["lastOffset"]
+    made = check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)["id"]
+    event = check_ok(client.post("events", {"customerId": made, "type": "viewedPage", "context": "WEB", "properties": {}}), 202)["id"]
+    eventually(lambda: admin.get(f"events/{event}").status == 200)
+    assert shown(read_stream(admin, start, nodeId=node, entity="CUSTOMER")[0]) == [("CREATE", "CUSTOMER", made)]
+    assert shown(read_stream(admin, start, nodeId=node, entity="EVENT")[0]) == [("CREATE", "EVENT", event)]
+    assert read_stream(admin, start, nodeId=other) == ([], start)
+    assert check_ok(admin.get("updates/last-offset", {"nodeId": other}))["lastOffset"] == 0
+
+
+def test_timestamp_finds_the_first_change_at_that_time(shop):
+    admin, client, node = shop
+    check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)
+    time.sleep(0.05)
+    now_ms = int(time.time() * 1000)
+    made = check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)["id"]
+    page = check_ok(admin.get("updates", {"timestamp": now_ms, "nodeId": node}))
+    assert shown(page["updates"])[0] == ("CREATE", "CUSTOMER", made)
+    # with an offset the time is ignored
+    page = check_ok(admin.get("updates", {"timestamp": now_ms + 10**9, "offset": 0, "size": 1}))
+    assert len(page["updates"]) == 1
+    future = check_ok(admin.get("updates", {"timestamp": now_ms + 10**9}))
+    assert future["updates"] == [] and future["nextOffset"] == check_ok(admin.get("updates/last-offset"))["lastOffset"]
+
+
+@pytest.mark.parametrize("parameters, path", [
+    ({"size": "4001"}, "/size"), ({"size": "-1"}, "/size"), ({"size": "x"}, "/size"), ({"offset": "-1"}, "/offset"),
+    ({"offset": "1e3"}, "/offset"), ({"timestamp": "now"}, "/timestamp"), ({"entity": "customer"}, "/entity"),
+])
+def test_bad_parameters(shop, parameters, path):
+    admin, _, _ = shop
+    error = check_error(admin.get("updates", parameters), 400)
+    assert [problem["path"] for problem in error["errors"]] == [path]
+
+
+def test_sources_may_not_read_it(shop):
+    _, client, _ = shop
+    check_error(client.get("updates"), 403)
+    check_error(client.get("updates/last-offset"), 403)

@@ -40,6 +40,9 @@ route_handler_fn event_properties_get, event_extended_get, event_extended_put;
 route_handler_fn workspace_list, workspace_create, workspace_get, workspace_status_put;
 route_handler_fn throttling_get, throttling_put, payload_size_get, payload_size_put, me_get;
 
+/* handlers_stats.c */
+route_handler_fn stats_get, customer_stats_get, stats_info, stats_nodes;
+
 /* handlers_updates.c */
 route_handler_fn update_list, update_last_offset;
 
@@ -48,8 +51,8 @@ route_handler_fn health_get, health_live, health_ready, schema_document_get, ope
 
 /* Statements that the handlers' queries name; the pool prepares them on each connection. */
 extern const struct statement customer_statements[], customer_search_statements[], event_statements[],
-        node_statements[], update_statements[];
+        node_statements[], stat_statements[], update_statements[];
 extern const size_t customer_statement_count, customer_search_statement_count, event_statement_count,
-        node_statement_count, update_statement_count;
+        node_statement_count, stat_statement_count, update_statement_count;
 
 #endif

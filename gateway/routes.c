@@ -117,7 +117,182 @@ static const struct route_param update_list_params[] = {STREAM_FILTER_PARAMS,
                 .description = "Milliseconds since 1970: from the first change at that time on. Not with offset."},
         {0}};
 
+#define START_PARAM                                                                                                    \
+	{                                                                                                              \
+		.name = "start", .schema = TIME_SCHEMA,                                                                \
+		.description = "Start of the range; days are days of the workspace's time zone, the first one counts " \
+		               "whole. Moved forward when the range is longer than the operation allows."              \
+	}
+#define END_PARAM                                                                                                      \
+	{                                                                                                              \
+		.name = "end", .schema = TIME_SCHEMA,                                                                  \
+		.description = "End of the range, by default now; its day counts whole."                               \
+	}
+#define MODE_PARAM                                                                                                     \
+	{                                                                                                              \
+		.name = "mode", .schema = ONE_OF("\"DAILY\",\"WEEKLY\",\"MONTHLY\""),                                  \
+		.description = "Length of the steps: days (at most a year), ISO weeks by their Monday (five years), "  \
+		               "months by their first day (ten years). Steps without anything are there with 0."       \
+	}
+#define STAT_NODE_PARAM                                                                                                \
+	{                                                                                                              \
+		.name = "nodeId", .schema = UUID_SCHEMA, .description = "This node only; by default all entry nodes."  \
+	}
+#define CHANGE_PARAM                                                                                                   \
+	{                                                                                                              \
+		.name = "type", .schema = ONE_OF("\"ADDED\",\"UPDATED\",\"DELETED\""),                                 \
+		.description = "What is counted: by day of registration, of the last change, of deletion. ADDED by "   \
+		               "default; DELETED reaches back a month, the others a year."                             \
+	}
+
+static const struct route_param stat_node_params[] = {STAT_NODE_PARAM, {0}};
+static const struct route_param stat_customer_params[] = {START_PARAM, END_PARAM, MODE_PARAM, {0}};
+static const struct route_param stat_range_params[] = {START_PARAM, END_PARAM, {0}};
+static const struct route_param stat_added_params[] = {START_PARAM, END_PARAM, MODE_PARAM, STAT_NODE_PARAM, {0}};
+static const struct route_param stat_change_params[] = {START_PARAM, END_PARAM, CHANGE_PARAM, STAT_NODE_PARAM, {0}};
+static const struct route_param stat_kpi_params[] = {START_PARAM, END_PARAM, STAT_NODE_PARAM, {0}};
+static const struct route_param stat_context_params[] = {START_PARAM, END_PARAM, STAT_NODE_PARAM,
+        {.name = "context",
+                .schema = ONE_OF("\"ALL\",\"WEB\",\"MOBILE\",\"ECOMMERCE\",\"RETAIL\",\"SOCIAL\",\"DIGITAL_CAMPAIGN\","
+                                 "\"CONTACT_CENTER\",\"IOT\",\"OTHER\""),
+                .description = "Events of this context only."},
+        {0}};
+static const struct route_param stat_purchase_params[] = {START_PARAM, END_PARAM, STAT_NODE_PARAM,
+        {.name = "type",
+                .schema = ONE_OF("\"ALL\",\"ECOMMERCE\",\"RETAIL\""),
+                .description = "Orders of this context only."},
+        {0}};
+
 const struct route routes[] = {
+        {.operation = 1,
+                .tag = "Analytics",
+                .title = "Number of customer events by category",
+                .method = "GET",
+                .path = CUSTOMER "/stats/event-category-distribution",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatSeriesOfTexts",
+                .params = stat_customer_params,
+                .handler = customer_stats_get},
+        {.operation = 2,
+                .tag = "Analytics",
+                .title = "Customer buying behaviors",
+                .method = "GET",
+                .path = CUSTOMER "/stats/buying-behaviors",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatCounters",
+                .params = stat_range_params,
+                .handler = customer_stats_get},
+        {.operation = 3,
+                .tag = "Analytics",
+                .title = "Workspace information and total number of customers",
+                .method = "GET",
+                .path = WORKSPACE "/stats/info",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatWorkspace",
+                .handler = stats_info},
+        {.operation = 4,
+                .tag = "Analytics",
+                .title = "Nodes information and total number of customers",
+                .method = "GET",
+                .path = WORKSPACE "/stats/nodes",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatNodeList",
+                .params = small_page_params,
+                .handler = stats_nodes},
+        {.operation = 5,
+                .tag = "Analytics",
+                .title = "Number of customers",
+                .method = "GET",
+                .path = WORKSPACE "/stats/customers-snapshot",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatKeyValue",
+                .params = stat_node_params,
+                .handler = stats_get},
+        {.operation = 6,
+                .tag = "Analytics",
+                .title = "Number of customers by creation date",
+                .method = "GET",
+                .path = WORKSPACE "/stats/added-customers",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatSeries",
+                .params = stat_added_params,
+                .handler = stats_get},
+        {.operation = 7,
+                .tag = "Analytics",
+                .title = "Number of customers by available communication channels",
+                .method = "GET",
+                .path = WORKSPACE "/stats/communication-channels",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatKeyValue",
+                .params = stat_node_params,
+                .handler = stats_get},
+        {.operation = 8,
+                .tag = "Analytics",
+                .title = "Number of customers by update date",
+                .method = "GET",
+                .path = WORKSPACE "/stats/updated-customers",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatSeries",
+                .params = stat_change_params,
+                .handler = stats_get},
+        {.operation = 9,
+                .tag = "Analytics",
+                .title = "Number of events by update date",
+                .method = "GET",
+                .path = WORKSPACE "/stats/updated-events",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatSeries",
+                .params = stat_change_params,
+                .handler = stats_get},
+        {.operation = 10,
+                .tag = "Analytics",
+                .title = "Number of events by type and context",
+                .method = "GET",
+                .path = WORKSPACE "/stats/event-type-context-distribution",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatSeries",
+                .params = stat_context_params,
+                .handler = stats_get},
+        {.operation = 11,
+                .tag = "Analytics",
+                .title = "Events Kpi Purchases",
+                .method = "GET",
+                .path = WORKSPACE "/stats/events-kpi/purchases",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatCounters",
+                .params = stat_purchase_params,
+                .handler = stats_get},
+        {.operation = 12,
+                .tag = "Analytics",
+                .title = "Events Kpi Ecommerce",
+                .method = "GET",
+                .path = WORKSPACE "/stats/events-kpi/ecommerce",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatCounters",
+                .params = stat_kpi_params,
+                .handler = stats_get},
+        {.operation = 13,
+                .tag = "Analytics",
+                .title = "Events Kpi Web",
+                .method = "GET",
+                .path = WORKSPACE "/stats/events-kpi/web",
+                .status = 200,
+                .roles = ROLES_READ_ALL,
+                .response_schema = "StatKeyValues",
+                .params = stat_kpi_params,
+                .handler = stats_get},
         {.operation = 20,
                 .tag = "Configuration",
                 .title = "Get the workspace throttling",

@@ -14,6 +14,7 @@ WRITE = READ | {"UNTRUSTED_APPLICATION"}
 READ_WITH_GUEST = READ | {"GUEST"}
 ALL_ROLES = frozenset({"CLAB_OPERATOR", "ADMIN", "USER", "GUEST", "DPO", "PLATFORM_UPDATES", "TRUSTED_APPLICATION",
                        "UNTRUSTED_APPLICATION"})
+UPDATES = CONFIGURE | {"USER", "PLATFORM_UPDATES"}
 PUBLIC = None
 
 _W = "/workspaces/{workspaceId}"
@@ -34,7 +35,22 @@ def _items(first, name, parameter, created):
     ]
 
 
+_S = _W + "/stats"
+
 OPERATIONS = [
+    Operation(1, "GET", _C + "/stats/event-category-distribution", 200, READ_WITH_GUEST),
+    Operation(2, "GET", _C + "/stats/buying-behaviors", 200, READ_WITH_GUEST),
+    Operation(3, "GET", _S + "/info", 200, READ_WITH_GUEST),
+    Operation(4, "GET", _S + "/nodes", 200, READ_WITH_GUEST),
+    Operation(5, "GET", _S + "/customers-snapshot", 200, READ_WITH_GUEST),
+    Operation(6, "GET", _S + "/added-customers", 200, READ_WITH_GUEST),
+    Operation(7, "GET", _S + "/communication-channels", 200, READ_WITH_GUEST),
+    Operation(8, "GET", _S + "/updated-customers", 200, READ_WITH_GUEST),
+    Operation(9, "GET", _S + "/updated-events", 200, READ_WITH_GUEST),
+    Operation(10, "GET", _S + "/event-type-context-distribution", 200, READ_WITH_GUEST),
+    Operation(11, "GET", _S + "/events-kpi/purchases", 200, READ_WITH_GUEST),
+    Operation(12, "GET", _S + "/events-kpi/ecommerce", 200, READ_WITH_GUEST),
+    Operation(13, "GET", _S + "/events-kpi/web", 200, READ_WITH_GUEST),
     Operation(20, "GET", _F + "/throttling", 200, CONFIGURATION),
     Operation(21, "PUT", _F + "/throttling", 200, OPERATOR),
     Operation(22, "GET", _F + "/events", 200, CONFIGURATION),
@@ -81,6 +97,8 @@ OPERATIONS = [
     Operation(95, "GET", _W + "/events/{id}", 200, READ),
     Operation(96, "PUT", _W + "/events/{id}", 202, READ),
     Operation(97, "PATCH", _W + "/events/{id}", 202, READ),
+    Operation(107, "GET", _W + "/updates/last-offset", 200, UPDATES),
+    Operation(108, "GET", _W + "/updates", 200, UPDATES),
     Operation(109, "GET", "/me", 200, ALL_ROLES),
     Operation(110, "GET", "/workspaces", 200, CONFIGURE),
     Operation(111, "POST", "/workspaces", 201, OPERATOR),

@@ -1,0 +1,83 @@
+#include "gateway/stat_range.h"
+
+#include "common/clock.h"
+
+#include <time.h>
+
+#define SECOND_US 1000000LL
+
+const char *const stat_mode_names[3] = {"DAILY", "WEEKLY", "MONTHLY"};
+const char *const stat_mode_buckets[3] = {"day", "week", "month"};
+
+static int days_of_month(int year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return month == 1 && leap ? 29 : days[month];
+}
+
+int64_t stat_months_before(int64_t time_us, int months)
+{
+	int64_t fraction_us = (time_us % SECOND_US + SECOND_US) % SECOND_US;
+	time_t seconds = (time_t)((time_us - fraction_us) / SECOND_US);
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm))
+		return time_us;
+	int month = tm.tm_year * 12 + tm.tm_mon - months;
+	tm.tm_year = month / 12;
+	tm.tm_mon = month % 12;
+	if (tm.tm_mon < 0) {
+		tm.tm_mon += 12;
+		tm.tm_year--;
+	}
+	int most = days_of_month(tm.tm_year + 1900, tm.tm_mon);
+	if (tm.tm_mday > most)
+		tm.tm_mday = most;
+	return (int64_t)timegm(&tm) * SECOND_US + fraction_us;
+}
+
+static bool read_time(
+        struct str text, const char *path, int64_t fallback_us, int64_t *ret_us, struct problems *problems)
+{
+	*ret_us = fallback_us;
+	if (!text.n)
+		return false;
+	if (time_parse(text, ret_us))
+		return true;
+	problems_add(problems, str_of(path), "must be a date-time");
+	return false;
+}
+
+static enum stat_mode read_mode(const struct stat_range_rule *rule, struct str text, struct problems *problems)
+{
+	if (!rule->has_mode || !text.n)
+		return rule->mode;
+	for (enum stat_mode mode = STAT_DAILY; mode <= STAT_MONTHLY; mode++)
+		if (str_is(text, stat_mode_names[mode]))
+			return mode;
+	problems_add(problems, STR("/mode"), "must be DAILY, WEEKLY or MONTHLY");
+	return rule->mode;
+}
+
+bool stat_range_read(const struct stat_range_rule *rule, struct str start, struct str end, struct str mode,
+        int64_t now_us, struct stat_range *ret_range, struct problems *problems)
+{
+	size_t n_before = problems->n;
+
+	ret_range->mode = read_mode(rule, mode, problems);
+	read_time(end, "/end", now_us, &ret_range->end_us, problems);
+	read_time(start, "/start", stat_months_before(ret_range->end_us, rule->default_months), &ret_range->start_us,
+	        problems);
+	if (problems->n > n_before)
+		return false;
+	if (ret_range->start_us > ret_range->end_us) {
+		problems_add(problems, STR("/start"), "must not be later than end");
+		return false;
+	}
+	int64_t earliest_us = stat_months_before(ret_range->end_us, rule->limit_months[ret_range->mode]);
+	if (ret_range->start_us < earliest_us)
+		ret_range->start_us = earliest_us;
+	return true;
+}

@@ -13,7 +13,8 @@ struct json;
  *
  *   kind             id                                     document
  *   workspace        ""                                     id, name, slug, groupPk, shard, status, partition
- *   node             UUID                                   as answered by the API, with nodeType
+ *   node             UUID                                   as answered by the API, with nodeType; the state of an
+ *                                                           aggregate node is NEW, ACTIVE or REMOVED
  *   source           UUID                                   as answered by the API, with tokenSha256 instead of token
  *   user             number                                 id, name, surname, email, lang, mc, roles, allWorkspaces,
  *                                                           workspaces [{id, nodes [{id, permission}]}]

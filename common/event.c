@@ -200,7 +200,7 @@ static void write_times(struct buf *buf, const struct event_row *event)
 {
 	buf_add_literal(buf, ",\"date\":");
 	write_time(buf, event->date_us);
-	buf_add_literal(buf, ",\"origin\":\"NATIVE\",\"registeredAt\":");
+	buf_printf(buf, ",\"origin\":\"%s\",\"registeredAt\":", event->duplicate ? "DUPLICATE" : "NATIVE");
 	write_time(buf, event->registered_us);
 	buf_add_literal(buf, ",\"updatedAt\":");
 	if (event->version > 1)

@@ -51,6 +51,7 @@ struct event_row {
 	struct uuid id, node;
 	bool has_customer; /* else it waits for its session or external id */
 	struct uuid customer;
+	bool duplicate; /* shown on an aggregate node, by a derived id; the event itself is an entry customer's */
 	int64_t registered_us, updated_us, date_us;
 	int64_t version;
 	enum event_bind bind;

@@ -34,6 +34,8 @@ struct config_node {
 	size_t n_unique;
 	const struct str *mandatory; /* dotted paths */
 	size_t n_mandatory;
+	const struct uuid *entry_nodes; /* of an aggregate node, in the order of their precedence */
+	size_t n_entry_nodes;
 	const struct json *doc;
 };
 
@@ -93,6 +95,7 @@ int64_t config_max_event_bytes(const struct config_workspace *workspace, struct 
 const struct config_node *config_node_find(const struct config_workspace *workspace, const struct uuid *id);
 size_t config_node_count(const struct config_workspace *workspace);
 const struct config_node *config_node_at(const struct config_workspace *workspace, size_t index); /* by creation */
+bool config_has_aggregates(const struct config_workspace *workspace);
 const struct config_source *config_source_find(const struct config_workspace *workspace, const struct uuid *id);
 size_t config_source_count(const struct config_workspace *workspace);
 const struct config_source *config_source_at(const struct config_workspace *workspace, size_t index);

@@ -16,6 +16,8 @@
 #define MAX_POLICY_PATHS 20
 #define MAX_MANDATORY_PATHS 100
 #define MAX_SOURCES 1000
+#define MAX_FILTERS 10
+#define MAX_FILTER_VALUE 1000
 #define MAX_NODES 1000
 /* The largest event body that any workspace may allow. */
 #define MAX_EVENT_BYTES 524288
@@ -198,6 +200,163 @@ struct json *check_entry_node(struct arena *arena, const struct json *body, cons
 	json_add(doc, STR("mandatoryProperties"),
 	        check_paths(arena, body, "mandatoryProperties", STR(""), MAX_MANDATORY_PATHS, extended, problems));
 	return problems->n ? NULL : doc;
+}
+
+/* --- aggregate nodes -----------------------------------------------------------------------------------------------
+ */
+
+static struct json *check_entry_nodes(struct arena *arena, const struct json *body,
+        const struct config_workspace *workspace, struct problems *problems)
+{
+	struct str pointer = STR("/entryNodes");
+	const struct json *sent = optional_list(arena, body, "entryNodes", pointer, MAX_NODES, problems);
+	struct json *ids = json_new(arena, JSON_ARRAY);
+	size_t index = 0;
+
+	if (json_is_null(json_member(body, "entryNodes")) || (!sent->count && !problems->n))
+		problems_add(problems, pointer, "entryNodes must name at least one entry node");
+	for
+		json_each(item, sent)
+		{
+			struct str place = item_pointer(problems, pointer, index++);
+			const struct config_node *node = NULL;
+			struct uuid id;
+			if (uuid_parse(json_text(item), &id))
+				node = config_node_find(workspace, &id);
+			if (!node || node->aggregate)
+				problems_add(problems, place, "not the id of an entry node of the workspace");
+			else if (contains_text(ids, config_id_text(arena, &id)))
+				problems_add(problems, place, "the node is in the list twice");
+			else
+				json_append(ids, json_new_str(arena, config_id_text(arena, &id)));
+		}
+	return ids;
+}
+
+static struct json *check_matching(struct arena *arena, const struct json *body,
+        const struct config_workspace *workspace, struct problems *problems)
+{
+	const struct json *sent = json_member(body, "matchingProperties");
+	struct str pointer = STR("/matchingProperties");
+	size_t before = problems->n;
+	struct json *matching =
+	        check_policy(arena, sent, pointer, config_extended(workspace, STR("customer")), problems);
+
+	if (problems->n == before && !json_member(matching, "properties")->count)
+		problems_add(problems, child(problems, pointer, "properties"),
+		        "matchingProperties must name at least one property");
+	return matching;
+}
+
+/* The definition of a node, which is given once. */
+static void keep_definition(struct arena *arena, struct json *doc, const struct json *body, const struct json *present,
+        const struct config_workspace *workspace, struct problems *problems)
+{
+	const struct json *nodes = json_member(body, "entryNodes"), *matching = json_member(body, "matchingProperties");
+	const struct json *stored_nodes = json_member(present, "entryNodes");
+	const struct json *stored_matching = json_member(present, "matchingProperties");
+
+	if (!json_is_null(nodes) && !json_equal(check_entry_nodes(arena, body, workspace, problems), stored_nodes))
+		problems_add(problems, STR("/entryNodes"), "entryNodes cannot be changed");
+	if (!json_is_null(matching) && !policy_equal(check_matching(arena, body, workspace, problems), stored_matching))
+		problems_add(problems, STR("/matchingProperties"), "matchingProperties cannot be changed");
+	json_add(doc, STR("entryNodes"), json_copy(arena, stored_nodes, false));
+	json_add(doc, STR("matchingProperties"), json_copy(arena, stored_matching, false));
+}
+
+static bool is_pattern(struct str name)
+{
+	static const char *const patterns[] = {"START_WITH", "END_WITH", "CONTAINS", "EQUALS"};
+
+	for (size_t i = 0; i < ARRAY_LEN(patterns); i++)
+		if (str_is(name, patterns[i]))
+			return true;
+	return false;
+}
+
+static struct json *check_filter(struct arena *arena, const struct json *sent, struct str pointer,
+        const struct json *extended, struct problems *problems)
+{
+	struct str property = json_text(json_member(sent, "property")), value = json_text(json_member(sent, "value"));
+	struct str pattern = json_text(json_member(sent, "pattern"));
+	struct json *filter = json_new(arena, JSON_OBJECT);
+
+	if (!property.p || !property_path_is_scalar(property, extended))
+		problems_add(problems, child(problems, pointer, "property"),
+		        "not the path of a string or number property of the workspace");
+	if (!value.n || str_utf8_length(value) > MAX_FILTER_VALUE)
+		problems_add(problems, child(problems, pointer, "value"),
+		        "value must be a string of 1 to %d characters", MAX_FILTER_VALUE);
+	if (!is_pattern(pattern))
+		problems_add(problems, child(problems, pointer, "pattern"),
+		        "pattern must be START_WITH, END_WITH, CONTAINS or EQUALS");
+	json_add(filter, STR("property"), json_new_str(arena, property));
+	json_add(filter, STR("value"), json_new_str(arena, value));
+	json_add(filter, STR("pattern"), json_new_str(arena, pattern));
+	return filter;
+}
+
+static struct json *check_filters(
+        struct arena *arena, const struct json *body, const struct json *extended, struct problems *problems)
+{
+	struct str pointer = STR("/exclusionFilters");
+	const struct json *sent = optional_list(arena, body, "exclusionFilters", pointer, MAX_FILTERS, problems);
+	struct json *filters = json_new(arena, JSON_ARRAY);
+	size_t index = 0;
+
+	for
+		json_each(item, sent)
+		{
+			struct str place = item_pointer(problems, pointer, index++);
+			json_append(filters, check_filter(arena, item, place, extended, problems));
+		}
+	return filters;
+}
+
+struct json *check_aggregate_node(struct arena *arena, const struct json *body, const struct uuid *id,
+        const struct json *present, const struct config_workspace *workspace, struct problems *problems)
+{
+	const struct json *extended = config_extended(workspace, STR("customer"));
+	const struct json *stored = json_member(present, "exclusionFilters");
+	struct json *doc = json_new(arena, JSON_OBJECT);
+
+	check_own_id(body, id, false, problems);
+	json_add(doc, STR("id"), json_new_str(arena, config_id_text(arena, id)));
+	json_add(doc, STR("nodeType"), json_new_str(arena, STR("AGGREGATE")));
+	json_add(doc, STR("name"), json_new_str(arena, required_text(body, "name", MAX_NAME, problems)));
+	json_add(doc, STR("description"), optional_text(arena, body, "description", MAX_DESCRIPTION, problems));
+	json_add(doc, STR("imageUrl"), optional_text(arena, body, "imageUrl", MAX_URL, problems));
+	if (present) {
+		keep_definition(arena, doc, body, present, workspace, problems);
+	} else {
+		json_add(doc, STR("entryNodes"), check_entry_nodes(arena, body, workspace, problems));
+		json_add(doc, STR("matchingProperties"), check_matching(arena, body, workspace, problems));
+	}
+	if (stored && !json_member(body, "exclusionFilters"))
+		json_add(doc, STR("exclusionFilters"), json_copy(arena, stored, false));
+	else
+		json_add(doc, STR("exclusionFilters"), check_filters(arena, body, extended, problems));
+	return problems->n ? NULL : doc;
+}
+
+bool aggregate_state_next(
+        struct str present, bool locked, const struct json *wanted, struct str *ret_next, struct err *err)
+{
+	struct str name = json_text(wanted);
+
+	*ret_next = present;
+	if (json_is_null(wanted) || str_eq(name, present) || (locked && str_is(name, "LOCKED")))
+		return true;
+	if (str_is(name, "ACTIVE") && str_is(present, "NEW")) {
+		*ret_next = name;
+		return true;
+	}
+	if (str_is(name, "NEW") || str_is(name, "ACTIVE") || str_is(name, "LOCKED") || str_is(name, "REMOVED"))
+		return err_set(
+		        err, ERR_CONFLICT, "the state of an aggregate node can be changed from NEW to ACTIVE only");
+	err_set(err, ERR_INVALID, "state must be NEW, ACTIVE, LOCKED or REMOVED");
+	err_set_pointer(err, STR("/state"));
+	return false;
 }
 
 /* --- sources ------------------------------------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 #ifndef GATEWAY_CONFIG_CHECKS_H
 #define GATEWAY_CONFIG_CHECKS_H
 
+#include "common/err.h"
 #include "common/problems.h"
 #include "common/uuid.h"
 
@@ -23,6 +24,21 @@ bool policy_equal(const struct json *a, const struct json *b);
 /* Entry node, from a POST (present NULL) or a PUT (needs uniqueCustomer, and the node's own id if it has one). */
 struct json *check_entry_node(struct arena *arena, const struct json *body, const struct uuid *id, bool is_put,
         const struct config_workspace *workspace, struct problems *problems);
+
+/*
+ * Aggregate node, from a POST (present NULL) or a PUT: then entryNodes and matchingProperties are those of the present
+ * document, whatever else the body says of them is a fault, and filters that are not sent stay. The state is not set.
+ */
+struct json *check_aggregate_node(struct arena *arena, const struct json *body, const struct uuid *id,
+        const struct json *present, const struct config_workspace *workspace, struct problems *problems);
+
+/*
+ * The state that an aggregate node takes when `wanted` (NULL or null = none in particular) is asked for; `locked`: it
+ * is shown as LOCKED now. The one step that may be asked for is from NEW to ACTIVE; asking for what it is changes
+ * nothing. ERR_INVALID when it is no state, ERR_CONFLICT for another step.
+ */
+bool aggregate_state_next(
+        struct str present, bool locked, const struct json *wanted, struct str *ret_next, struct err *err) must_check;
 
 /* Source; present NULL = POST, then the provider must still be creatable. tokenSha256 is not set. *ret_unknown_node
    names a node that the workspace does not have (404). */

@@ -99,6 +99,18 @@ static const struct str *read_paths(struct arena *arena, const struct json *list
 	return paths;
 }
 
+static const struct uuid *read_ids(struct arena *arena, const struct json *list, size_t *ret_n)
+{
+	struct uuid *ids = arena_alloc(arena, (list ? list->count : 0) * sizeof(*ids) + 1);
+	size_t n = 0;
+
+	if (list)
+		for
+			json_each(item, list) if (uuid_parse(json_text(item), &ids[n])) n++;
+	*ret_n = n;
+	return ids;
+}
+
 static void read_node(struct config_workspace *workspace, const struct json *doc)
 {
 	struct config_node *node = &workspace->nodes[workspace->n_nodes++];
@@ -112,17 +124,7 @@ static void read_node(struct config_workspace *workspace, const struct json *doc
 		node->id = (struct uuid){{0}};
 	node->unique = read_paths(workspace->arena, json_member(policy, "properties"), &node->n_unique);
 	node->mandatory = read_paths(workspace->arena, json_member(doc, "mandatoryProperties"), &node->n_mandatory);
-}
-
-static void read_source_nodes(struct arena *arena, struct config_source *source, const struct json *list)
-{
-	struct uuid *nodes = arena_alloc(arena, (list ? list->count : 0) * sizeof(*nodes) + 1);
-
-	source->nodes = nodes;
-	if (list)
-		for
-			json_each(item, list) if (uuid_parse(json_text(item), &nodes[source->n_nodes]))
-			        source->n_nodes++;
+	node->entry_nodes = read_ids(workspace->arena, json_member(doc, "entryNodes"), &node->n_entry_nodes);
 }
 
 static void read_token(struct config_workspace *workspace, const struct config_source *source)
@@ -149,7 +151,7 @@ static void read_source(struct config_workspace *workspace, const struct json *d
 	        .allowed_ips = ips.n ? ips : STR_NONE};
 	if (!uuid_parse(json_text(json_member(doc, "id")), &source->id))
 		source->id = (struct uuid){{0}};
-	read_source_nodes(workspace->arena, source, json_member(doc, "nodes"));
+	source->nodes = read_ids(workspace->arena, json_member(doc, "nodes"), &source->n_nodes);
 	read_token(workspace, source);
 }
 
@@ -186,13 +188,19 @@ static void read_workspace(struct config_workspace *workspace, const struct json
 	workspace->partition = (uint32_t)partition;
 }
 
+/* An aggregate node that was dropped: nobody finds it any more. */
+static bool is_removed(const struct json *doc)
+{
+	return str_is(json_text(json_member(doc, "state")), "REMOVED");
+}
+
 static void read_document(struct config_workspace *workspace, const struct compiled_document *document)
 {
 	const struct json *doc = document->doc, *list = json_member(doc, "disabled");
 
 	if (str_is(document->kind, CONFIG_WORKSPACE))
 		read_workspace(workspace, doc);
-	else if (str_is(document->kind, CONFIG_NODE))
+	else if (str_is(document->kind, CONFIG_NODE) && !is_removed(doc))
 		read_node(workspace, doc);
 	else if (str_is(document->kind, CONFIG_SOURCE))
 		read_source(workspace, doc);
@@ -310,6 +318,14 @@ size_t config_node_count(const struct config_workspace *workspace)
 const struct config_node *config_node_at(const struct config_workspace *workspace, size_t index)
 {
 	return &workspace->nodes[index];
+}
+
+bool config_has_aggregates(const struct config_workspace *workspace)
+{
+	for (size_t i = 0; i < workspace->n_nodes; i++)
+		if (workspace->nodes[i].aggregate)
+			return true;
+	return false;
 }
 
 const struct config_source *config_source_find(const struct config_workspace *workspace, const struct uuid *id)

@@ -89,7 +89,13 @@ static void on_node(struct request *request, const PGresult *result)
 	}
 	if (!node && !request_header(request, "Idempotency-Key").p)
 		customer_not_found(request);
-	else if (!node || check_permission(request, &id, step->need_write))
+	else if (node && !check_permission(request, &id, step->need_write))
+		return;
+	else if (node && node->aggregate && step->need_write)
+		request_fail(request, ERR_CONFLICT,
+		        "the customers of an aggregate node follow from those of its entry nodes and cannot be "
+		        "changed");
+	else
 		step->then(request, &step->customer, node);
 }
 

@@ -17,7 +17,8 @@ void customer_not_found(struct request *request);
 
 /*
  * Reads the node of the customer that the path names, checks the caller's permission on it, and goes on with `then`.
- * Answers 404 and 403 itself. A request with an Idempotency-Key goes on without a node (NULL) when there is no such
+ * Answers 404 and 403 itself, and 409 to a write on an aggregate node, whose customers follow from those of its entry
+ * nodes. A request with an Idempotency-Key goes on without a node (NULL) when there is no such
  * customer: it may repeat a command that was answered while there was one, which only the worker knows; nothing is to
  * be checked then.
  */

@@ -12,37 +12,80 @@
 
 /*
  * The total counts no further than the reach of a search; the left join gives one row with the total when the page is
- * empty. $1 workspace, $2 nodes, $7 rows of the page, $8 rows before it, $9 customer.
+ * empty. $1 workspace, $2 nodes, $7 rows of the page, $8 rows before it. profile: of an event that an aggregate node
+ * shows as a duplicate.
  */
-#define SEARCH(counted, found, order)                                                                                  \
-	"SELECT t.n, " EVENT_COLUMNS " FROM (SELECT count(*) AS n FROM (" counted " LIMIT 10000) x) t "                \
+#define SEARCH(profile, counted, found, order)                                                                         \
+	"SELECT t.n, " EVENT_COLUMNS profile " FROM (SELECT count(*) AS n FROM (" counted " LIMIT 10000) x) t "        \
 	"LEFT JOIN LATERAL (" found " ORDER BY " order                                                                 \
 	" LIMIT $7::bigint OFFSET $8::bigint) e ON true ORDER BY " order
 
+/* $9 customer */
 #define OF_CUSTOMER                                                                                                    \
 	" FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $9::uuid AND e.node_id = ANY "             \
 	"($2::uuid[])" MATCHES
-#define CUSTOMER_SEARCH(order) SEARCH("SELECT" OF_CUSTOMER, "SELECT e.*" OF_CUSTOMER, order)
+#define CUSTOMER_SEARCH(order) SEARCH("", "SELECT" OF_CUSTOMER, "SELECT e.*" OF_CUSTOMER, order)
 
 /* Each node's events are read in the order of its index, no more of them than the page may need. */
-#define OF_NODES(columns, rows)                                                                                        \
+#define OF_NODES(columns, condition, rows)                                                                             \
 	"SELECT " columns " FROM unnest($2::uuid[]) AS n(id) CROSS JOIN LATERAL (SELECT " columns                      \
-	" FROM events e WHERE e.workspace_id = $1::uuid AND e.node_id = n.id" MATCHES rows ") e"
-#define NODE_SEARCH(order)                                                                                             \
-	SEARCH(OF_NODES("", " LIMIT 10000"), OF_NODES("e.*", " ORDER BY " order " LIMIT $7::bigint + $8::bigint"),     \
+	" FROM events e WHERE e.workspace_id = $1::uuid AND e.node_id = n.id" MATCHES condition rows ") e"
+#define NODES(profile, condition, order)                                                                               \
+	SEARCH(profile, OF_NODES("", condition, " LIMIT 10000"),                                                       \
+	        OF_NODES("e.*", condition, " ORDER BY " order " LIMIT $7::bigint + $8::bigint"), order)
+#define NODE_SEARCH(order) NODES("", "", order)
+
+/*
+ * An aggregate node's events are its own and those of its entry nodes' customers, $9 aggregate node. Nearly all of
+ * these are members, so looking each up costs less than beginning with the members; as a value, so that it stays a
+ * look-up. Its own are not shown while their profile is not there, say, because a filter excludes it.
+ */
+#define MEMBER(column)                                                                                                 \
+	"(SELECT " column " FROM aggregate_members m WHERE m.workspace_id = $1::uuid AND m.node_id = $9::uuid "        \
+	"AND m.customer_id = e.customer_id)"
+#define AGGREGATE_SEARCH(order)                                                                                        \
+	NODES(", CASE WHEN e.node_id <> $9::uuid THEN " MEMBER("m.profile_id") " END",                                 \
+	        " AND CASE WHEN e.node_id <> $9::uuid THEN " MEMBER(                                                   \
+	                "NOT m.excluded") " ELSE (SELECT true "                                                        \
+	                                  "FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = "               \
+	                                  "e.customer_id) END",                                                        \
 	        order)
+
+/* A profile's events are its own and its members', $9 profile, $10 aggregate node. */
+#define OF_PROFILE(columns, column, rows)                                                                              \
+	"SELECT " columns " FROM (SELECT m.customer_id AS id, m.profile_id FROM aggregate_members m "                  \
+	"WHERE m.workspace_id = $1::uuid AND m.profile_id = $9::uuid AND m.node_id = $10::uuid AND NOT m.excluded "    \
+	"UNION ALL SELECT c.id, NULL FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $9::uuid) m "         \
+	"CROSS JOIN LATERAL (SELECT " column                                                                           \
+	" FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = m.id AND e.node_id = ANY "                 \
+	"($2::uuid[])" MATCHES rows ") e"
+#define PROFILE_SEARCH(order)                                                                                          \
+	SEARCH(", e.profile_id", OF_PROFILE("", "", " LIMIT 10000"),                                                   \
+	        OF_PROFILE("e.*, m.profile_id", "e.*", " ORDER BY " order " LIMIT $7::bigint + $8::bigint"), order)
+
+#define PROFILE_NEIGHBOUR(before, beyond, way, other)                                                                  \
+	"SELECT e.id, e.customer_id FROM (SELECT m.customer_id AS id FROM aggregate_members m "                        \
+	"WHERE m.workspace_id = $1::uuid AND m.profile_id = $2::uuid AND m.node_id = $5::uuid AND NOT m.excluded "     \
+	"UNION ALL SELECT $2::uuid) m CROSS JOIN LATERAL (SELECT e.id, e.customer_id, e.date_us FROM events e "        \
+	"WHERE e.workspace_id = $1::uuid AND e.customer_id = m.id AND e.date_us " before "= $3::bigint "               \
+	"AND (e.date_us " before " $3::bigint OR e.id " beyond " $4::uuid) ORDER BY e.date_us " way ", e.id " other    \
+	" LIMIT 1) e ORDER BY e.date_us " way ", e.id " other " LIMIT 1"
 
 /* Ties are broken by id, in the direction in which the index can be read. */
 #define BY(column, way, other) "e." column " " way ", e.id " other
 
-#define CUSTOMER_ROW(suffix, column, way, other)                                                                       \
+#define ROW(kind, suffix, search, n, column, way, other)                                                               \
 	{                                                                                                              \
-		.name = "event_search_customer_" suffix, .sql = CUSTOMER_SEARCH(BY(column, way, other)), .n_params = 9 \
+		.name = "event_search_" kind "_" suffix, .sql = search(BY(column, way, other)), .n_params = n          \
 	}
-#define NODE_ROW(suffix, column, way, other)                                                                           \
-	{                                                                                                              \
-		.name = "event_search_node_" suffix, .sql = NODE_SEARCH(BY(column, way, other)), .n_params = 8         \
-	}
+#define ROWS_BY_DATE(kind, search, n)                                                                                  \
+	ROW(kind, "date_desc", search, n, "date_us", "DESC", "ASC"),                                                   \
+	        ROW(kind, "date_asc", search, n, "date_us", "ASC", "DESC")
+#define ROWS_BY_ALL(kind, search, n)                                                                                   \
+	ROWS_BY_DATE(kind, search, n), ROW(kind, "registered_desc", search, n, "registered_us", "DESC", "ASC"),        \
+	        ROW(kind, "registered_asc", search, n, "registered_us", "ASC", "DESC"),                                \
+	        ROW(kind, "updated_desc", search, n, "updated_us", "DESC", "ASC"),                                     \
+	        ROW(kind, "updated_asc", search, n, "updated_us", "ASC", "DESC")
 
 const struct statement event_statements[] = {
         {.name = "event_customer_node",
@@ -60,29 +103,42 @@ const struct statement event_statements[] = {
                        "AND e.date_us >= $3::bigint AND (e.date_us > $3::bigint OR e.id < $4::uuid) "
                        "ORDER BY e.date_us, e.id DESC LIMIT 1)",
                 .n_params = 4},
-        CUSTOMER_ROW("date_desc", "date_us", "DESC", "ASC"),
-        CUSTOMER_ROW("date_asc", "date_us", "ASC", "DESC"),
-        CUSTOMER_ROW("registered_desc", "registered_us", "DESC", "ASC"),
-        CUSTOMER_ROW("registered_asc", "registered_us", "ASC", "DESC"),
-        CUSTOMER_ROW("updated_desc", "updated_us", "DESC", "ASC"),
-        CUSTOMER_ROW("updated_asc", "updated_us", "ASC", "DESC"),
-        NODE_ROW("date_desc", "date_us", "DESC", "ASC"),
-        NODE_ROW("date_asc", "date_us", "ASC", "DESC"),
+        /* $2 aggregate nodes, $3 the event that each one would show by the id in question */
+        {.name = "event_derived",
+                .sql = "SELECT u.node, m.profile_id, " EVENT_COLUMNS " FROM unnest($2::uuid[], $3::uuid[]) "
+                       "AS u(node, id) JOIN events e ON e.workspace_id = $1::uuid AND e.id = u.id "
+                       "JOIN aggregate_members m ON m.workspace_id = $1::uuid AND m.node_id = u.node "
+                       "AND m.customer_id = e.customer_id AND NOT m.excluded LIMIT 1",
+                .n_params = 3},
+        /* the same for $2 profile of $5 aggregate node: each neighbour's id and customer */
+        {.name = "event_profile_neighbours",
+                .sql = "SELECT p.id, p.customer_id, n.id, n.customer_id FROM (SELECT) x "
+                       "LEFT JOIN LATERAL (" PROFILE_NEIGHBOUR("<", ">", "DESC",
+                               "ASC") ") p ON true "
+                                      "LEFT JOIN LATERAL (" PROFILE_NEIGHBOUR(">", "<", "ASC", "DESC") ") n ON true",
+                .n_params = 5},
+        ROWS_BY_ALL("customer", CUSTOMER_SEARCH, 9),
+        ROWS_BY_DATE("node", NODE_SEARCH, 8),
+        ROWS_BY_ALL("profile", PROFILE_SEARCH, 10),
+        ROWS_BY_DATE("aggregate", AGGREGATE_SEARCH, 9),
 };
 const size_t event_statement_count = ARRAY_LEN(event_statements);
 
+#define NAMES_OF(kind)                                                                                                 \
+	{                                                                                                              \
+		[EVENT_SORT_DATE] = {"event_search_" kind "_date_desc", "event_search_" kind "_date_asc"},             \
+		[EVENT_SORT_REGISTERED] = {"event_search_" kind "_registered_desc",                                    \
+		        "event_search_" kind "_registered_asc"},                                                       \
+		[EVENT_SORT_UPDATED] = {"event_search_" kind "_updated_desc", "event_search_" kind "_updated_asc"},    \
+	}
+
 const char *event_search_statement(const struct event_search *search)
 {
-	static const char *const of_customer[][2] = {
-	        [EVENT_SORT_DATE] = {"event_search_customer_date_desc", "event_search_customer_date_asc"},
-	        [EVENT_SORT_REGISTERED] = {"event_search_customer_registered_desc",
-	                "event_search_customer_registered_asc"},
-	        [EVENT_SORT_UPDATED] = {"event_search_customer_updated_desc", "event_search_customer_updated_asc"},
-	};
+	/* without a customer by date only; first index: of an aggregate node */
+	static const char *const of_customer[2][3][2] = {NAMES_OF("customer"), NAMES_OF("profile")};
+	static const char *const of_nodes[2][3][2] = {NAMES_OF("node"), NAMES_OF("aggregate")};
 
-	if (search->by_customer)
-		return of_customer[search->sort][search->ascending];
-	return search->ascending ? "event_search_node_date_asc" : "event_search_node_date_desc";
+	return (search->by_customer ? of_customer : of_nodes)[search->on_aggregate][search->sort][search->ascending];
 }
 
 static void read_customer(const struct event_search_text *text, struct event_search *search)

@@ -31,6 +31,9 @@ struct event_search {
 	enum event_sort sort;
 	bool ascending;
 	bool nothing; /* a customer that cannot be: the list is empty */
+	/* Set by the caller: the node asked for, or the customer's, is an aggregate node. */
+	bool on_aggregate;
+	struct uuid aggregate;
 };
 
 /*

@@ -142,7 +142,7 @@ static void start_producer(struct running *running)
 
 static void start_pool(struct running *running)
 {
-	static struct statement_table tables[8];
+	static struct statement_table tables[12];
 	struct gateway *gateway = &running->gateway;
 	size_t n = 0;
 
@@ -154,6 +154,7 @@ static void start_pool(struct running *running)
 	tables[n++] = (struct statement_table){node_statements, node_statement_count};
 	tables[n++] = (struct statement_table){stat_statements, stat_statement_count};
 	tables[n++] = (struct statement_table){update_statements, update_statement_count};
+	tables[n++] = (struct statement_table){aggregate_statements, aggregate_statement_count};
 	gateway->pool = pgpool_new(gateway->settings, running->loop, gateway->pending, tables, n);
 }
 

@@ -14,11 +14,17 @@ route_reread_fn customer_answer_by_id;
 route_handler_fn item_create, item_get, item_put, item_delete;
 route_handler_fn session_list, session_create, session_get, session_delete;
 
+/* handlers_customer_entries.c */
+route_handler_fn customer_entries;
+
 /* handlers_customer_search.c */
 route_handler_fn customer_search;
 
 /* handlers_event.c */
-route_handler_fn event_create, event_get, event_put, event_patch, event_delete;
+route_handler_fn event_create, event_put, event_patch, event_delete;
+
+/* handlers_event_get.c */
+route_handler_fn event_get;
 
 /* handlers_event_search.c */
 route_handler_fn event_search;
@@ -26,6 +32,10 @@ route_handler_fn event_search;
 /* handlers_node.c */
 route_handler_fn node_list, entry_node_list, entry_node_create, entry_node_get, entry_node_put, entry_node_empty;
 route_handler_fn default_matching_policy_get, matching_policy_get, matching_policy_put;
+
+/* handlers_aggregate.c */
+route_handler_fn aggregate_node_list, aggregate_node_create, aggregate_node_get, aggregate_node_put;
+route_handler_fn aggregate_node_state_put;
 
 /* handlers_source.c */
 route_handler_fn source_list, source_create, source_get, source_put, source_refresh_token;
@@ -51,8 +61,9 @@ route_handler_fn health_get, health_live, health_ready, schema_document_get, ope
 
 /* Statements that the handlers' queries name; the pool prepares them on each connection. */
 extern const struct statement customer_statements[], customer_search_statements[], event_statements[],
-        node_statements[], stat_statements[], update_statements[];
+        node_statements[], aggregate_statements[], stat_statements[], update_statements[];
 extern const size_t customer_statement_count, customer_search_statement_count, event_statement_count,
-        node_statement_count, stat_statement_count, update_statement_count;
+        node_statement_count, aggregate_statement_count, stat_statement_count,
+        update_statement_count;
 
 #endif

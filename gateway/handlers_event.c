@@ -8,8 +8,6 @@
 #include <stdio.h>
 
 #define MAX_USER_AGENT_BYTES 1024
-/* Bytes that an event takes around its stored JSON. */
-#define SHAPE_BYTES 1024
 
 /* Numbers that ids of a command's consequences are derived with. */
 enum derived_id { DERIVED_ENSURE_COMMAND = 1, DERIVED_ENSURED_CUSTOMER };
@@ -187,8 +185,11 @@ static void on_customer_node(struct request *request, const PGresult *result)
 		return;
 	}
 	write->command.node = db_uuid(result, 0, 0);
-	customer_cache_put(customer_cache_of_process(), &write->command.workspace, &write->command.subject,
-	        &write->command.node, write->epoch, clock_monotonic_us());
+	const struct config_node *node = config_node_find(request_workspace(request), &write->command.node);
+	/* profiles come and go without a command that would make the cache forget them */
+	if (node && !node->aggregate)
+		customer_cache_put(customer_cache_of_process(), &write->command.workspace, &write->command.subject,
+		        &write->command.node, write->epoch, clock_monotonic_us());
 	publish_for_customer(request, write);
 }
 
@@ -436,103 +437,4 @@ static void delete_found(struct request *request, struct write *write, const str
 void event_delete(struct request *request)
 {
 	find_event(request, COMMAND_EVENT_DELETE, delete_found);
-}
-
-/* GET */
-
-struct reading {
-	struct event_row event;
-	bool with_neighbours;
-};
-
-static void answer_event(
-        struct request *request, const struct event_row *event, const struct event_neighbours *neighbours)
-{
-	struct buf buf;
-
-	buf_init(&buf, request_arena(request), event->json.n + SHAPE_BYTES);
-	event_render(&buf, event, neighbours);
-	request_answer(request, 200, buf_str(&buf));
-}
-
-static struct str id_text(struct request *request, const PGresult *result, int column)
-{
-	struct uuid id = db_uuid(result, 0, column);
-	char text[UUID_TEXT_BYTES + 1];
-
-	if (db_is_null(result, 0, column))
-		return STR_NONE;
-	uuid_format(&id, text);
-	return arena_str(request_arena(request), str_of(text));
-}
-
-static void on_neighbours(struct request *request, const PGresult *result)
-{
-	const struct reading *reading = request_state(request);
-	struct event_neighbours neighbours = {.prev = id_text(request, result, 0), .next = id_text(request, result, 1)};
-
-	answer_event(request, &reading->event, &neighbours);
-}
-
-static void find_neighbours(struct request *request, struct event_row *event)
-{
-	struct arena *arena = request_arena(request);
-	struct db_params *params = by_id_params(request, &event->customer);
-
-	/* the result goes away before the neighbours come */
-	event->type = arena_str(arena, event->type);
-	event->context = arena_str(arena, event->context);
-	event->bind_value = arena_str(arena, event->bind_value);
-	event->json = arena_str(arena, event->json);
-	db_param_i64(params, event->date_us);
-	db_param_uuid(params, &event->id);
-	request_query(request, "event_neighbours", NULL, params, on_neighbours);
-}
-
-static void on_event(struct request *request, const PGresult *result)
-{
-	struct reading *reading = request_state(request);
-	struct event_row *event = &reading->event;
-
-	if (!PQntuples(result)) {
-		event_not_found(request);
-		return;
-	}
-	event_row_read(result, 0, 0, event);
-	if (!check_permission(request, &event->node, false))
-		return;
-	if (!reading->with_neighbours)
-		answer_event(request, event, NULL);
-	else if (event->has_customer)
-		find_neighbours(request, event);
-	else
-		answer_event(request, event, &(struct event_neighbours){0});
-}
-
-static void fail_param(struct request *request, const char *pointer, const char *message)
-{
-	struct err err = {0};
-
-	err_set(&err, ERR_INVALID, "%s", message);
-	err_set_pointer(&err, str_of(pointer));
-	request_fail_err(request, &err);
-}
-
-void event_get(struct request *request)
-{
-	struct reading *reading = arena_zalloc(request_arena(request), sizeof(*reading));
-	struct str nav = request_param(request, "nav");
-	struct uuid id;
-
-	if (nav.n && !str_is(nav, "CUSTOMER")) {
-		fail_param(request, "/nav", "The query parameter nav must be CUSTOMER");
-		return;
-	}
-	if (!request_path_uuid(request, "id", &id)) {
-		event_not_found(request);
-		return;
-	}
-	reading->with_neighbours = nav.n > 0;
-	request_set_state(request, reading);
-	request_query(request, "event_by_id", NULL, by_id_params(request, &id), on_event);
 }

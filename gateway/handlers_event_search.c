@@ -1,6 +1,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/event.h"
+#include "gateway/aggregate_event.h"
 #include "gateway/event_search.h"
 #include "gateway/handlers.h"
 
@@ -12,6 +13,8 @@
 struct search {
 	struct event_search what;
 	struct page page;
+	struct db_array nodes;
+	bool any_node; /* the request names none */
 };
 
 static void answer_nothing(struct request *request, const struct search *search)
@@ -19,7 +22,8 @@ static void answer_nothing(struct request *request, const struct search *search)
 	request_answer_page(request, &search->page, 0, json_new(request_arena(request), JSON_ARRAY));
 }
 
-static bool append_event(struct request *request, const PGresult *result, int row, struct json *elements)
+static bool append_event(struct request *request, const struct event_search *what, const PGresult *result, int row,
+        struct json *elements)
 {
 	struct event_row event;
 	struct json *element;
@@ -27,6 +31,10 @@ static bool append_event(struct request *request, const PGresult *result, int ro
 	struct buf buf;
 
 	event_row_read(result, row, 1, &event);
+	if (what->on_aggregate && !db_is_null(result, row, 1 + EVENT_COLUMN_COUNT)) {
+		struct uuid profile = db_uuid(result, row, 1 + EVENT_COLUMN_COUNT);
+		event_show_on_aggregate(&event, &what->aggregate, &profile);
+	}
 	buf_init(&buf, request_arena(request), event.json.n + SHAPE_BYTES);
 	event_render(&buf, &event, NULL);
 	element = json_parse(request_arena(request), buf_str(&buf), &err);
@@ -43,28 +51,44 @@ static void answer_found(struct request *request, const PGresult *result)
 	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
 
 	for (int row = 0; row < PQntuples(result); row++)
-		if (!db_is_null(result, row, 1) && !append_event(request, result, row, elements))
+		if (!db_is_null(result, row, 1) && !append_event(request, &search->what, result, row, elements))
 			return;
 	request_answer_page(request, &search->page, db_i64(result, 0, 0), elements);
 }
 
+/* An aggregate node's events are its own and its entry nodes'. */
+static void search_aggregate(struct request *request, struct search *search, const struct config_node *node)
+{
+	search->what.on_aggregate = true;
+	search->what.aggregate = node->id;
+	db_array_init(&search->nodes, request_arena(request), DB_UUID);
+	db_array_uuid(&search->nodes, &node->id);
+	for (size_t i = 0; i < node->n_entry_nodes; i++)
+		db_array_uuid(&search->nodes, &node->entry_nodes[i]);
+}
+
 /* The node asked for, or all that the caller may read. False when it has been answered. */
-static bool add_nodes(struct request *request, struct db_array *nodes)
+static bool add_nodes(struct request *request, struct search *search)
 {
 	const struct config_workspace *workspace = request_workspace(request);
 	struct str node_id = request_param(request, "nodeId");
 	const struct config_node *node;
 
+	db_array_init(&search->nodes, request_arena(request), DB_UUID);
 	if (node_id.n) { /* an empty parameter counts as not sent */
 		if (!request_node_access(request, node_id, false, &node))
 			return false;
-		db_array_uuid(nodes, &node->id);
+		if (node->aggregate)
+			search_aggregate(request, search, node);
+		else
+			db_array_uuid(&search->nodes, &node->id);
 		return true;
 	}
+	search->any_node = true;
 	for (size_t i = 0; i < config_node_count(workspace); i++) {
 		node = config_node_at(workspace, i);
 		if (request_may_use_node(request, &node->id, false))
-			db_array_uuid(nodes, &node->id);
+			db_array_uuid(&search->nodes, &node->id);
 	}
 	return true;
 }
@@ -84,7 +108,7 @@ static void add_names(struct db_params *params, bool restricted, const struct st
 	db_param_array(params, &array);
 }
 
-static void send_search(struct request *request, const struct search *search, struct db_array *nodes)
+static void send_search(struct request *request, struct search *search)
 {
 	const struct event_search *what = &search->what;
 	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
@@ -93,7 +117,7 @@ static void send_search(struct request *request, const struct search *search, st
 	event_search_window(search->page.number, search->page.size, &limit, &offset);
 	db_params_init(params, request_arena(request));
 	db_param_uuid(params, config_workspace_id(request_workspace(request)));
-	db_param_array(params, nodes);
+	db_param_array(params, &search->nodes);
 	add_names(params, what->has_types, what->types, what->n_types);
 	add_names(params, what->has_contexts, what->contexts, what->n_contexts);
 	db_param_i64(params, what->from_us);
@@ -102,6 +126,8 @@ static void send_search(struct request *request, const struct search *search, st
 	db_param_i64(params, offset);
 	if (what->by_customer)
 		db_param_uuid(params, &what->customer);
+	if (what->on_aggregate)
+		db_param_uuid(params, &what->aggregate);
 	request_query(request, event_search_statement(what), NULL, params, answer_found);
 }
 
@@ -125,17 +151,42 @@ static bool read_search(struct request *request, struct search *search)
 	return false;
 }
 
+/* A profile's events are found in another way than an entry customer's. */
+static void on_customer_node(struct request *request, const PGresult *result)
+{
+	struct search *search = request_state(request);
+	if (!PQntuples(result)) { /* also a profile that is not there any more, whose own events are kept */
+		answer_nothing(request, search);
+		return;
+	}
+	struct uuid id = db_uuid(result, 0, 0);
+	const struct config_node *node = config_node_find(request_workspace(request), &id);
+	if (node && node->aggregate && request_may_use_node(request, &id, false))
+		search_aggregate(request, search, node);
+	send_search(request, search);
+}
+
+static void find_customer_node(struct request *request, const struct search *search)
+{
+	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+
+	db_params_init(params, request_arena(request));
+	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	db_param_uuid(params, &search->what.customer);
+	request_query(request, "event_customer_node", NULL, params, on_customer_node);
+}
+
 void event_search(struct request *request)
 {
 	struct search *search = arena_zalloc(request_arena(request), sizeof(*search));
-	struct db_array nodes;
 
-	db_array_init(&nodes, request_arena(request), DB_UUID);
 	request_set_state(request, search);
-	if (!add_nodes(request, &nodes) || !read_search(request, search))
+	if (!read_search(request, search) || !add_nodes(request, search))
 		return;
-	if (search->what.nothing || !nodes.n)
+	if (search->what.nothing || !search->nodes.n)
 		answer_nothing(request, search);
+	else if (search->any_node && search->what.by_customer && config_has_aggregates(request_workspace(request)))
+		find_customer_node(request, search);
 	else
-		send_search(request, search, &nodes);
+		send_search(request, search);
 }

@@ -1,4 +1,5 @@
 #include "common/arena.h"
+#include "gateway/aggregate_node.h"
 #include "gateway/config_checks.h"
 #include "gateway/config_write.h"
 #include "gateway/customer_cache.h"
@@ -32,14 +33,21 @@ static struct json *entry_node_view(struct arena *arena, const struct json *doc)
 }
 
 /* In the list of all nodes, what belongs to the type stands apart. */
-static struct json *node_view(struct arena *arena, const struct json *doc)
+static struct json *node_view(struct request *request, const struct config_node *node)
 {
+	struct arena *arena = request_arena(request);
+	const struct json *doc = node->doc;
 	static const char *const members[] = {"id", "name", "description", "nodeType"};
 	struct json *view = json_new(arena, JSON_OBJECT);
 
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
 		copy_member(arena, view, doc, str_of(members[i]));
 	json_add(view, STR("retentionState"), json_new_bool(arena, true));
+	if (node->aggregate) {
+		struct str state = aggregate_state(request_state(request), node);
+		json_add(view, STR("properties"), aggregate_node_properties(arena, doc, state));
+		return view;
+	}
 	struct json *properties = json_add(view, STR("properties"), json_new(arena, JSON_OBJECT));
 	copy_member(arena, properties, doc, STR("uniqueCustomer"));
 	copy_member(arena, properties, doc, STR("mandatoryProperties"));
@@ -63,7 +71,13 @@ static struct json *node_element(struct request *request, size_t index)
 
 	if (!node || (type.n && str_is(type, "AGGREGATE") != node->aggregate))
 		return NULL;
-	return node_view(request_arena(request), node->doc);
+	return node_view(request, node);
+}
+
+static void list_nodes(struct request *request, const struct aggregate_states *states)
+{
+	(void)states; /* the elements take them from the request */
+	config_answer_list(request, config_node_count(request_workspace(request)), node_element);
 }
 
 void node_list(struct request *request)
@@ -74,7 +88,7 @@ void node_list(struct request *request)
 		request_fail(request, ERR_INVALID, "nodeType must be ENTRY or AGGREGATE");
 		return;
 	}
-	config_answer_list(request, config_node_count(request_workspace(request)), node_element);
+	aggregate_states_find(request, list_nodes);
 }
 
 static struct json *entry_node_element(struct request *request, size_t index)

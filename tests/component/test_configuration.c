@@ -132,8 +132,9 @@ static long long status_of(struct fixture *fixture, const struct uuid *command)
 	return status;
 }
 
-/* All records of customer-commands in the workspace's partition, in order. */
-static size_t read_rules(struct fixture *fixture, struct command *commands, size_t most)
+/* All records of a partition, in order. */
+static size_t read_records(
+        struct fixture *fixture, enum topic role, uint32_t partition, struct command *commands, size_t most)
 {
 	const struct settings *settings = component_settings(fixture->component);
 	rd_kafka_t *consumer = kafka_consumer_new(settings, "test-rules", NULL, NULL, NULL);
@@ -142,11 +143,10 @@ static size_t read_rules(struct fixture *fixture, struct command *commands, size
 	char topic[256];
 	size_t n = 0;
 
-	topic_name(settings, TOPIC_CUSTOMER_COMMANDS, topic);
-	rd_kafka_topic_partition_list_add(places, topic, (int32_t)fixture->partition)->offset = 0;
+	topic_name(settings, role, topic);
+	rd_kafka_topic_partition_list_add(places, topic, (int32_t)partition)->offset = 0;
 	assert_int_equal(rd_kafka_assign(consumer, places), RD_KAFKA_RESP_ERR_NO_ERROR);
-	assert_int_equal(
-	        rd_kafka_query_watermark_offsets(consumer, topic, (int32_t)fixture->partition, &low, &high, 10000),
+	assert_int_equal(rd_kafka_query_watermark_offsets(consumer, topic, (int32_t)partition, &low, &high, 10000),
 	        RD_KAFKA_RESP_ERR_NO_ERROR);
 	while (next < high && n < most) {
 		rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, 10000);
@@ -161,6 +161,12 @@ static size_t read_rules(struct fixture *fixture, struct command *commands, size
 	rd_kafka_topic_partition_list_destroy(places);
 	/* not destroyed: closing may hang in librdkafka 2.0.2 */
 	return n;
+}
+
+/* All records of customer-commands in the workspace's partition. */
+static size_t read_rules(struct fixture *fixture, struct command *commands, size_t most)
+{
+	return read_records(fixture, TOPIC_CUSTOMER_COMMANDS, fixture->partition, commands, most);
 }
 
 /* --- tests -----------------------------------------------------------------------------------------------------------
@@ -229,6 +235,32 @@ static void a_node_is_answered_when_its_rule_is_in_the_log(void **state)
 	assert_true(uuid_eq(&rules[1].id, &asked));
 	/* customer-merge answers that one */
 	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM command_results"), 2);
+}
+
+/* Whoever makes the profiles works by facts: the rule stands among them, where the facts of the workspace do. */
+static void the_rule_of_an_aggregate_node_is_among_the_facts(void **state)
+{
+	enum { MOST = 16 };
+	static const char doc[] = "{\"nodeType\":\"AGGREGATE\",\"state\":\"ACTIVE\"}";
+	struct fixture *fixture = *state;
+	struct uuid node = uuid_v7(clock_wall_us());
+	uint32_t n = kafka_partition_count(fixture->producer, TOPIC_CHANGES, 10000);
+	struct command rules[MOST];
+
+	start_worker(fixture);
+	char *text = arena_printf(fixture->arena, "node/%s#0", config_id_text(fixture->arena, &node).p);
+	struct uuid made = put(fixture, text, &node, doc);
+
+	assert_int_equal(status_of(fixture, &made), 200);
+	assert_int_equal(
+	        read_records(fixture, TOPIC_CHANGES, workspace_partition(&fixture->workspace, n), rules, MOST), 1);
+	assert_int_equal(rules[0].type, COMMAND_AGGREGATE_RULES);
+	assert_true(uuid_eq(&rules[0].node, &node));
+	assert_true(uuid_eq(&rules[0].workspace, &fixture->workspace));
+	assert_true(str_is(rules[0].text, "2"));
+	assert_true(str_is(rules[0].body, doc));
+	assert_int_equal(read_rules(fixture, rules, MOST), 0);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM rule_outbox"), 0);
 }
 
 /* Killed between any two steps, every write takes effect once, and every rule is in the log at least once, the first
@@ -353,6 +385,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(documents_have_versions_and_a_gapless_seq, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_document_of_no_workspace_is_refused, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_node_is_answered_when_its_rule_is_in_the_log, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(the_rule_of_an_aggregate_node_is_among_the_facts, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(killed_workers_lose_and_repeat_nothing, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_record_that_is_no_command_is_set_aside, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(every_statement_fits_the_schema, set_up, tear_down),

@@ -47,6 +47,7 @@ static const struct {
         {.owner = "gateway search", .statements = customer_search_statements, .n = &customer_search_statement_count},
         {.owner = "gateway events", .statements = event_statements, .n = &event_statement_count},
         {.owner = "gateway nodes", .statements = node_statements, .n = &node_statement_count},
+        {.owner = "gateway aggregates", .statements = aggregate_statements, .n = &aggregate_statement_count},
 };
 
 /* Prepares one and compares the number of its parameters with the row. */

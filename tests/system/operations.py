@@ -21,6 +21,7 @@ _W = "/workspaces/{workspaceId}"
 _C = _W + "/customers/{customerId}"
 _F = _W + "/configuration"
 _N = _F + "/nodes/entries"
+_A = _F + "/nodes/aggregates"
 _T = _F + "/events/{eventType}"
 
 
@@ -68,6 +69,11 @@ OPERATIONS = [
     Operation(45, "GET", _N + "/{nodeId}", 200, CONFIGURATION),
     Operation(46, "PUT", _N + "/{nodeId}", 200, CONFIGURE),
     Operation(47, "POST", _N + "/{nodeId}/empty", 200, CONFIGURE),
+    Operation(52, "GET", _A, 200, CONFIGURATION),
+    Operation(53, "POST", _A, 201, CONFIGURE),
+    Operation(54, "GET", _A + "/{aggregateNodeId}", 200, CONFIGURATION),
+    Operation(55, "PUT", _A + "/{aggregateNodeId}", 200, CONFIGURE),
+    Operation(56, "PUT", _A + "/{aggregateNodeId}/state", 200, CONFIGURE),
     Operation(58, "GET", _F + "/properties/base", 200, PROPERTIES),
     Operation(59, "PUT", _F + "/properties/base/{name}", 200, CONFIGURE),
     Operation(60, "GET", _F + "/properties/extended", 200, PROPERTIES),
@@ -92,6 +98,7 @@ OPERATIONS = [
     Operation(87, "POST", _C + "/sessions", 201, WRITE),
     Operation(88, "GET", _C + "/sessions/{sessionId}", 200, READ),
     Operation(89, "DELETE", _C + "/sessions/{sessionId}", 200, READ),
+    Operation(90, "GET", _C + "/entries", 200, READ_WITH_GUEST),
     Operation(93, "GET", _W + "/events", 200, READ),
     Operation(94, "POST", _W + "/events", 202, WRITE),
     Operation(95, "GET", _W + "/events/{id}", 200, READ),
@@ -120,6 +127,7 @@ SYSTEM_PATHS = {"/health/live", "/health/ready"}
 ABSENT = {
     "customerId": "00000000-0000-4000-8000-000000000000",
     "nodeId": "00000000-0000-4000-8000-000000000001",
+    "aggregateNodeId": "00000000-0000-4000-8000-000000000005",
     "sourceId": "00000000-0000-4000-8000-000000000002",
     "id": "00000000-0000-4000-8000-000000000003",
     "sessionId": "00000000-0000-4000-8000-000000000004",

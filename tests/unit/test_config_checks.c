@@ -15,6 +15,8 @@
 	}
 #define NODE "01964d7e-0000-7000-8000-00000000000a"
 #define SOURCE "01964d7e-0000-7000-8000-00000000000b"
+#define AGGREGATE "01964d7e-0000-7000-8000-00000000000d"
+#define REMOVED "01964d7e-0000-7000-8000-00000000000e"
 #define OTHER "01964d7e-0000-7000-8000-00000000000c"
 #define EXTENDED                                                                                                       \
 	"{\"size\":{\"type\":\"number\"},\"flag\":{\"type\":\"boolean\"},\"group\":{\"type\":\"object\","              \
@@ -40,12 +42,20 @@ static const char *pointers(struct arena *arena, const struct problems *problems
 	return text;
 }
 
-/* A workspace with one node, one source, and the extended properties above. */
+/* A workspace with one entry node, an aggregate node over it, a removed one, one source, and the extended properties
+ * above. */
 static struct config_workspace *make_workspace(void)
 {
 	static const struct entry_source documents[] = {
 	        {.kind = VIEW("workspace"), .id = VIEW(""), .text = VIEW("{\"status\":\"ENABLED\",\"partition\":3}")},
 	        {.kind = VIEW("node"), .id = VIEW(NODE), .text = VIEW("{\"id\":\"" NODE "\"}")},
+	        {.kind = VIEW("node"),
+	                .id = VIEW(AGGREGATE),
+	                .text = VIEW(
+	                        "{\"id\":\"" AGGREGATE "\",\"nodeType\":\"AGGREGATE\",\"entryNodes\":[\"" NODE "\"]}")},
+	        {.kind = VIEW("node"),
+	                .id = VIEW(REMOVED),
+	                .text = VIEW("{\"id\":\"" REMOVED "\",\"nodeType\":\"AGGREGATE\",\"state\":\"REMOVED\"}")},
 	        {.kind = VIEW("source"), .id = VIEW(SOURCE), .text = VIEW("{\"id\":\"" SOURCE "\"}")},
 	        {.kind = VIEW("extended"), .id = VIEW("customer"), .text = VIEW(EXTENDED)},
 	};
@@ -166,6 +176,111 @@ static void nodes_are_checked(void **state)
 			CASE_FAIL(cases[i].name, "\"%s\" is not \"%s\"", found, cases[i].problems);
 	}
 	config_workspace_unref(workspace);
+	arena_free(arena);
+}
+
+#define DEFINITION                                                                                                     \
+	"\"name\":\"n\",\"entryNodes\":[\"" NODE "\"],\"matchingProperties\":{\"properties\":[\"externalId\"]}"
+#define FILTER(property, pattern) "{\"property\":\"" property "\",\"value\":\"v\",\"pattern\":\"" pattern "\"}"
+#define GOOD_FILTER FILTER("extended.group.code", "END_WITH")
+#define FILTERS(list) "\"exclusionFilters\":[" list "]"
+
+static void aggregate_nodes_are_checked(void **state)
+{
+	/* present NULL: a POST; then what is wrong, or the filters of the document */
+	static const struct {
+		const char *name, *present, *body, *problems, *filters;
+	} cases[] = {
+	        {.name = "least", .body = "{" DEFINITION "}", .problems = "", .filters = "[]"},
+	        {.name = "nothing", .body = "{}", .problems = "/name /entryNodes /matchingProperties/properties"},
+	        {.name = "nodes that are no entry nodes",
+	                .body = "{\"name\":\"n\",\"entryNodes\":[\"" AGGREGATE "\",\"" OTHER "\",\"" REMOVED
+	                        "\",\"" NODE "\",\"" NODE
+	                        "\"],\"matchingProperties\":{\"properties\":[\"externalId\"]}}",
+	                .problems = "/entryNodes/0 /entryNodes/1 /entryNodes/2 /entryNodes/4"},
+	        {.name = "a path that is none",
+	                .body = "{\"name\":\"n\",\"entryNodes\":[\"" NODE
+	                        "\"],\"matchingProperties\":{\"properties\":[\"extended.size\",\"extended.flag\"]}}",
+	                .problems = "/matchingProperties/properties/1"},
+	        {.name = "filters",
+	                .body = "{" DEFINITION "," FILTERS(GOOD_FILTER) "}",
+	                .problems = "",
+	                .filters = "[" GOOD_FILTER "]"},
+	        {.name = "wrong filters",
+	                .body = "{" DEFINITION
+	                        "," FILTERS(FILTER("base.x", "EQUALS") "," FILTER("base.dob", "IS") ",{}") "}",
+	                .problems =
+	                        "/exclusionFilters/0/property /exclusionFilters/1/pattern /exclusionFilters/2/property "
+	                        "/exclusionFilters/2/value /exclusionFilters/2/pattern"},
+	        {.name = "PUT keeps filters that are not sent",
+	                .present = "{" DEFINITION "," FILTERS(GOOD_FILTER) "}",
+	                .body = "{\"name\":\"m\"}",
+	                .problems = "",
+	                .filters = "[" GOOD_FILTER "]"},
+	        {.name = "PUT of no filters",
+	                .present = "{" DEFINITION "," FILTERS(GOOD_FILTER) "}",
+	                .body = "{\"name\":\"m\",\"exclusionFilters\":null}",
+	                .problems = "",
+	                .filters = "[]"},
+	        {.name = "PUT of another definition",
+	                .present = "{\"entryNodes\":[\"" OTHER
+	                           "\"],\"matchingProperties\":{\"properties\":[\"base.dob\"],\"caseSensitive\":true}}",
+	                .body = "{" DEFINITION ",\"id\":\"" OTHER "\"}",
+	                .problems = "/id /entryNodes /matchingProperties"},
+	};
+	struct arena *arena = arena_new(ARENA_BYTES);
+	struct config_workspace *workspace = make_workspace();
+	const struct uuid id = {{9}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct problems problems;
+		problems_init(&problems, arena);
+		const struct json *present = cases[i].present ? parse(arena, cases[i].present) : NULL;
+		const struct json *doc =
+		        check_aggregate_node(arena, parse(arena, cases[i].body), &id, present, workspace, &problems);
+		const char *found = pointers(arena, &problems);
+		if (strcmp(found, cases[i].problems) || !doc != (problems.n > 0))
+			CASE_FAIL(cases[i].name, "\"%s\" is not \"%s\"", found, cases[i].problems);
+		if (doc && !json_equal(json_member(doc, "exclusionFilters"), parse(arena, cases[i].filters)))
+			CASE_FAIL(cases[i].name, "other filters than %s", cases[i].filters);
+	}
+	config_workspace_unref(workspace);
+	arena_free(arena);
+}
+
+static void an_aggregate_node_goes_from_new_to_active(void **state)
+{
+	static const struct {
+		const char *present, *wanted; /* JSON */
+		bool locked;
+		enum err_code code;
+		const char *next;
+	} cases[] = {
+	        {.present = "NEW", .wanted = "null", .next = "NEW"},
+	        {.present = "NEW", .wanted = "\"NEW\"", .next = "NEW"},
+	        {.present = "NEW", .wanted = "\"ACTIVE\"", .next = "ACTIVE"},
+	        {.present = "NEW", .wanted = "\"LOCKED\"", .code = ERR_CONFLICT},
+	        {.present = "NEW", .wanted = "\"REMOVED\"", .code = ERR_CONFLICT},
+	        {.present = "NEW", .wanted = "\"active\"", .code = ERR_INVALID},
+	        {.present = "NEW", .wanted = "[]", .code = ERR_INVALID},
+	        {.present = "ACTIVE", .wanted = "\"ACTIVE\"", .next = "ACTIVE"},
+	        {.present = "ACTIVE", .wanted = "\"NEW\"", .code = ERR_CONFLICT},
+	        {.present = "ACTIVE", .wanted = "\"LOCKED\"", .code = ERR_CONFLICT},
+	        {.present = "ACTIVE", .wanted = "\"LOCKED\"", .locked = true, .next = "ACTIVE"},
+	};
+	struct arena *arena = arena_new(ARENA_BYTES);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct err err = {0};
+		struct str next;
+		bool good = aggregate_state_next(
+		        str_of(cases[i].present), cases[i].locked, parse(arena, cases[i].wanted), &next, &err);
+		if (good != !cases[i].code || err.code != cases[i].code || (good && !str_is(next, cases[i].next)))
+			CASE_FAIL(
+			        cases[i].wanted, "from %s: %s", cases[i].present, good ? "another state" : err.message);
+	}
 	arena_free(arena);
 }
 
@@ -365,6 +480,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(paths_of_strings_and_numbers),
 	        cmocka_unit_test(nodes_are_checked),
+	        cmocka_unit_test(aggregate_nodes_are_checked),
+	        cmocka_unit_test(an_aggregate_node_goes_from_new_to_active),
 	        cmocka_unit_test(policies_compare_by_paths_and_case),
 	        cmocka_unit_test(sources_are_checked),
 	        cmocka_unit_test(workspaces_and_limits_are_checked),

@@ -135,7 +135,7 @@ static void rules_of_a_node_are_their_own_command(void **state)
 	struct command rule;
 
 	(void)state;
-	rule_make(arena, &original, 41, &rule);
+	rule_make(arena, &original, TOPIC_CUSTOMER_COMMANDS, 41, &rule);
 	assert_int_equal(rule.type, COMMAND_NODE_RULES);
 	assert_str(rule.text, "41");
 	assert_str(rule.body, "{}");
@@ -146,8 +146,44 @@ static void rules_of_a_node_are_their_own_command(void **state)
 	assert_int_equal(rule.fingerprint, 0);
 	assert_int_equal(rule.reply.boot, 0);
 	assert_int_equal(rule.time_us, 1234);
-	assert_true(rule_wanted(&original, STR("node")));
-	assert_false(rule_wanted(&original, STR("source")));
+	rule_make(arena, &original, TOPIC_CHANGES, 41, &rule);
+	assert_int_equal(rule.type, COMMAND_AGGREGATE_RULES);
+	assert_str(rule.text, "41");
+	assert_true(uuid_eq(&rule.node, &original.entity));
+	assert_int_equal(rule.reply.boot, 0);
+	arena_free(arena);
+}
+
+static void rules_go_to_those_who_work_by_them(void **state)
+{
+	static const struct {
+		const char *name, *kind, *body;
+		bool empty, has_rule;
+		enum topic topic;
+	} cases[] = {
+	        {.name = "entry node", .kind = "node", .body = "{\"nodeType\":\"ENTRY\"}", .has_rule = true},
+	        {.name = "node of no type", .kind = "node", .body = "{}", .has_rule = true},
+	        {.name = "aggregate node",
+	                .kind = "node",
+	                .body = "{\"nodeType\":\"AGGREGATE\"}",
+	                .has_rule = true,
+	                .topic = TOPIC_CHANGES},
+	        {.name = "no JSON", .kind = "node", .body = "{\"nodeType\":", .has_rule = true},
+	        {.name = "emptying", .kind = "", .body = "{}", .empty = true, .has_rule = true},
+	        {.name = "source", .kind = "source", .body = "{\"nodeType\":\"AGGREGATE\"}"},
+	};
+	struct arena *arena = arena_new(ARENA_BYTES);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct command command = original;
+		enum topic topic;
+		command.type = cases[i].empty ? COMMAND_CONFIG_EMPTY : COMMAND_CONFIG_PUT;
+		command.body = str_of(cases[i].body);
+		bool has_rule = rule_topic(arena, &command, str_of(cases[i].kind), &topic);
+		if (has_rule != cases[i].has_rule || (has_rule && topic != cases[i].topic))
+			CASE_FAIL(cases[i].name, "%d, %d", has_rule, topic);
+	}
 	arena_free(arena);
 }
 
@@ -160,7 +196,7 @@ static void emptying_keeps_the_callers_address(void **state)
 	(void)state;
 	empty.type = COMMAND_CONFIG_EMPTY;
 	empty.node = original.entity;
-	rule_make(arena, &empty, 42, &rule);
+	rule_make(arena, &empty, TOPIC_CUSTOMER_COMMANDS, 42, &rule);
 	assert_int_equal(rule.type, COMMAND_NODE_EMPTY);
 	assert_str(rule.text, "42");
 	assert_true(uuid_eq(&rule.id, &original.id));
@@ -170,7 +206,6 @@ static void emptying_keeps_the_callers_address(void **state)
 	assert_int_equal(rule.reply.boot, 5);
 	assert_int_equal(rule.reply.request, 6);
 	assert_int_equal(rule.reply.partition, 2);
-	assert_true(rule_wanted(&empty, STR_NONE));
 	arena_free(arena);
 }
 
@@ -180,6 +215,7 @@ int main(void)
 	        cmocka_unit_test(batches_are_decided),
 	        cmocka_unit_test(strangers_are_no_commands),
 	        cmocka_unit_test(rules_of_a_node_are_their_own_command),
+	        cmocka_unit_test(rules_go_to_those_who_work_by_them),
 	        cmocka_unit_test(emptying_keeps_the_callers_address),
 	};
 

@@ -1,6 +1,8 @@
 #include "tests/unit/unit.h"
 
+#include "common/aggregate.h"
 #include "common/arena.h"
+#include "gateway/aggregate_event.h"
 #include "gateway/event_search.h"
 
 static int setup(void **state)
@@ -102,6 +104,37 @@ static void orders_have_statements(void **state)
 	}
 }
 
+static void aggregate_nodes_have_statements_of_their_own(void **state)
+{
+	struct event_search search = read_good(*state, (struct event_search_text){.sort = STR("date,asc")});
+
+	search.on_aggregate = true;
+	assert_string_equal(event_search_statement(&search), "event_search_aggregate_date_asc");
+	search = read_good(*state, (struct event_search_text){.customer = STR("87000000-0000-0000-0000-000000000000"),
+	                                   .sort = STR("updatedAt,desc")});
+	search.on_aggregate = true;
+	assert_string_equal(event_search_statement(&search), "event_search_profile_updated_desc");
+}
+
+static void an_event_on_an_aggregate_node_is_a_duplicate(void **state)
+{
+	const struct uuid id = uuid_v7(1700000000000000), node = {{1}}, aggregate = {{2}}, profile = {{3}};
+	struct event_row event = {.id = id, .node = node, .bind = EVENT_BIND_SESSION, .bind_value = STR("s")};
+
+	(void)state;
+	event_show_on_aggregate(&event, &aggregate, &profile);
+	assert_true(event.duplicate && event.has_customer);
+	assert_true(uuid_eq(&event.node, &aggregate));
+	assert_true(uuid_eq(&event.customer, &profile));
+	assert_int_equal(event.bind, EVENT_BIND_NONE);
+	assert_false(uuid_eq(&event.id, &id));
+	assert_int_equal(event.id.b[6] >> 4, 7);
+	assert_int_equal(event.id.b[8] >> 6, 2);
+	struct uuid back = aggregate_event_id(&aggregate, &event.id), elsewhere = aggregate_event_id(&node, &event.id);
+	assert_true(uuid_eq(&back, &id));
+	assert_false(uuid_eq(&elsewhere, &id));
+}
+
 static void faults_name_their_parameter(void **state)
 {
 	static const struct {
@@ -161,6 +194,8 @@ int main(void)
 	        cmocka_unit_test(dates_include_their_millisecond),
 	        cmocka_unit_test(customers_that_cannot_be_have_no_events),
 	        cmocka_unit_test(orders_have_statements),
+	        cmocka_unit_test(aggregate_nodes_have_statements_of_their_own),
+	        cmocka_unit_test(an_event_on_an_aggregate_node_is_a_duplicate),
 	        cmocka_unit_test(faults_name_their_parameter),
 	        cmocka_unit_test(pages_end_where_a_search_ends),
 	};

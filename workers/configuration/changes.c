@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/json.h"
+#include "workers/configuration/rules.h"
 
 struct known_version {
 	struct known_version *next;
@@ -37,6 +38,7 @@ bool changes_add(struct changes *changes, struct command *command, struct err *e
 		return err_set(err, ERR_INVALID, "%s is no command of configuration", command_type_name(command->type));
 	}
 	change->command = command;
+	change->has_rule = rule_topic(changes->arena, command, change->key.kind, &change->rule_topic);
 	changes->n++;
 	return true;
 }

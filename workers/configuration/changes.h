@@ -3,6 +3,7 @@
 
 #include "common/command.h"
 #include "common/config_doc.h"
+#include "common/kafka.h"
 
 struct arena;
 
@@ -19,6 +20,8 @@ struct change {
 	int64_t seq;
 	int64_t version;
 	bool last; /* no later accepted write of the batch replaces this document */
+	bool has_rule;
+	enum topic rule_topic;
 };
 
 struct changes {

@@ -3,7 +3,6 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "workers/configuration/changes.h"
-#include "workers/configuration/rules.h"
 
 /* What happens to one batch, in two flights to the database: facts, then writes. */
 struct work {
@@ -122,9 +121,19 @@ static struct str record_of(struct work *work, const struct command *command)
 	return buf_str(&record);
 }
 
+static bool rule_partition(struct work *work, const struct change *change, uint32_t *ret_partition, struct err *err)
+{
+	const struct uuid *workspace = &change->command->workspace;
+
+	if (change->rule_topic == TOPIC_CHANGES)
+		return outbox_changes_partition(batch_state(work->batch), workspace, ret_partition, err);
+	*ret_partition = changes_partition(&work->changes, workspace);
+	return true;
+}
+
 static bool send_rules(struct work *work, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_I64, DB_I32, DB_BYTEA};
+	static const enum db_element types[] = {DB_UUID, DB_I64, DB_TEXT, DB_I32, DB_BYTEA};
 	struct db_array columns[ARRAY_LEN(types)];
 	struct db_params params;
 
@@ -132,18 +141,21 @@ static bool send_rules(struct work *work, struct err *err)
 		db_array_init(&columns[i], work->arena, types[i]);
 	for (size_t i = 0; i < work->changes.n; i++) {
 		const struct change *change = &work->changes.items[i];
-		if (change->refused || !rule_wanted(change->command, change->key.kind))
+		uint32_t partition;
+		if (change->refused || !change->has_rule)
 			continue;
+		if (!rule_partition(work, change, &partition, err))
+			return false;
 		db_array_uuid(&columns[0], &change->command->workspace);
 		db_array_i64(&columns[1], change->seq);
-		db_array_i64(&columns[2], changes_partition(&work->changes, &change->command->workspace));
-		db_array_text(&columns[3], record_of(work, change->command));
+		db_array_text(&columns[2], str_of(topic_role_name(change->rule_topic)));
+		db_array_i64(&columns[3], partition);
+		db_array_text(&columns[4], record_of(work, change->command));
 	}
 	if (!columns[0].n)
 		return true;
 	outbox_expect(batch_state(work->batch));
 	db_params_init(&params, work->arena);
-	db_param_text(&params, str_of(topic_role_name(TOPIC_CUSTOMER_COMMANDS)));
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		db_param_array(&params, &columns[i]);
 	return db_send_expect(work->db, "config_add_rules", &params, columns[0].n, ERR_INTERNAL, err);
@@ -165,7 +177,7 @@ static void answer(struct work *work)
 		const struct change *change = &work->changes.items[i];
 		if (change->refused)
 			batch_refuse(work->batch, work->indexes[i], change->refused, change->why, STR_NONE);
-		else if (!rule_wanted(change->command, change->key.kind))
+		else if (!change->has_rule)
 			batch_reply_seq(work->batch, work->indexes[i], 200, change->command->body, change->seq);
 	}
 }

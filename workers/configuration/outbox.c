@@ -9,13 +9,15 @@
 
 /* Holds one row of the outbox, its rule and its reply. */
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
+#define METADATA_MS 10000
 
 struct outbox {
 	struct kafka_producer *producer; /* own one: its delivery reports are waited for */
 	struct arena *arena;
 	bool waiting; /* for the report of the rule in flight */
 	rd_kafka_resp_err_t error;
-	bool expected; /* rows may be there */
+	bool expected;      /* rows may be there */
+	uint32_t n_changes; /* partitions of `changes`; 0 = not asked yet */
 };
 
 /* One row. The record lives in the outbox's arena. */
@@ -23,6 +25,7 @@ struct row {
 	struct uuid workspace;
 	int64_t seq;
 	int32_t position;
+	enum topic topic;
 	uint32_t partition;
 	struct command command;
 };
@@ -53,6 +56,28 @@ void outbox_expect(struct outbox *outbox)
 	outbox->expected = true;
 }
 
+bool outbox_changes_partition(
+        struct outbox *outbox, const struct uuid *workspace, uint32_t *ret_partition, struct err *err)
+{
+	if (!outbox->n_changes)
+		outbox->n_changes = kafka_partition_count(outbox->producer, TOPIC_CHANGES, METADATA_MS);
+	if (!outbox->n_changes)
+		return err_set(err, ERR_UNAVAILABLE, "Kafka does not tell the partitions of the topic %s",
+		        topic_role_name(TOPIC_CHANGES));
+	*ret_partition = workspace_partition(workspace, outbox->n_changes);
+	return true;
+}
+
+static bool topic_of(struct str role_name, enum topic *ret_topic, struct err *err)
+{
+	for (int topic = 0; topic < TOPIC_COUNT; topic++)
+		if (str_is(role_name, topic_role_name((enum topic)topic))) {
+			*ret_topic = (enum topic)topic;
+			return true;
+		}
+	return err_set(err, ERR_INTERNAL, "a rule is for a topic that does not exist");
+}
+
 /* The oldest row; *ret_found tells whether there is one. */
 static bool load_first(struct outbox *outbox, struct db *db, struct row *ret_row, bool *ret_found, struct err *err)
 {
@@ -64,8 +89,9 @@ static bool load_first(struct outbox *outbox, struct db *db, struct row *ret_row
 		*ret_row = (struct row){.workspace = db_uuid(rows, 0, 0),
 		        .seq = db_i64(rows, 0, 1),
 		        .position = (int32_t)db_i64(rows, 0, 2),
-		        .partition = (uint32_t)db_i64(rows, 0, 3)};
-		good = command_decode(arena_str(outbox->arena, db_text(rows, 0, 4)), &ret_row->command, err);
+		        .partition = (uint32_t)db_i64(rows, 0, 4)};
+		good = topic_of(db_text(rows, 0, 3), &ret_row->topic, err) &&
+		       command_decode(arena_str(outbox->arena, db_text(rows, 0, 5)), &ret_row->command, err);
 	}
 	PQclear(rows);
 	return good;
@@ -76,12 +102,11 @@ static bool send_rule(struct outbox *outbox, const struct row *row, struct err *
 	struct command rule;
 	struct buf record;
 
-	rule_make(outbox->arena, &row->command, row->seq, &rule);
+	rule_make(outbox->arena, &row->command, row->topic, row->seq, &rule);
 	buf_init(&record, outbox->arena, 256 + rule.body.n);
 	command_encode(&record, &rule);
 	outbox->waiting = true;
-	if (!kafka_send(outbox->producer, TOPIC_CUSTOMER_COMMANDS, row->partition, &rule.node, buf_str(&record), outbox,
-	            err))
+	if (!kafka_send(outbox->producer, row->topic, row->partition, &rule.node, buf_str(&record), outbox, err))
 		return false;
 	while (outbox->waiting)
 		kafka_producer_poll(outbox->producer, 100);

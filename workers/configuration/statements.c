@@ -23,12 +23,12 @@ const struct statement configuration_statements[CONFIGURATION_STATEMENTS] = {
         {.name = "config_advance", .sql = "UPDATE configuration_head SET seq = $1::bigint", .n_params = 1},
         {.name = "config_add_rules",
                 .sql = "INSERT INTO rule_outbox (workspace_id, seq, position, topic, partition, record) "
-                       "SELECT u.w, u.seq, 0, $1::text, u.partition, u.record "
-                       "FROM unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bytea[]) AS u(w, seq, partition, "
-                       "record)",
+                       "SELECT u.w, u.seq, 0, u.topic, u.partition, u.record "
+                       "FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::integer[], $5::bytea[]) "
+                       "AS u(w, seq, topic, partition, record)",
                 .n_params = 5},
         {.name = "outbox_first",
-                .sql = "SELECT workspace_id, seq, position, partition, record FROM rule_outbox "
+                .sql = "SELECT workspace_id, seq, position, topic, partition, record FROM rule_outbox "
                        "ORDER BY seq, position LIMIT 1",
                 .n_params = 0},
         {.name = "outbox_sent",

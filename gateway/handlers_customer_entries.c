@@ -1,0 +1,70 @@
+#include "common/arena.h"
+#include "common/buf.h"
+#include "gateway/customer_access.h"
+#include "gateway/customer_row.h"
+#include "gateway/gateway.h"
+#include "gateway/handlers.h"
+
+#define DEFAULT_SIZE 10
+#define MAX_SIZE 50
+/* Bytes that a customer's shape takes around its document. */
+#define SHAPE_BYTES 2048
+
+static bool append_customer(struct request *request, const PGresult *result, int row, struct json *elements)
+{
+	struct arena *arena = request_arena(request);
+	struct customer customer;
+	struct json *element = NULL;
+	struct err err = {0};
+	struct buf buf;
+
+	if (customer_row_read(arena, result, row, 1, &customer, &err)) {
+		buf_init(&buf, arena, customer_doc_bytes(customer.doc) + SHAPE_BYTES);
+		customer_render(&buf, &customer, NULL, request_gateway(request)->settings->hash_passwords);
+		element = json_parse(arena, buf_str(&buf), &err);
+	}
+	if (element)
+		json_append(elements, element);
+	else
+		request_fail_err(request, &err);
+	return element;
+}
+
+static void on_entries(struct request *request, const PGresult *result)
+{
+	const struct page *page = request_state(request);
+	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
+
+	for (int row = 0; row < PQntuples(result); row++)
+		if (!db_is_null(result, row, 1) && !append_customer(request, result, row, elements))
+			return;
+	request_answer_page(request, page, db_i64(result, 0, 0), elements);
+}
+
+static void list_entries(struct request *request, const struct customer *customer)
+{
+	struct arena *arena = request_arena(request);
+	const struct config_node *node = config_node_find(request_workspace(request), &customer->node);
+	struct db_params *params = arena_alloc(arena, sizeof(*params));
+	struct page *page = arena_alloc(arena, sizeof(*page));
+
+	if (!node || !node->aggregate) {
+		customer_not_found(request);
+		return;
+	}
+	if (!request_page(request, DEFAULT_SIZE, MAX_SIZE, page))
+		return;
+	request_set_state(request, page);
+	db_params_init(params, arena);
+	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	db_param_uuid(params, &customer->id);
+	db_param_uuid(params, &customer->node);
+	db_param_i64(params, page->size);
+	db_param_i64(params, page->number * page->size);
+	request_query(request, "aggregate_entries", NULL, params, on_entries);
+}
+
+void customer_entries(struct request *request)
+{
+	customer_find(request, list_entries);
+}

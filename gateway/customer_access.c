@@ -2,8 +2,8 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/customer_row.h"
 #include "gateway/customer_cache.h"
-#include "gateway/customer_row.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
 

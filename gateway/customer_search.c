@@ -1,6 +1,6 @@
 #include "gateway/customer_search.h"
 
-#include "gateway/customer_row.h"
+#include "common/customer_row.h"
 #include "gateway/query.h"
 
 /* The condition on customers c, as text that may be used twice. */

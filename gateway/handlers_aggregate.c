@@ -1,8 +1,8 @@
 #include "common/arena.h"
+#include "common/customer_row.h"
 #include "gateway/aggregate_node.h"
 #include "gateway/config_checks.h"
 #include "gateway/config_write.h"
-#include "gateway/customer_row.h"
 #include "gateway/handlers.h"
 
 const struct statement aggregate_statements[] = {

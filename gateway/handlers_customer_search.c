@@ -1,7 +1,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/customer.h"
-#include "gateway/customer_row.h"
+#include "common/customer_row.h"
 #include "gateway/customer_search.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"

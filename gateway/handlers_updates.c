@@ -1,8 +1,8 @@
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/customer_row.h"
 #include "common/event.h"
 #include "common/worker.h"
-#include "gateway/customer_row.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
 

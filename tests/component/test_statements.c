@@ -7,6 +7,7 @@
 #include "gateway/handlers.h"
 #include "gateway/replies.h"
 #include "tests/component/component.h"
+#include "workers/aggregate_sync/sync.h"
 #include "workers/customer_merge/store.h"
 #include "workers/event_ingest/ingest.h"
 #include "workers/stats_rollup/rollup.h"
@@ -40,6 +41,7 @@ static const struct {
         {.owner = "facts", .statements = facts_statements, .n = &facts_statement_count},
         {.owner = "customer-merge", .statements = customer_merge_statements, .n_fixed = CUSTOMER_MERGE_STATEMENTS},
         {.owner = "event-ingest", .statements = event_ingest_statements, .n = &event_ingest_statement_count},
+        {.owner = "aggregate-sync", .statements = sync_statements, .n = &sync_statement_count},
         {.owner = "stats-rollup", .statements = rollup_statements, .n = &rollup_statement_count},
         {.owner = "gateway configuration", .statements = config_feed_statements, .n = &config_feed_statement_count},
         {.owner = "gateway replies", .statements = reply_statements, .n = &reply_statement_count},

@@ -1,5 +1,5 @@
 #include "common/arena.h"
-#include "workers/customer_merge/rows.h"
+#include "common/rows.h"
 #include "workers/customer_merge/store.h"
 
 /* What one run of commands asks the tables for. */

@@ -1,6 +1,6 @@
 #include "common/arena.h"
 #include "common/locks.h"
-#include "workers/customer_merge/rows.h"
+#include "common/rows.h"
 #include "workers/customer_merge/store.h"
 
 /* Customers that get new keys at a time. */

@@ -1,7 +1,7 @@
 #include "common/arena.h"
 #include "common/crash.h"
 #include "common/locks.h"
-#include "workers/customer_merge/rows.h"
+#include "common/rows.h"
 #include "workers/customer_merge/store.h"
 
 /* What one run of commands changes. */

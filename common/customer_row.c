@@ -1,4 +1,4 @@
-#include "gateway/customer_row.h"
+#include "common/customer_row.h"
 
 #include "common/arena.h"
 

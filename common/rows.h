@@ -1,5 +1,5 @@
-#ifndef CUSTOMER_MERGE_ROWS_H
-#define CUSTOMER_MERGE_ROWS_H
+#ifndef COMMON_ROWS_H
+#define COMMON_ROWS_H
 
 #include "common/db.h"
 

@@ -1,4 +1,4 @@
-#include "workers/customer_merge/rows.h"
+#include "common/rows.h"
 
 #include "common/log.h"
 

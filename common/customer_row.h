@@ -1,5 +1,5 @@
-#ifndef GATEWAY_CUSTOMER_ROW_H
-#define GATEWAY_CUSTOMER_ROW_H
+#ifndef COMMON_CUSTOMER_ROW_H
+#define COMMON_CUSTOMER_ROW_H
 
 #include "common/customer.h"
 #include "common/db.h"

@@ -1,0 +1,153 @@
+#include "common/arena.h"
+#include "workers/aggregate_sync/profile.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static bool all_are(const struct json *const *values, size_t n, enum json_type type)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!json_is(values[i], type))
+			return false;
+	return n > 0;
+}
+
+static struct json *first(struct arena *arena, const struct json *const *values, size_t n)
+{
+	return n ? json_copy(arena, values[0], false) : NULL;
+}
+
+static struct json *concatenate(struct arena *arena, const struct json *const *values, size_t n)
+{
+	struct str text = STR("");
+
+	if (!all_are(values, n, JSON_STRING))
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		text = str_of(arena_printf(arena, "%.*s%s%.*s", STR_ARG(text), i ? " " : "", STR_ARG(values[i]->text)));
+	return json_new_str(arena, text);
+}
+
+static bool holds(const struct json *array, const struct json *value)
+{
+	for
+		json_each(item, array)
+		{
+			if (json_equal(item, value))
+				return true;
+		}
+	return false;
+}
+
+static struct json *unite(struct arena *arena, const struct json *const *values, size_t n)
+{
+	struct json *all = json_new(arena, JSON_ARRAY);
+
+	if (!all_are(values, n, JSON_ARRAY))
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		for
+			json_each(item, values[i])
+			{
+				if (!holds(all, item))
+					json_append(all, json_copy(arena, item, false));
+			}
+	return all;
+}
+
+static struct json *intersect(struct arena *arena, const struct json *const *values, size_t n)
+{
+	struct json *common = json_new(arena, JSON_ARRAY);
+
+	if (!all_are(values, n, JSON_ARRAY))
+		return NULL;
+	for
+		json_each(item, values[0])
+		{
+			bool everywhere = !holds(common, item);
+			for (size_t i = 1; i < n && everywhere; i++)
+				everywhere = holds(values[i], item);
+			if (everywhere)
+				json_append(common, json_copy(arena, item, false));
+		}
+	return common;
+}
+
+enum math { SUM, AVG, DIFF, MIN, MAX };
+
+static double fold(enum math math, const struct json *const *values, size_t n)
+{
+	double result = json_to_double(values[0]);
+
+	for (size_t i = 1; i < n; i++) {
+		double value = json_to_double(values[i]);
+		if (math == MIN || math == MAX)
+			result = math == MIN ? fmin(result, value) : fmax(result, value);
+		else
+			result = math == DIFF ? result - value : result + value;
+	}
+	return math == AVG ? result / (double)n : result;
+}
+
+/* Fifteen digits: what a decimal fraction had is there again. */
+static struct json *calculate(struct arena *arena, enum math math, const struct json *const *values, size_t n)
+{
+	struct json *number;
+
+	if (!all_are(values, n, JSON_NUMBER))
+		return NULL;
+	double result = fold(math, values, n);
+	if (!isfinite(result))
+		return NULL;
+	number = json_new(arena, JSON_NUMBER);
+	number->text = str_of(arena_printf(arena, "%.15g", result));
+	return number;
+}
+
+static struct json *sum(struct arena *arena, const struct json *const *values, size_t n)
+{
+	return calculate(arena, SUM, values, n);
+}
+
+static struct json *avg(struct arena *arena, const struct json *const *values, size_t n)
+{
+	return calculate(arena, AVG, values, n);
+}
+
+static struct json *diff(struct arena *arena, const struct json *const *values, size_t n)
+{
+	return calculate(arena, DIFF, values, n);
+}
+
+static struct json *least(struct arena *arena, const struct json *const *values, size_t n)
+{
+	return calculate(arena, MIN, values, n);
+}
+
+static struct json *most(struct arena *arena, const struct json *const *values, size_t n)
+{
+	return calculate(arena, MAX, values, n);
+}
+
+static const struct {
+	const char *id;
+	struct json *(*apply)(struct arena *arena, const struct json *const *values, size_t n);
+} policies[] = {
+        {"OBJ_PRIORITY", first},
+        {"OBJ_CONCATENATE", concatenate},
+        {"ARRAY_UNION", unite},
+        {"ARRAY_INTERSECTION", intersect},
+        {"MATH_SUM", sum},
+        {"MATH_AVG", avg},
+        {"MATH_DIFF", diff},
+        {"MATH_MIN", least},
+        {"MATH_MAX", most},
+};
+
+struct json *profile_apply_policy(struct arena *arena, struct str policy, const struct json *const *values, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(policies); i++)
+		if (str_is(policy, policies[i].id))
+			return policies[i].apply(arena, values, n);
+	return NULL;
+}

@@ -1,0 +1,286 @@
+#include "workers/aggregate_sync/profile.h"
+
+#include "common/arena.h"
+
+#include <stdlib.h>
+
+/* A member with what decides about it. */
+struct ranked {
+	const struct customer *customer;
+	size_t rank; /* of its node in entryNodes */
+};
+
+struct profile_node profile_node_read(struct arena *arena, const struct uuid *workspace, const struct uuid *id,
+        const struct json *doc, const struct json *extended)
+{
+	const struct json *matching = json_member(doc, "matchingProperties");
+	const struct json *properties = json_member(matching, "properties");
+	struct profile_node node = {.workspace = *workspace,
+	        .id = *id,
+	        .entry_nodes = json_member(doc, "entryNodes"),
+	        .filters = json_member(doc, "exclusionFilters"),
+	        .matching.case_sensitive = json_is_true(json_member(matching, "caseSensitive")),
+	        .extended = extended};
+	struct str *paths =
+	        arena_alloc(arena, (json_is(properties, JSON_ARRAY) ? properties->count + 1 : 1) * sizeof(*paths));
+
+	if (json_is(properties, JSON_ARRAY))
+		for
+			json_each(path, properties) paths[node.matching.n_unique++] = json_text(path);
+	node.matching.unique = paths;
+	return node;
+}
+
+struct uuid profile_id(struct arena *arena, const struct profile_node *node, const struct customer *member)
+{
+	char text[UUID_TEXT_BYTES + 1];
+	struct uuid key;
+
+	if (customer_key(arena, &node->matching, member->doc, &key)) {
+		uuid_format(&key, text);
+		return uuid_v5(&node->id, str_of(text));
+	}
+	uuid_format(&member->id, text);
+	return uuid_v5(&node->id, str_of(arena_printf(arena, "customer %s", text)));
+}
+
+static size_t rank_of(const struct profile_node *node, const struct customer *member)
+{
+	size_t rank = 0;
+	struct uuid id;
+
+	if (json_is(node->entry_nodes, JSON_ARRAY))
+		for
+			json_each(item, node->entry_nodes)
+			{
+				if (uuid_parse(json_text(item), &id) && uuid_eq(&id, &member->node))
+					return rank;
+				rank++;
+			}
+	return rank;
+}
+
+/* The most recently updated first. */
+static int by_recency(const void *a, const void *b)
+{
+	const struct ranked *left = a, *right = b;
+
+	if (left->customer->updated_us != right->customer->updated_us)
+		return left->customer->updated_us > right->customer->updated_us ? -1 : 1;
+	if (left->rank != right->rank)
+		return left->rank < right->rank ? -1 : 1;
+	return memcmp(left->customer->id.b, right->customer->id.b, sizeof(left->customer->id.b));
+}
+
+static int by_priority(const void *a, const void *b)
+{
+	const struct ranked *left = a, *right = b;
+
+	if (left->rank != right->rank)
+		return left->rank < right->rank ? -1 : 1;
+	if (left->customer->registered_us != right->customer->registered_us)
+		return left->customer->registered_us < right->customer->registered_us ? -1 : 1;
+	return memcmp(left->customer->id.b, right->customer->id.b, sizeof(left->customer->id.b));
+}
+
+/* --- documents
+ * -------------------------------------------------------------------------------------------------------- */
+
+static bool same_item(const struct json *a, const struct json *b)
+{
+	struct str left = json_text(json_member(a, "id")), right = json_text(json_member(b, "id"));
+
+	return left.p && right.p ? str_eq(left, right) : json_equal(a, b);
+}
+
+static void unite_lists(struct arena *arena, struct json *target, const struct json *other)
+{
+	for
+		json_each(item, other)
+		{
+			const struct json *present = target->first;
+			while (present && !same_item(present, item))
+				present = present->next;
+			if (!present)
+				json_append(target, json_copy(arena, item, false));
+		}
+}
+
+/* Adds what `other`, a less recent member's, has and the target lacks. */
+static void add_missing(struct arena *arena, struct json *target, const struct json *other)
+{
+	for
+		json_each(member, other)
+		{
+			struct json *present = json_get(target, member->key);
+			if (json_is_null(present))
+				json_set(target, member->key, json_copy(arena, member, false));
+			else if (json_is(present, JSON_OBJECT) && member->type == JSON_OBJECT)
+				add_missing(arena, present, member);
+			else if (json_is(present, JSON_ARRAY) && member->type == JSON_ARRAY)
+				unite_lists(arena, present, member);
+		}
+}
+
+static bool is_restriction(struct str name)
+{
+	return str_is(name, "objection") || str_is(name, "limitation");
+}
+
+/* An objection or limitation of any member stands. */
+static void keep_restrictions(struct arena *arena, struct json *target, const struct json *other)
+{
+	for
+		json_each(member, other)
+		{
+			struct json *present = json_get(target, member->key);
+			if (json_is_true(member) && is_restriction(member->key))
+				json_set(target, member->key, json_new_bool(arena, true));
+			else if (json_is(present, JSON_OBJECT) && member->type == JSON_OBJECT)
+				keep_restrictions(arena, present, member);
+		}
+}
+
+/* Values of one extended property by priority; path is one name, or an object's and its property's. */
+static size_t values_of(
+        const struct ranked *members, size_t n, struct str object, struct str name, const struct json **ret_values)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct json *extended = json_member(members[i].customer->doc, "extended");
+		const struct json *value = json_get(object.p ? json_get(extended, object) : extended, name);
+		if (!json_is_null(value))
+			ret_values[found++] = value;
+	}
+	return found;
+}
+
+struct policies {
+	struct arena *arena;
+	const struct ranked *members; /* by priority */
+	size_t n;
+	const struct json **values;
+};
+
+static void apply_policies(
+        const struct policies *policies, struct json *target, struct str object, const struct json *definitions)
+{
+	if (!json_is(target, JSON_OBJECT) || !json_is(definitions, JSON_OBJECT))
+		return;
+	for
+		json_each(definition, definitions)
+		{
+			struct str policy = json_text(json_path(definition, STR("contactlabProperties.mergePolicy")));
+			size_t n = values_of(policies->members, policies->n, object, definition->key, policies->values);
+			struct json *value =
+			        policy.p && n ? profile_apply_policy(policies->arena, policy, policies->values, n)
+			                      : NULL;
+			if (value)
+				json_set(target, definition->key, value);
+			else if (!object.p)
+				apply_policies(policies, json_get(target, definition->key), definition->key,
+				        json_member(definition, "properties"));
+		}
+}
+
+static struct json *merge_documents(
+        struct arena *arena, const struct profile_node *node, struct ranked *members, size_t n)
+{
+	struct json *doc;
+	struct policies policies = {.arena = arena, .members = members, .n = n};
+
+	qsort(members, n, sizeof(*members), by_recency);
+	doc = json_copy(arena, members[0].customer->doc, false);
+	for (size_t i = 1; i < n; i++)
+		add_missing(arena, doc, members[i].customer->doc);
+	for (size_t i = 1; i < n; i++)
+		if (json_is(json_member(doc, "consents"), JSON_OBJECT))
+			keep_restrictions(arena, (struct json *)json_member(doc, "consents"),
+			        json_member(members[i].customer->doc, "consents"));
+	qsort(members, n, sizeof(*members), by_priority);
+	policies.values = arena_alloc(arena, n * sizeof(*policies.values));
+	apply_policies(&policies, json_member(doc, "extended"), STR_NONE, node->extended);
+	return doc;
+}
+
+static void add_up(struct customer *profile, const struct ranked *members, size_t n)
+{
+	const struct customer *oldest = members[0].customer, *newest = members[0].customer;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct customer *member = members[i].customer;
+		profile->version += member->version;
+		if (!profile->int_id || member->int_id < profile->int_id)
+			profile->int_id = member->int_id;
+		if (member->registered_us < oldest->registered_us)
+			oldest = member;
+		if (member->updated_us > newest->updated_us)
+			newest = member;
+	}
+	profile->registered_us = oldest->registered_us;
+	profile->registered_by = oldest->registered_by;
+	profile->updated_us = newest->updated_us;
+	profile->updated_by = newest->updated_by;
+}
+
+struct customer profile_merge(struct arena *arena, const struct profile_node *node, const struct uuid *id,
+        const struct customer *members, size_t n)
+{
+	struct customer profile = {.id = *id, .node = node->id};
+	struct ranked *ranked = arena_alloc(arena, n * sizeof(*ranked));
+
+	for (size_t i = 0; i < n; i++)
+		ranked[i] = (struct ranked){&members[i], rank_of(node, &members[i])};
+	profile.doc = merge_documents(arena, node, ranked, n);
+	add_up(&profile, ranked, n); /* by priority: ties go to the first */
+	return profile;
+}
+
+/* --- filters
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static bool text_hits(struct str text, struct str value, struct str pattern)
+{
+	if (!value.n || text.n < value.n)
+		return false;
+	if (str_is(pattern, "START_WITH"))
+		return !memcmp(text.p, value.p, value.n);
+	if (str_is(pattern, "END_WITH"))
+		return !memcmp(text.p + text.n - value.n, value.p, value.n);
+	if (str_is(pattern, "CONTAINS"))
+		return memmem(text.p, text.n, value.p, value.n) != NULL;
+	return text.n == value.n && !memcmp(text.p, value.p, value.n);
+}
+
+/* A list is hit when one of its items is; numbers are compared as they are written. */
+static bool value_hits(const struct json *value, struct str wanted, struct str pattern)
+{
+	if (json_is(value, JSON_ARRAY)) {
+		for
+			json_each(item, value)
+			{
+				if (value_hits(item, wanted, pattern))
+					return true;
+			}
+		return false;
+	}
+	if (json_is(value, JSON_STRING) || json_is(value, JSON_NUMBER))
+		return text_hits(value->text, wanted, pattern);
+	return value && !json_is(value, JSON_OBJECT) && !json_is_null(value) &&
+	       text_hits(json_is_true(value) ? STR("true") : STR("false"), wanted, pattern);
+}
+
+bool profile_is_excluded(const struct profile_node *node, const struct customer *profile)
+{
+	if (!json_is(node->filters, JSON_ARRAY))
+		return false;
+	for
+		json_each(filter, node->filters)
+		{
+			if (value_hits(json_path(profile->doc, json_text(json_member(filter, "property"))),
+			            json_text(json_member(filter, "value")), json_text(json_member(filter, "pattern"))))
+				return true;
+		}
+	return false;
+}

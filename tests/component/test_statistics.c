@@ -21,6 +21,8 @@
 #define AGGREGATE "'ba000000-0000-4000-8000-000000000000'::uuid"
 
 static const struct uuid workspace = {{0xa0, [6] = 0x40, [8] = 0x80}};
+static const struct uuid node = {{0xb0, [6] = 0x40, [8] = 0x80}};
+static const struct uuid aggregate = {{0xba, [6] = 0x40, [8] = 0x80}};
 
 struct stage {
 	struct component *component;
@@ -74,6 +76,7 @@ static void add_fact(struct stage *stage, struct entity entity)
 	                              .user = CHANGE_CREATE,
 	                              .time_us = START_US,
 	                              .workspace = workspace,
+	                              .node = entity.kind == 'f' ? aggregate : node,
 	                              .entity = id_of(entity)});
 }
 

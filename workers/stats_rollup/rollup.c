@@ -2,15 +2,16 @@
 
 #include "common/arena.h"
 
-/* Entities whose shares are to be replaced. */
+/* Entities whose shares are to be replaced; of customers the nodes, too. */
 struct entities {
-	struct db_array workspaces, ids;
+	struct db_array workspaces, ids, nodes;
 };
 
 static void entities_init(struct entities *entities, struct arena *arena)
 {
 	db_array_init(&entities->workspaces, arena, DB_UUID);
 	db_array_init(&entities->ids, arena, DB_UUID);
+	db_array_init(&entities->nodes, arena, DB_UUID);
 }
 
 static void entities_add(struct entities *entities, const struct uuid *workspace, const struct uuid *id)
@@ -33,8 +34,10 @@ static void gather(struct batch *batch, struct entities *all, struct entities *c
 		if (batch_skip(batch, i) || fact->type != COMMAND_CHANGE)
 			continue;
 		entities_add(all, &fact->workspace, &fact->entity);
-		if (fact->item == ENTITY_CUSTOMER)
+		if (fact->item == ENTITY_CUSTOMER) {
 			entities_add(customers, &fact->workspace, &fact->entity);
+			db_array_uuid(&customers->nodes, &fact->node);
+		}
 	}
 }
 
@@ -46,6 +49,7 @@ static bool add_profile_events(struct batch *batch, struct entities *customers, 
 	if (!customers->ids.n)
 		return true;
 	entities_params(customers, batch_arena(batch), &params);
+	db_param_array(&params, &customers->nodes);
 	if (!db_send(batch_db(batch), "rollup_profile_events", &params, err) || !db_flush(batch_db(batch), err))
 		return false;
 	PGresult *rows = db_result(batch_db(batch), err);

@@ -2,7 +2,10 @@
 
 #define IDS "unnest($1::uuid[], $2::uuid[]) AS u(w, id)"
 
-#define OF(view) "SELECT v.* FROM ids u JOIN " view " v ON v.workspace_id = u.w AND v.id = u.id"
+/* OFFSET 0 keeps the planner from joining the views' tables in another order than from the one entity on. */
+#define OF(view)                                                                                                       \
+	"SELECT v.* FROM ids u CROSS JOIN LATERAL (SELECT * FROM " view                                                \
+	" x WHERE x.workspace_id = u.w AND x.id = u.id OFFSET 0) v"
 #define AND_OF(view) " UNION ALL " OF(view)
 #define LIVE OF("stat_live_customers") AND_OF("stat_live_events") AND_OF("stat_member_events")
 #define GONE OF("stat_gone_customers") AND_OF("stat_gone_events")
@@ -36,21 +39,24 @@ const struct statement rollup_statements[] = {
                        "'Europe/Rome') FROM unnest($1::uuid[]) AS u(w) LEFT JOIN stat_wanted_zones z "
                        "ON z.workspace_id = u.w ON CONFLICT DO NOTHING",
                 .n_params = 1},
-        /* of each customer that is a profile: its members' events that do not count in its node as they should */
+        /* of each profile: its members' events that do not count in its node as they should, and events that count
+           there and are no member's any more */
         {.name = "rollup_profile_events",
-                .sql = "SELECT m.workspace_id, e.id FROM " IDS " JOIN aggregate_members m ON m.workspace_id = u.w "
-                       "AND m.profile_id = u.id JOIN events e ON e.workspace_id = m.workspace_id "
-                       "AND e.customer_id = m.customer_id LEFT JOIN stat_shares s ON s.workspace_id = e.workspace_id "
-                       "AND s.id = e.id AND s.node_id = m.node_id "
-                       "WHERE (NOT m.excluded) IS DISTINCT FROM (s.customer_id IS NOT DISTINCT FROM m.profile_id) "
-                       "UNION SELECT s.workspace_id, s.id FROM " IDS " JOIN aggregate_nodes n ON n.workspace_id = u.w "
-                       "JOIN stat_shares s ON s.workspace_id = n.workspace_id AND s.node_id = n.node_id "
-                       "AND s.customer_id = u.id AND s.entity = 2 "
-                       "JOIN events e ON e.workspace_id = s.workspace_id AND e.id = s.id "
-                       "WHERE NOT EXISTS (SELECT FROM aggregate_members m WHERE m.workspace_id = s.workspace_id "
-                       "AND m.node_id = s.node_id AND m.customer_id = e.customer_id AND m.profile_id = u.id "
-                       "AND NOT m.excluded)",
-                .n_params = 2},
+                .sql = "WITH u AS MATERIALIZED (SELECT DISTINCT u.w, u.id, u.node FROM unnest($1::uuid[], $2::uuid[], "
+                       "$3::uuid[]) AS u(w, id, node) JOIN aggregate_nodes n ON n.workspace_id = u.w "
+                       "AND n.node_id = u.node) "
+                       "SELECT u.w, x.id FROM u CROSS JOIN LATERAL (SELECT e.id FROM aggregate_members m "
+                       "CROSS JOIN LATERAL (SELECT e.id FROM events e WHERE e.workspace_id = u.w "
+                       "AND e.customer_id = m.customer_id OFFSET 0) e LEFT JOIN LATERAL (SELECT s.customer_id "
+                       "FROM stat_shares s WHERE s.workspace_id = u.w AND s.id = e.id AND s.node_id = u.node OFFSET 0) "
+                       "s ON true WHERE m.workspace_id = u.w AND m.profile_id = u.id "
+                       "AND (NOT m.excluded) IS DISTINCT FROM (s.customer_id IS NOT DISTINCT FROM u.id) OFFSET 0) x "
+                       "UNION SELECT u.w, x.id FROM u CROSS JOIN LATERAL (SELECT s.id FROM stat_shares s "
+                       "WHERE s.workspace_id = u.w AND s.node_id = u.node AND s.customer_id = u.id AND s.entity = 2 "
+                       "OFFSET 0) x WHERE NOT EXISTS (SELECT FROM events e JOIN aggregate_members m "
+                       "ON m.workspace_id = u.w AND m.node_id = u.node AND m.customer_id = e.customer_id "
+                       "AND m.profile_id = u.id AND NOT m.excluded WHERE e.workspace_id = u.w AND e.id = x.id)",
+                .n_params = 3},
         /*
          * Replaces the shares of the entities and applies the difference; answers counters that have become empty. The
          * new shares are inserted when the old ones are gone: their statement counts those first.

@@ -72,12 +72,15 @@ static bool send_zones(struct batch *batch, struct entities *all, struct err *er
 	return db_send_expect(batch_db(batch), "rollup_zones", &params, -1, ERR_INTERNAL, err);
 }
 
-static bool remove_empty(struct batch *batch, struct entities *all, const char *statement, struct err *err)
+/* `places` names the rows; absent = there are none. */
+static bool remove_empty(struct batch *batch, const char *statement, struct str places, struct err *err)
 {
 	struct db_params params;
 
+	if (!places.p)
+		return true;
 	db_params_init(&params, batch_arena(batch));
-	db_param_array(&params, &all->workspaces);
+	db_param_text(&params, arena_str(batch_arena(batch), places));
 	return db_send_expect(batch_db(batch), statement, &params, -1, ERR_INTERNAL, err);
 }
 
@@ -91,10 +94,10 @@ static bool apply(struct batch *batch, struct entities *all, struct err *err)
 	PGresult *rows = db_result(batch_db(batch), err);
 	if (!rows)
 		return false;
-	bool empty_days = db_i64(rows, 0, 0), empty_people = db_i64(rows, 0, 1);
+	bool good = remove_empty(batch, "rollup_empty_days", db_text(rows, 0, 0), err) &&
+	            remove_empty(batch, "rollup_empty_people", db_text(rows, 0, 1), err);
 	PQclear(rows);
-	return (!empty_days || remove_empty(batch, all, "rollup_empty_days", err)) &&
-	       (!empty_people || remove_empty(batch, all, "rollup_empty_people", err));
+	return good;
 }
 
 bool rollup_handle(struct batch *batch, struct err *err)

@@ -7,25 +7,30 @@
 	"SELECT v.* FROM ids u CROSS JOIN LATERAL (SELECT * FROM " view                                                \
 	" x WHERE x.workspace_id = u.w AND x.id = u.id OFFSET 0) v"
 #define AND_OF(view) " UNION ALL " OF(view)
-#define LIVE OF("stat_live_customers") AND_OF("stat_live_events") AND_OF("stat_member_events")
+#define LIVE OF("stat_live_customers") AND_OF("stat_live_events")
 #define GONE OF("stat_gone_customers") AND_OF("stat_gone_events")
 #define NEW_SHARES LIVE " UNION ALL " GONE
 
+/* sums lose the zeros at their end: whichever way they came about, they are written alike */
+#define SUM(column) "trim_scale(sum(x.sign * p." column "))"
+#define ADDED(column) column " = trim_scale(d." column " + excluded." column ")"
 #define ADD_DAYS                                                                                                       \
 	"INSERT INTO stat_days AS d SELECT (x.s).workspace_id, (x.s).node_id, p.metric, p.day, p.type, p.context, "    \
-	"sum(x.sign), sum(x.sign * p.value), sum(x.sign * p.total), sum(x.sign * p.items), sum(x.sign * p.returns) "   \
-	"FROM signed x CROSS JOIN LATERAL stat_day_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "                            \
-	"HAVING sum(x.sign) <> 0 OR sum(x.sign * p.value) <> 0 OR sum(x.sign * p.total) <> 0 "                         \
-	"OR sum(x.sign * p.items) <> 0 OR sum(x.sign * p.returns) <> 0 "                                               \
-	"ON CONFLICT (workspace_id, node_id, metric, day, type, context) DO UPDATE SET n = d.n + excluded.n, "         \
-	"value = d.value + excluded.value, total = d.total + excluded.total, items = d.items + excluded.items, "       \
-	"returns = d.returns + excluded.returns RETURNING d.n"
+	"sum(x.sign), " SUM("value") ", " SUM("total") ", " SUM(                                                       \
+	        "items") ", sum(x.sign * p.returns) "                                                                  \
+	                 "FROM signed x CROSS JOIN LATERAL stat_day_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "           \
+	                 "HAVING sum(x.sign) <> 0 OR sum(x.sign * p.value) <> 0 OR sum(x.sign * p.total) <> 0 "        \
+	                 "OR sum(x.sign * p.items) <> 0 OR sum(x.sign * p.returns) <> 0 "                              \
+	                 "ON CONFLICT (workspace_id, node_id, metric, day, type, context) DO UPDATE SET n = d.n + "    \
+	                 "excluded.n, " ADDED("value") ", " ADDED("total") ", " ADDED(                                 \
+	                         "items") ", returns = d.returns + excluded.returns "                                  \
+	                                  "RETURNING d.ctid AS place, d.n"
 
 #define ADD_PEOPLE                                                                                                     \
 	"INSERT INTO stat_people AS d SELECT (x.s).workspace_id, (x.s).node_id, p.kind, p.day, p.context, p.person, "  \
 	"sum(x.sign) FROM signed x CROSS JOIN LATERAL stat_people_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "             \
 	"HAVING sum(x.sign) <> 0 ON CONFLICT (workspace_id, node_id, kind, day, context, person) DO UPDATE "           \
-	"SET n = d.n + excluded.n RETURNING d.n"
+	"SET n = d.n + excluded.n RETURNING d.ctid AS place, d.n"
 
 const struct statement rollup_statements[] = {
         /* entities are found by key: plans that read whole tables, made while these were small, are ruled out */
@@ -37,7 +42,8 @@ const struct statement rollup_statements[] = {
         {.name = "rollup_zones",
                 .sql = "INSERT INTO stat_zones (workspace_id, zone) SELECT DISTINCT u.w, COALESCE(z.zone, "
                        "'Europe/Rome') FROM unnest($1::uuid[]) AS u(w) LEFT JOIN stat_wanted_zones z "
-                       "ON z.workspace_id = u.w ON CONFLICT DO NOTHING",
+                       "ON z.workspace_id = u.w WHERE NOT EXISTS (SELECT FROM stat_zones s WHERE s.workspace_id = u.w) "
+                       "ON CONFLICT DO NOTHING",
                 .n_params = 1},
         /* of each profile: its members' events that do not count in its node as they should, and events that count
            there and are no member's any more */
@@ -58,7 +64,7 @@ const struct statement rollup_statements[] = {
                        "AND m.profile_id = u.id AND NOT m.excluded WHERE e.workspace_id = u.w AND e.id = x.id)",
                 .n_params = 3},
         /*
-         * Replaces the shares of the entities and applies the difference; answers counters that have become empty. The
+         * Replaces the shares of the entities and applies the difference; answers where counters have become empty. The
          * new shares are inserted when the old ones are gone: their statement counts those first.
          */
         {.name = "rollup_apply",
@@ -69,13 +75,15 @@ const struct statement rollup_statements[] = {
                        "signed AS (SELECT 1 AS sign, new::stat_shares AS s FROM new "
                        "UNION ALL SELECT -1, old::stat_shares FROM old), days AS (" ADD_DAYS "), "
                        "people AS (" ADD_PEOPLE ") "
-                       "SELECT (SELECT count(*) FROM days WHERE n = 0), (SELECT count(*) FROM people WHERE n = 0)",
+                       "SELECT (SELECT array_agg(place)::text FROM days WHERE n = 0), "
+                       "(SELECT array_agg(place)::text FROM people WHERE n = 0)",
                 .n_params = 2},
+        /* in the same transaction, so that the rows still stand where they stood */
         {.name = "rollup_empty_days",
-                .sql = "DELETE FROM stat_days WHERE workspace_id = ANY ($1::uuid[]) AND n = 0",
+                .sql = "DELETE FROM stat_days WHERE ctid = ANY ($1::text::tid[]) AND n = 0",
                 .n_params = 1},
         {.name = "rollup_empty_people",
-                .sql = "DELETE FROM stat_people WHERE workspace_id = ANY ($1::uuid[]) AND n = 0",
+                .sql = "DELETE FROM stat_people WHERE ctid = ANY ($1::text::tid[]) AND n = 0",
                 .n_params = 1},
         {.name = "rollup_moved_zones",
                 .sql = "SELECT z.workspace_id FROM stat_zones z JOIN stat_wanted_zones w "

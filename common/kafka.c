@@ -221,13 +221,20 @@ uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic
 	return count;
 }
 
+bool kafka_log_range(struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms,
+        int64_t *ret_first, int64_t *ret_end)
+{
+	const char *name = rd_kafka_topic_name(producer->topics[topic]);
+
+	return !rd_kafka_query_watermark_offsets(producer->client, name, partition, ret_first, ret_end, timeout_ms);
+}
+
 bool kafka_log_end(
         struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms, int64_t *ret_offset)
 {
-	const char *name = rd_kafka_topic_name(producer->topics[topic]);
-	int64_t low;
+	int64_t first;
 
-	return !rd_kafka_query_watermark_offsets(producer->client, name, partition, &low, ret_offset, timeout_ms);
+	return kafka_log_range(producer, topic, partition, timeout_ms, &first, ret_offset);
 }
 
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,

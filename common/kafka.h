@@ -64,6 +64,10 @@ uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic
 bool kafka_log_end(struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms,
         int64_t *ret_offset) must_check;
 
+/* The first offset that a partition still holds, and the one behind its last record. */
+bool kafka_log_range(struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms,
+        int64_t *ret_first, int64_t *ret_end) must_check;
+
 /* Sets what every consumer of this project needs; used by the worker runtime and the gateway's reply reader. */
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,
         void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context);

@@ -51,7 +51,12 @@
 	X(INT, batch_wait_us, "CONTACTHUB_BATCH_WAIT_US", "0", 0, 100000,                                              \
 	        "how long a worker waits for more records once it has one")                                            \
 	X(INT, idempotency_retention_days, "CONTACTHUB_IDEMPOTENCY_RETENTION_DAYS", "0", 0, 36500,                     \
-	        "how long Idempotency-Keys are remembered; 0 = for ever")
+	        "how long Idempotency-Keys are remembered; 0 = for ever")                                              \
+	X(BOOL, replay, "CONTACTHUB_REPLAY", "false", 0, 0,                                                            \
+	        "a worker rebuilds tables from the log: it publishes nothing, writes no update stream, and ends at "   \
+	        "CONTACTHUB_REPLAY_UNTIL; set by `contacthubctl replay` alone")                                        \
+	X(STRING, replay_until, "CONTACTHUB_REPLAY_UNTIL", "", 0, 0,                                                   \
+	        "PARTITION:OFFSET,...: the first records that such a worker does not read any more")
 
 struct settings {
 #define SETTING_STRING const char *

@@ -8,6 +8,7 @@
 #include "common/facts.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/replay_limits.h"
 #include "common/worker_batch.h"
 
 #include <errno.h>
@@ -49,7 +50,8 @@ struct worker {
 	struct arena *arena;
 	char topic[256];
 	struct partition_position positions[MAX_PARTITIONS];
-	rd_kafka_message_t **messages; /* of the batch being gathered */
+	int64_t limits[MAX_PARTITIONS]; /* of a replay, by partition: the first offset that is not read */
+	rd_kafka_message_t **messages;  /* of the batch being gathered */
 	size_t n_messages;
 	int64_t last_message_us;
 	int64_t last_silence_check_us;
@@ -157,6 +159,39 @@ static void on_rebalance(
 	log_event(LOG_INFO, "assigned", "%d partitions of %s", partitions->cnt, worker->topic);
 }
 
+/* Replay: no group, and only the partitions that have something to read. */
+static void assign_for_replay(struct worker *worker)
+{
+	rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(8);
+
+	for (int32_t i = 0; i < MAX_PARTITIONS; i++) {
+		if (!worker->limits[i])
+			continue;
+		load_position(worker, i);
+		worker->positions[i].owned = worker->positions[i].next_offset < worker->limits[i];
+		if (worker->positions[i].owned)
+			rd_kafka_topic_partition_list_add(partitions, worker->topic, i)->offset =
+			        worker->positions[i].next_offset;
+	}
+	arena_reset(worker->arena);
+	rd_kafka_assign(worker->consumer, partitions);
+	rd_kafka_topic_partition_list_destroy(partitions);
+}
+
+static bool replay_is_done(const struct worker *worker)
+{
+	for (int32_t i = 0; worker->settings.replay && i < MAX_PARTITIONS; i++)
+		if (worker->positions[i].owned && worker->positions[i].next_offset < worker->limits[i])
+			return false;
+	return worker->settings.replay;
+}
+
+static bool is_wanted(const struct worker *worker, const rd_kafka_message_t *message)
+{
+	return message->partition < MAX_PARTITIONS && worker->positions[message->partition].owned &&
+	       !(worker->settings.replay && message->offset >= worker->limits[message->partition]);
+}
+
 static void check_consumer_error(struct worker *worker, const rd_kafka_message_t *message)
 {
 	switch (message->err) {
@@ -187,7 +222,7 @@ static bool take_message(struct worker *worker, int timeout_ms)
 		rd_kafka_message_destroy(message);
 		return true;
 	}
-	if (message->partition < MAX_PARTITIONS && worker->positions[message->partition].owned)
+	if (is_wanted(worker, message))
 		worker->messages[worker->n_messages++] = message;
 	else
 		rd_kafka_message_destroy(message);
@@ -281,6 +316,7 @@ static bool run_transaction(
 		        .messages = messages,
 		        .n_messages = n,
 		        .facts = worker->facts,
+		        .replay = worker->settings.replay,
 		        .background = background,
 		        .n_positions = MAX_PARTITIONS,
 		        .rejection = rejection});
@@ -481,6 +517,9 @@ static void idle_work(struct worker *worker)
 	int64_t now_us = clock_monotonic_us();
 
 	kafka_producer_poll(worker->producer, 0);
+	check_silence(worker);
+	if (worker->settings.replay)
+		return;
 	keep_facts(worker);
 	background(worker);
 	if (worker->offsets_changed && now_us - worker->last_group_commit_us > 1000000)
@@ -489,7 +528,6 @@ static void idle_work(struct worker *worker)
 		worker->last_housekeeping_us = now_us;
 		forget_old_results(worker);
 	}
-	check_silence(worker);
 }
 
 static void after_commit(struct worker *worker)
@@ -503,7 +541,7 @@ static void after_commit(struct worker *worker)
 static void run(struct worker *worker)
 {
 	after_commit(worker); /* what a killed predecessor did not publish any more */
-	while (!stop_requested) {
+	while (!stop_requested && !replay_is_done(worker)) {
 		gather(worker);
 		if (worker->n_messages) {
 			process_suspiciously(worker);
@@ -513,7 +551,7 @@ static void run(struct worker *worker)
 		}
 		idle_work(worker);
 	}
-	if (worker->offsets_changed)
+	if (worker->offsets_changed && !worker->settings.replay)
 		commit_group_offsets(worker);
 	kafka_producer_flush(worker->producer, 2000);
 }
@@ -563,7 +601,6 @@ static void wait_for_topic(struct worker *worker)
 static void open_kafka(struct worker *worker)
 {
 	char group[256], member[256];
-	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
 
 	topic_name(&worker->settings, worker->definition->topic, worker->topic);
 	snprintf(group, sizeof(group), "%s%s", worker->settings.topic_prefix, worker->definition->name);
@@ -573,6 +610,11 @@ static void open_kafka(struct worker *worker)
 	        facts_new(worker->definition->name, topic_role_name(worker->definition->topic), worker->producer);
 	wait_for_topic(worker);
 	worker->consumer = kafka_consumer_new(&worker->settings, group, member, on_rebalance, worker);
+	if (worker->settings.replay) {
+		assign_for_replay(worker);
+		return;
+	}
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(topics, worker->topic, RD_KAFKA_PARTITION_UA);
 	rd_kafka_resp_err_t error = rd_kafka_subscribe(worker->consumer, topics);
 	rd_kafka_topic_partition_list_destroy(topics);
@@ -584,6 +626,10 @@ static void open_worker(struct worker *worker)
 {
 	struct err err = {0};
 
+	if (!replay_limits_parse((struct str){*worker->settings.replay_until ? worker->settings.replay_until : NULL,
+	                                 strlen(worker->settings.replay_until)},
+	            worker->limits, MAX_PARTITIONS, &err))
+		log_die("settings", "%s", err.message);
 	worker->arena = arena_new(BATCH_ARENA_BYTES);
 	worker->messages = calloc((size_t)batch_records(worker), sizeof(*worker->messages));
 	if (!worker->messages)

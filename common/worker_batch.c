@@ -229,6 +229,8 @@ static struct stream *find_stream(struct batch *batch, const struct uuid *worksp
 void batch_change(struct batch *batch, const struct uuid *workspace, const struct uuid *node, enum entity_kind entity,
         const struct uuid *id, enum change_operation operation, int64_t version)
 {
+	if (batch->context.replay)
+		return;
 	struct stream *stream = find_stream(batch, workspace);
 	struct change *change = arena_zalloc(batch->context.arena, sizeof(*change));
 
@@ -472,7 +474,7 @@ static bool send_results(struct batch *batch, struct err *err)
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *entry = &batch->entries[i];
 		bool keyed = entry->command.flags & COMMAND_KEYED;
-		if (!entry->answered || entry->stored || !entry->decoded)
+		if (!entry->answered || entry->stored || !entry->decoded || (batch->context.replay && !keyed))
 			continue;
 		db_array_uuid(&columns[0], &entry->command.workspace);
 		db_array_uuid(&columns[1], &entry->command.id);
@@ -665,7 +667,7 @@ void batch_publish_replies(struct batch *batch, struct kafka_producer *producer)
 		const struct entry *entry = &batch->entries[i];
 		struct err err = {0};
 		struct buf record;
-		if (!entry->answered || !entry->command.reply.boot)
+		if (!entry->answered || !entry->command.reply.boot || batch->context.replay)
 			continue;
 		struct reply reply = {.boot = entry->command.reply.boot,
 		        .request = entry->command.reply.request,

@@ -25,6 +25,7 @@ struct batch_context {
 	rd_kafka_message_t **messages;
 	size_t n_messages;
 	struct facts *facts; /* NULL: none are published */
+	bool replay;         /* tables are rebuilt: no update stream, no replies, results of keyed commands only */
 	bool background;     /* no records: the definition's background step, over all positions owned */
 	size_t n_positions;
 	const struct err *rejection; /* not NULL: store the only record as rejected for this reason */

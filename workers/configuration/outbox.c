@@ -14,6 +14,7 @@
 struct outbox {
 	struct kafka_producer *producer; /* own one: its delivery reports are waited for */
 	struct arena *arena;
+	bool silent;  /* a replay: the rules are in the log already, and nobody waits for answers */
 	bool waiting; /* for the report of the rule in flight */
 	rd_kafka_resp_err_t error;
 	bool expected;      /* rows may be there */
@@ -47,6 +48,7 @@ struct outbox *outbox_new(const struct settings *settings)
 		log_die("memory", "out of memory");
 	outbox->arena = arena_new(ARENA_BYTES);
 	outbox->producer = kafka_producer_new(settings, on_delivery, outbox);
+	outbox->silent = settings->replay;
 	outbox->expected = true; /* a predecessor may have left some */
 	return outbox;
 }
@@ -168,7 +170,7 @@ static bool answer(struct outbox *outbox, struct db *db, const struct row *row, 
 
 	if (!store_outcome(outbox, db, row, &reply, err))
 		return false;
-	if (!reply.boot)
+	if (!reply.boot || outbox->silent)
 		return true;
 	buf_init(&record, outbox->arena, 128 + reply.body.n);
 	reply_encode(&record, &reply);
@@ -190,7 +192,7 @@ bool outbox_publish(struct outbox *outbox, struct db *db, struct err *err)
 		if (!outbox->expected)
 			break;
 		CRASH_POINT("configuration-before-rule");
-		if (!send_rule(outbox, &row, err))
+		if (!outbox->silent && !send_rule(outbox, &row, err))
 			return false;
 		CRASH_POINT("configuration-after-rule");
 		if (!(row.command.type == COMMAND_CONFIG_EMPTY ? remove_row(outbox, db, &row, err)

@@ -31,6 +31,7 @@ ctl_fn ctl_user_create, ctl_user_list;
 ctl_fn ctl_token_create;
 ctl_fn ctl_source_create;
 ctl_fn ctl_recount;
+ctl_fn ctl_replay;
 ctl_fn ctl_dead_letters_list, ctl_dead_letters_show, ctl_dead_letters_rerun;
 
 /* A query by the name of its row in ctl.c's statements. NULL on failure. */

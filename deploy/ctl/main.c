@@ -58,9 +58,13 @@ static const struct row {
                 .arguments = "[--workspace ID] [--repair]",
                 .help = "compares the counters of the statistics with the entities",
                 .run = ctl_recount},
+        {.name = "replay",
+                .arguments = "[--force] [--keep-old] [--from SCHEMA] | --drop-old",
+                .help = "rebuild the tables from the log, compare, swap; --from: from a restored backup on",
+                .run = ctl_replay},
 };
 
-static const char *const flags[] = {"all", "all-workspaces", "repair", NULL};
+static const char *const flags[] = {"all", "all-workspaces", "drop-old", "force", "keep-old", "repair", NULL};
 
 static void print_help(FILE *out)
 {

@@ -1,0 +1,138 @@
+#include "common/arena.h"
+#include "deploy/ctl/replay.h"
+
+#include <stdlib.h>
+
+#define NO_PROFILES " WHERE t.node_id NOT IN (SELECT node_id FROM {live}.aggregate_nodes)"
+#define SHOWN "5"
+
+/*
+ * What is a function of the log alone, and so comes out equal row for row. Order does not count: the hashes of the rows
+ * are combined by XOR, two of 64 bits, with the number of rows.
+ */
+static const struct table {
+	const char *name;
+	const char *key; /* names a row to the operator; unique; holds nothing personal */
+	const char *row; /* what is compared */
+	const char *where;
+} tables[] = {
+        /* seq follows the order in which partitions were read */
+        {.name = "configuration",
+                .key = "concat_ws('/', t.workspace_id, t.kind, t.id)",
+                .row = "ROW(t.workspace_id, t.kind, t.id, t.version, t.created_us, t.updated_us, t.doc)::text",
+                .where = ""},
+        {.name = "node_rules", .key = "concat_ws('/', t.workspace_id, t.node_id)", .row = "t::text", .where = ""},
+        {.name = "customer_heads", .key = "t.workspace_id::text", .row = "t::text", .where = ""},
+        {.name = "customers", .key = "concat_ws('/', t.workspace_id, t.id)", .row = "t::text", .where = NO_PROFILES},
+        {.name = "customer_keys",
+                .key = "concat_ws('/', t.workspace_id, t.node_id, t.key)",
+                .row = "t::text",
+                .where = NO_PROFILES},
+        {.name = "customer_tombstones",
+                .key = "concat_ws('/', t.workspace_id, t.id)",
+                .row = "t::text",
+                .where = NO_PROFILES},
+        {.name = "bindings",
+                .key = "concat_ws('/', t.workspace_id, t.node_id, t.kind, t.customer_id, t.bound_us, "
+                       "left(md5(t.value), 8))",
+                .row = "t::text",
+                .where = ""},
+        {.name = "events", .key = "concat_ws('/', t.workspace_id, t.id)", .row = "t::text", .where = ""},
+        {.name = "event_tombstones", .key = "concat_ws('/', t.workspace_id, t.id)", .row = "t::text", .where = ""},
+        /* what was asked under which Idempotency-Key; ids of version 8 are rows of bulk jobs, which are removed */
+        {.name = "command_results",
+                .key = "concat_ws('/', t.workspace_id, t.command_id)",
+                .row = "concat_ws('/', t.workspace_id, t.command_id, t.fingerprint)",
+                .where = " WHERE t.keyed AND substr(t.command_id::text, 15, 1) <> '8'"},
+};
+#define TABLES ARRAY_LEN(tables)
+
+static bool is_compared(const struct replay *replay, const struct table *table)
+{
+	/* keys that were forgotten on one side only are no difference */
+	return strcmp(table->name, "command_results") != 0 || !replay->ctl->settings.idempotency_retention_days;
+}
+
+/* "ROWS HASH" of a table as the connection sees it. */
+static const char *hash_of(
+        struct replay *replay, PGconn *connection, const char *schema, const struct table *table, struct err *err)
+{
+	struct arena *arena = replay->ctl->arena;
+	const char *sql = arena_printf(arena,
+	        "SELECT count(*), lpad(to_hex(COALESCE(bit_xor(hashtextextended(%s, 0)), 0)), 16, '0'), "
+	        "lpad(to_hex(COALESCE(bit_xor(hashtextextended(%s, 1)), 0)), 16, '0') FROM %s.%s t%s",
+	        table->row, table->row, schema, table->name, table->where);
+	PGresult *result = replay_ask(replay, connection, err, sql, 0, NULL);
+	const char *hash = NULL;
+
+	if (result)
+		hash = arena_printf(arena, "%12s  %s%s", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1),
+		        PQgetvalue(result, 0, 2));
+	PQclear(result);
+	return hash;
+}
+
+/* Puts the live rows' hashes where the other connection can join them. */
+static bool keep_rows(struct replay *replay, const struct table *table, struct err *err)
+{
+	const char *sql = arena_printf(replay->ctl->arena,
+	        "INSERT INTO {new}.replay_rows SELECT '%s', %s, hashtextextended(%s, 0) FROM {live}.%s t%s",
+	        table->name, table->key, table->row, table->name, table->where);
+
+	return replay_do(replay, replay->snapshot, err, sql);
+}
+
+static bool list_rows(struct replay *replay, const struct table *table, struct err *err)
+{
+	const char *sql = arena_printf(replay->ctl->arena,
+	        "SELECT COALESCE(l.key, n.key), CASE WHEN l.key IS NULL THEN 'not in the live table' "
+	        "WHEN n.key IS NULL THEN 'in the live table only' ELSE 'differs' END, count(*) OVER () "
+	        "FROM (SELECT key, hash FROM {new}.replay_rows WHERE name = '%s') l FULL JOIN "
+	        "(SELECT %s AS key, hashtextextended(%s, 0) AS hash FROM {new}.%s t%s) n ON l.key = n.key "
+	        "WHERE l.hash IS DISTINCT FROM n.hash ORDER BY 1 LIMIT " SHOWN,
+	        table->name, table->key, table->row, table->name, table->where);
+	PGresult *rows = replay_ask(replay, replay->main, err, sql, 0, NULL);
+
+	if (!rows)
+		return false;
+	printf("%s: %s rows differ\n", table->name, PQntuples(rows) ? PQgetvalue(rows, 0, 2) : "no");
+	for (int row = 0; row < PQntuples(rows); row++)
+		printf("  %s %s\n", PQgetvalue(rows, row, 0), PQgetvalue(rows, row, 1));
+	PQclear(rows);
+	return true;
+}
+
+static bool list_differences(struct replay *replay, const bool *differs, struct err *err)
+{
+	bool good = replay_do(replay, replay->main, err,
+	        "CREATE UNLOGGED TABLE {new}.replay_rows (name text, key text, hash bigint)");
+
+	for (size_t i = 0; good && i < TABLES; i++)
+		good = !differs[i] || keep_rows(replay, &tables[i], err);
+	good = good && replay_do(replay, replay->snapshot, err, "COMMIT");
+	for (size_t i = 0; good && i < TABLES; i++)
+		good = !differs[i] || list_rows(replay, &tables[i], err);
+	return good && replay_do(replay, replay->main, err, "DROP TABLE {new}.replay_rows");
+}
+
+bool replay_compare(struct replay *replay, bool *ret_equal, struct err *err)
+{
+	bool differs[TABLES] = {false};
+
+	*ret_equal = true;
+	for (size_t i = 0; i < TABLES; i++) {
+		if (!is_compared(replay, &tables[i]))
+			continue;
+		const char *live = hash_of(replay, replay->snapshot, "{live}", &tables[i], err);
+		const char *new = live ? hash_of(replay, replay->main, "{new}", &tables[i], err) : NULL;
+		if (!new)
+			return err_wrap(err, "%s", tables[i].name);
+		differs[i] = strcmp(live, new) != 0;
+		*ret_equal &= !differs[i];
+		printf("%-20s %s  %s\n", tables[i].name, live, differs[i] ? "DIFFERS" : "equal");
+		if (differs[i])
+			printf("%-20s %s  (from the log)\n", "", new);
+		fflush(stdout);
+	}
+	return *ret_equal || list_differences(replay, differs, err);
+}

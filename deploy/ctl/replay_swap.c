@@ -1,0 +1,325 @@
+#include "common/arena.h"
+#include "deploy/ctl/replay.h"
+
+/* Live writes wait while the new tables read the last records; those who wait longest still have their answer. */
+#define CATCH_UP_MS 5000
+#define LOCK_TIMEOUT "5s"
+
+#define PROFILES "node_id IN (SELECT node_id FROM {live}.aggregate_nodes)"
+#define SAME_CUSTOMER "n.workspace_id = l.workspace_id AND n.id = l.id"
+
+/* Everything that is not named here is carried over as it is: the update stream, results, dead letters, what the
+   consumers of facts have derived, bulk jobs. */
+#define REBUILT                                                                                                        \
+	"'schema_migrations', 'consumer_offsets', 'configuration_head', 'configuration', 'node_rules', "               \
+	"'customer_heads', 'customers', 'customer_keys', 'customer_tombstones', 'bindings', 'events', "                \
+	"'event_tombstones'"
+
+#define STREAM_OF(table, number, only)                                                                                 \
+	"SELECT COALESCE(l.workspace_id, n.workspace_id) AS w, " number " AS entity, CASE WHEN l.id IS NULL THEN 1 "   \
+	"WHEN n.id IS NULL THEN 3 ELSE 2 END AS operation, COALESCE(l.id, n.id) AS id, "                               \
+	"COALESCE(n.node_id, l.node_id) AS node, COALESCE(n.version, l.version) AS version "                           \
+	"FROM (SELECT t.* FROM {live}." table " t " only ") l FULL JOIN (SELECT t.* FROM {new}." table " t " only ") " \
+	"n ON " SAME_CUSTOMER " WHERE l IS DISTINCT FROM n"
+
+/* A list of quoted names, and for views their text. */
+struct names {
+	PGresult *rows;
+	int n;
+};
+
+static bool ask_names(struct replay *replay, const char *sql, struct names *ret_names, struct err *err)
+{
+	const char *values[] = {replay->live, replay->new};
+
+	ret_names->rows = replay_ask(replay, replay->main, err, sql, 2, values);
+	ret_names->n = ret_names->rows ? PQntuples(ret_names->rows) : 0;
+	return ret_names->rows != NULL;
+}
+
+static const char *name_at(const struct names *names, int i)
+{
+	return PQgetvalue(names->rows, i, 0);
+}
+
+/* format holds the name once. */
+static bool do_for(struct replay *replay, struct err *err, const char *before, const char *name, const char *after)
+{
+	const char *sql = arena_printf(replay->ctl->arena, "%s%s%s", before, name, after);
+
+	return replay_do(replay, replay->main, err, sql);
+}
+
+bool replay_carry_profiles(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "INSERT INTO {new}.customers SELECT * FROM {live}.customers WHERE " PROFILES
+	        " ON CONFLICT (workspace_id, id) DO NOTHING");
+}
+
+/* What became of the profiles since they were carried over. */
+static bool carry_changed_profiles(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "DELETE FROM {new}.customers n WHERE n." PROFILES
+	        " AND NOT EXISTS (SELECT 1 FROM {live}.customers l WHERE " SAME_CUSTOMER
+	        " AND l.version = n.version AND l IS NOT DISTINCT FROM n); "
+	        "INSERT INTO {new}.customers SELECT l.* FROM {live}.customers l WHERE l." PROFILES
+	        " AND NOT EXISTS (SELECT 1 FROM {new}.customers n WHERE " SAME_CUSTOMER ")");
+}
+
+/*
+ * Gateways ask for "seq above what I know", so a document that they know keeps its seq; one that differs gets a new one
+ * above all.
+ */
+static bool carry_seqs(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "UPDATE {new}.configuration SET seq = -1 - seq; "
+	        "UPDATE {new}.configuration n SET seq = l.seq FROM {live}.configuration l "
+	        "WHERE l.workspace_id = n.workspace_id AND l.kind = n.kind AND l.id = n.id "
+	        "AND l.version = n.version AND l.doc = n.doc; "
+	        "UPDATE {new}.configuration n SET seq = (SELECT seq FROM {live}.configuration_head) + u.place "
+	        "FROM (SELECT workspace_id, kind, id, row_number() OVER (ORDER BY workspace_id, kind, id) AS place "
+	        "FROM {new}.configuration WHERE seq < 0) u "
+	        "WHERE n.workspace_id = u.workspace_id AND n.kind = u.kind AND n.id = u.id; "
+	        "UPDATE {new}.configuration_head SET seq = GREATEST((SELECT seq FROM {live}.configuration_head), "
+	        "(SELECT max(seq) FROM {new}.configuration))");
+}
+
+/* The offsets of all workers; those of the log's workers are equal on both sides. */
+static bool carry_offsets(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "DELETE FROM {new}.consumer_offsets; "
+	        "INSERT INTO {new}.consumer_offsets SELECT * FROM {live}.consumer_offsets");
+}
+
+/* Moved in whole: that takes no time, however large they are. */
+static bool carry_tables(struct replay *replay, struct err *err)
+{
+	struct names tables;
+	bool good = ask_names(replay,
+	        "SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace "
+	        "WHERE s.nspname = $1 AND $2::text IS NOT NULL AND c.relkind IN ('r', 'p') AND NOT c.relispartition "
+	        "AND c.relname NOT IN (" REBUILT ") ORDER BY c.relname",
+	        &tables, err);
+
+	for (int i = 0; good && i < tables.n; i++)
+		good = do_for(replay, err, "DROP TABLE IF EXISTS {new}.", name_at(&tables, i), "") &&
+		       do_for(replay, err, "ALTER TABLE {live}.", name_at(&tables, i), " SET SCHEMA {new}");
+	PQclear(tables.rows);
+	return good;
+}
+
+/* Normally none: then the stream goes on above its last offset as if nothing had been. */
+static bool tell_differences(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "WITH changed AS MATERIALIZED (" STREAM_OF("customers", "1",
+	                "WHERE t.node_id NOT IN (SELECT node_id FROM {new}.aggregate_nodes)") " UNION "
+	                                                                                      "ALL " STREAM_OF("ev"
+	                                                                                                       "en"
+	                                                                                                       "t"
+	                                                                                                       "s",
+	                                                                                              "2", "") "), "
+	                                                                                                       "heads "
+	                                                                                                       "AS "
+	                                                                                                       "(INSERT"
+	                                                                                                       " INTO "
+	                                                                                                       "{new}."
+	                                                                                                       "stream_"
+	                                                                                                       "heads "
+	                                                                                                       "AS h "
+	                                                                                                       "(worksp"
+	                                                                                                       "ace_id,"
+	                                                                                                       " last_"
+	                                                                                                       "offset)"
+	                                                                                                       " "
+	                                                                                                       "SELECT "
+	                                                                                                       "w, "
+	                                                                                                       "count(*"
+	                                                                                                       ") FROM "
+	                                                                                                       "changed"
+	                                                                                                       " GROUP "
+	                                                                                                       "BY w "
+	                                                                                                       "ON "
+	                                                                                                       "CONFLIC"
+	                                                                                                       "T "
+	                                                                                                       "(worksp"
+	                                                                                                       "ace_id)"
+	                                                                                                       " DO "
+	                                                                                                       "UPDATE "
+	                                                                                                       "SET "
+	                                                                                                       "last_"
+	                                                                                                       "offset "
+	                                                                                                       "= "
+	                                                                                                       "h.last_"
+	                                                                                                       "offset "
+	                                                                                                       "+ "
+	                                                                                                       "exclude"
+	                                                                                                       "d.last_"
+	                                                                                                       "offset "
+	                                                                                                       "RETURNI"
+	                                                                                                       "NG "
+	                                                                                                       "workspa"
+	                                                                                                       "ce_id, "
+	                                                                                                       "last_"
+	                                                                                                       "offset)"
+	                                                                                                       " INSERT"
+	                                                                                                       " INTO "
+	                                                                                                       "{new}."
+	                                                                                                       "update_"
+	                                                                                                       "stream "
+	                                                                                                       "(worksp"
+	                                                                                                       "ace_id,"
+	                                                                                                       " stream"
+	                                                                                                       "_offset"
+	                                                                                                       ", "
+	                                                                                                       "entity,"
+	                                                                                                       " "
+	                                                                                                       "operati"
+	                                                                                                       "on, "
+	                                                                                                       "entity_"
+	                                                                                                       "id, "
+	                                                                                                       "node_"
+	                                                                                                       "id, "
+	                                                                                                       "version"
+	                                                                                                       ", "
+	                                                                                                       "changed"
+	                                                                                                       "_us) "
+	                                                                                                       "SELECT "
+	                                                                                                       "c.w, "
+	                                                                                                       "h.last_"
+	                                                                                                       "offset "
+	                                                                                                       "+ 1 - "
+	                                                                                                       "row_"
+	                                                                                                       "number("
+	                                                                                                       ") OVER "
+	                                                                                                       "(PARTIT"
+	                                                                                                       "ION BY "
+	                                                                                                       "c.w "
+	                                                                                                       "ORDER "
+	                                                                                                       "BY "
+	                                                                                                       "c."
+	                                                                                                       "entity "
+	                                                                                                       "DESC, "
+	                                                                                                       "c.id "
+	                                                                                                       "DESC), "
+	                                                                                                       "c."
+	                                                                                                       "entity,"
+	                                                                                                       " c."
+	                                                                                                       "operati"
+	                                                                                                       "on, "
+	                                                                                                       "c.id, "
+	                                                                                                       "c.node,"
+	                                                                                                       " c."
+	                                                                                                       "version"
+	                                                                                                       ", "
+	                                                                                                       "(extrac"
+	                                                                                                       "t("
+	                                                                                                       "epoch "
+	                                                                                                       "FROM "
+	                                                                                                       "clock_"
+	                                                                                                       "timesta"
+	                                                                                                       "mp()) "
+	                                                                                                       "* "
+	                                                                                                       "1000000"
+	                                                                                                       ")::"
+	                                                                                                       "bigint "
+	                                                                                                       "FROM "
+	                                                                                                       "changed"
+	                                                                                                       " c "
+	                                                                                                       "JOIN "
+	                                                                                                       "heads "
+	                                                                                                       "h ON "
+	                                                                                                       "h."
+	                                                                                                       "workspa"
+	                                                                                                       "ce_id "
+	                                                                                                       "= c.w; "
+	                                                                                                       "UPDATE "
+	                                                                                                       "{new}."
+	                                                                                                       "aggrega"
+	                                                                                                       "te_"
+	                                                                                                       "nodes "
+	                                                                                                       "SET "
+	                                                                                                       "buildin"
+	                                                                                                       "g = "
+	                                                                                                       "true, "
+	                                                                                                       "built_"
+	                                                                                                       "to = "
+	                                                                                                       "NULL");
+}
+
+/* Views name tables by number: they are made again where the tables go. */
+static bool take_views(struct replay *replay, struct names *ret_views, struct err *err)
+{
+	bool good = replay_do(replay, replay->main, err, "SET LOCAL search_path = {live}") &&
+	            ask_names(replay,
+	                    "SELECT quote_ident(c.relname), pg_get_viewdef(c.oid) FROM pg_class c "
+	                    "JOIN pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = $1 AND $2::text IS NOT "
+	                    "NULL AND c.relkind = 'v' ORDER BY c.oid",
+	                    ret_views, err);
+
+	for (int i = ret_views->n; good && i > 0; i--)
+		good = do_for(replay, err, "DROP VIEW IF EXISTS {new}.", name_at(ret_views, i - 1), "");
+	return good;
+}
+
+static bool put_views(struct replay *replay, const struct names *views, struct err *err)
+{
+	bool good = true;
+
+	for (int i = 0; good && i < views->n; i++) {
+		const char *text = PQgetvalue(views->rows, i, 1);
+		good = do_for(replay, err, "CREATE VIEW {live}.", name_at(views, i),
+		        arena_printf(replay->ctl->arena, " AS %s", text));
+	}
+	return good;
+}
+
+/*
+ * A worker that waits for its offset row at this moment goes on with the old table: there it must find another offset,
+ * so that it ends. -1 - offset can be turned back.
+ */
+static bool rename_schemas(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "UPDATE {live}.consumer_offsets SET next_offset = -1 - next_offset; "
+	        "ALTER SCHEMA {live} RENAME TO {old}; ALTER SCHEMA {new} RENAME TO {live}");
+}
+
+static bool carry_over(struct replay *replay, struct err *err)
+{
+	struct names views = {0};
+	bool good = carry_changed_profiles(replay, err) && carry_seqs(replay, err) && carry_offsets(replay, err) &&
+	            take_views(replay, &views, err) && carry_tables(replay, err) &&
+	            (!replay->differs || tell_differences(replay, err)) && rename_schemas(replay, err) &&
+	            put_views(replay, &views, err);
+
+	PQclear(views.rows);
+	return good;
+}
+
+static bool hold_live(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "BEGIN; SET LOCAL lock_timeout = '" LOCK_TIMEOUT "'; "
+	        "SELECT 1 FROM {live}.consumer_offsets ORDER BY worker, topic, partition FOR UPDATE");
+}
+
+bool replay_swap(struct replay *replay, bool *ret_late, struct err *err)
+{
+	static struct replay_vector target;
+	struct err ignored = {0};
+
+	*ret_late = false;
+	if (hold_live(replay, err) && replay_read_vector(replay, replay->main, "{live}", &target, err) &&
+	        replay_run(replay, &target, REPLAY_ALL, CATCH_UP_MS, NULL, err) && carry_over(replay, err) &&
+	        replay_do(replay, replay->main, err, "COMMIT"))
+		return true;
+	*ret_late = err->code == ERR_UNAVAILABLE;
+	if (!replay_do(replay, replay->main, &ignored, "ROLLBACK"))
+		*ret_late = false;
+	return false;
+}

@@ -168,6 +168,7 @@ static void assign_for_replay(struct worker *worker)
 		if (!worker->limits[i])
 			continue;
 		load_position(worker, i);
+		load_suspects(worker, i);
 		worker->positions[i].owned = worker->positions[i].next_offset < worker->limits[i];
 		if (worker->positions[i].owned)
 			rd_kafka_topic_partition_list_add(partitions, worker->topic, i)->offset =

@@ -238,6 +238,15 @@ static bool wait_for_children(struct round *round, int64_t deadline_ms, struct e
 	return true;
 }
 
+/* Records that killed a live worker are left out here, too. */
+static bool take_set_aside(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "INSERT INTO {new}.crashed_records AS n SELECT * FROM {live}.crashed_records "
+	        "ON CONFLICT (worker, topic, partition, first_offset) DO UPDATE "
+	        "SET tries = GREATEST(n.tries, excluded.tries), end_offset = excluded.end_offset");
+}
+
 bool replay_run(struct replay *replay, const struct replay_vector *target, unsigned workers, int64_t deadline_ms,
         const char *words, struct err *err)
 {
@@ -250,7 +259,7 @@ bool replay_run(struct replay *replay, const struct replay_vector *target, unsig
 	        .started_us = now_us,
 	        .shown_us = now_us};
 
-	if (!replay_read_vector(replay, replay->main, "{new}", &now, err))
+	if (!take_set_aside(replay, err) || !replay_read_vector(replay, replay->main, "{new}", &now, err))
 		return false;
 	round.total = replay_distance(&now, target, workers);
 	if (start_children(&round, err) && wait_for_children(&round, deadline_ms, err) && show(&round, true, err) &&

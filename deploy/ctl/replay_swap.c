@@ -20,7 +20,7 @@
 	"WHEN n.id IS NULL THEN 3 ELSE 2 END AS operation, COALESCE(l.id, n.id) AS id, "                               \
 	"COALESCE(n.node_id, l.node_id) AS node, COALESCE(n.version, l.version) AS version "                           \
 	"FROM (SELECT t.* FROM {live}." table " t " only ") l FULL JOIN (SELECT t.* FROM {new}." table " t " only ") " \
-	"n ON " SAME_CUSTOMER " WHERE l IS DISTINCT FROM n"
+	"n ON " SAME_CUSTOMER " WHERE l::text IS DISTINCT FROM n::text"
 
 /* A list of quoted names, and for views their text. */
 struct names {
@@ -63,7 +63,7 @@ static bool carry_changed_profiles(struct replay *replay, struct err *err)
 	return replay_do(replay, replay->main, err,
 	        "DELETE FROM {new}.customers n WHERE n." PROFILES
 	        " AND NOT EXISTS (SELECT 1 FROM {live}.customers l WHERE " SAME_CUSTOMER
-	        " AND l.version = n.version AND l IS NOT DISTINCT FROM n); "
+	        " AND l.version = n.version AND l::text = n::text); "
 	        "INSERT INTO {new}.customers SELECT l.* FROM {live}.customers l WHERE l." PROFILES
 	        " AND NOT EXISTS (SELECT 1 FROM {new}.customers n WHERE " SAME_CUSTOMER ")");
 }

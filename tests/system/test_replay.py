@@ -1,0 +1,236 @@
+"""Replay: the tables are rebuilt from the log beside the live ones, under traffic, compared, and swapped."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import eventually, new_id, unique
+from conftest import CHECKOUT, make_source, stack_directory
+from contract import check_ok
+
+SECONDS = 600
+CUSTOMERS = 30
+
+
+def psql_target():
+    """Where the tables are; the stack's own tests know nothing else about them."""
+    path = stack_directory() / "env"
+    if os.environ.get("CONTACTHUB_URL") or not path.exists():
+        pytest.skip("the stack's database is not on this machine")
+    lines = dict(line.split("=", 1) for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
+    return lines["CONTACTHUB_PG"]
+
+
+@pytest.fixture(scope="module")
+def sql():
+    """A function that runs one statement and returns its rows as lists of text."""
+    target = psql_target()
+
+    def run(statement):
+        words = ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", target, "-c", "SET search_path = contacthub",
+                 "-c", statement]
+        out = subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE, timeout=60).stdout
+        return [line.split("\t") for line in out.splitlines()]
+    return run
+
+
+def start_replay(*options):
+    environment = dict(os.environ, CONTACTHUB_STACK=str(stack_directory()))
+    return subprocess.Popen([str(CHECKOUT / "deploy/local/replay"), *options], env=environment, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def replay(*options):
+    """(exit status, output)"""
+    process = start_replay(*options)
+    out, _ = process.communicate(timeout=SECONDS)
+    return process.returncode, out
+
+
+class History:
+    """Something of everything that the command topics hold."""
+
+    def __init__(self, people, source, node):
+        self.people, self.source, self.node = people, source, node
+        self.customers, self.events, self.gone = [], [], []
+        for number in range(CUSTOMERS):
+            self.customers.append(self.person(number))
+        self.delete(self.customers.pop())
+        self.change_events()
+        self.before = self.answers()
+
+    def person(self, number):
+        session, email = new_id(), f"{unique()}@example.com"
+        waiting = self.event({"bringBackProperties": {"type": "SESSION_ID", "value": session, "nodeId": self.node}})
+        made = self.people.new({"base": {"firstName": f"N{number}", "contacts": {"email": email}}, "extra": "one"})
+        check_ok(self.source.post(f"customers/{made['id']}/sessions", {"value": session}), (200, 201))
+        merged = self.source.post("customers", {"nodeId": self.node, "base": {"lastName": "L", "contacts": {"email": email}}},
+                                  headers={"Idempotency-Key": unique()})
+        assert merged.status in (200, 201, 409), f"a second POST of the same e-mail merges or conflicts: {merged}"
+        check_ok(self.source.patch(f"customers/{made['id']}", {"extra": f"patched {number}"}))
+        check_ok(self.source.post(f"customers/{made['id']}/likes", {"id": unique(), "name": "tea"}), (200, 201))
+        self.events += [waiting, self.event({"customerId": made["id"]})]
+        return made["id"]
+
+    def event(self, whose):
+        body = {**whose, "type": "viewedPage", "context": "WEB", "properties": {"title": unique()}}
+        return check_ok(self.source.post("events", body), 202)["id"]
+
+    def delete(self, customer):
+        self.event({"customerId": customer})
+        answer = self.source.delete(f"customers/{customer}")
+        assert answer.status in (200, 204), f"DELETE customer must succeed: {answer}"
+        self.gone.append(customer)
+        self.events = self.events[:-2]
+
+    def change_events(self):
+        def all_there():
+            assert all(self.source.get(f"events/{event}").status == 200 for event in self.events)
+        eventually(all_there)
+        removed = self.events.pop()
+        assert self.source.delete(f"events/{removed}").status in (200, 202, 204)
+        self.gone_event = removed
+
+        def is_gone():
+            assert self.source.get(f"events/{removed}").status == 404
+        eventually(is_gone)
+
+    def answers(self):
+        paths = [f"customers/{c}" for c in self.customers] + [f"events/{e}" for e in self.events]
+        return {path: check_ok(self.source.get(path)) for path in paths}
+
+    def check(self):
+        assert self.answers() == self.before, "every customer and event must read as before"
+        for customer in self.gone:
+            assert self.source.get(f"customers/{customer}").status == 404
+        assert self.source.get(f"events/{self.gone_event}").status == 404
+
+
+class Traffic(threading.Thread):
+    """Writes customers and events until it is told to stop, and keeps what was acknowledged."""
+
+    def __init__(self, source, node):
+        super().__init__(daemon=True)
+        self.source, self.node = source, node
+        self.customers, self.events, self.refused = {}, [], []
+        self.ended = threading.Event()
+
+    def run(self):
+        number = 0
+        while not self.ended.is_set():
+            number += 1
+            email = f"{unique()}@example.com"
+            answer = self.source.post("customers", {"nodeId": self.node, "base": {"contacts": {"email": email}}})
+            if answer.status != 201:
+                self.refused.append(answer)
+                continue
+            customer = answer.json["id"]
+            self.customers[customer] = email
+            event = self.source.post("events", {"customerId": customer, "type": "viewedPage", "context": "WEB",
+                                                "properties": {"title": str(number)}})
+            if event.status == 202:
+                self.events.append(event.json["id"])
+            else:
+                self.refused.append(event)
+
+    def stop(self):
+        self.ended.set()
+        self.join(60)
+        assert not self.is_alive()
+
+
+@pytest.fixture(scope="module")
+def history(people, source, node, sql):
+    return History(people, source, node)
+
+
+def stream_of(sql, space, up_to=None):
+    limit = f"AND stream_offset <= {up_to}" if up_to else ""
+    return sql("SELECT stream_offset, entity, operation, entity_id, version FROM update_stream "
+               f"WHERE workspace_id = '{space.id}' {limit} ORDER BY stream_offset")
+
+
+def test_replay_under_traffic(history, space, source, node, sql):
+    before = stream_of(sql, space)
+    traffic = Traffic(source, node)
+    traffic.start()
+    time.sleep(0.5)
+    status, out = replay()
+    time.sleep(0.5)
+    traffic.stop()
+    assert status == 0 and "swapped" in out and "DIFFERS" not in out, out
+    history.check()
+    assert len(traffic.customers) > 10, "traffic goes on during a replay"
+    assert not traffic.refused, f"no write fails while the tables are swapped: {traffic.refused[:3]}"
+    for customer, email in traffic.customers.items():
+        assert check_ok(source.get(f"customers/{customer}"))["base"]["contacts"]["email"] == email, "nothing acknowledged is lost"
+
+    def all_there():
+        assert all(source.get(f"events/{event}").status == 200 for event in traffic.events)
+    eventually(all_there)
+    stored = sql(f"SELECT id, version FROM customers WHERE workspace_id = '{space.id}'")
+    assert {row[0] for row in stored} == set(traffic.customers) | set(history.customers), "nothing is there twice or too much"
+    after = stream_of(sql, space)
+    assert after[:len(before)] == before, "what a subscriber has read stays as it is"
+    assert [int(row[0]) for row in after] == list(range(1, len(after) + 1)), "the stream goes on without a hole"
+    ours = [row[3] for row in after[len(before):] if row[3] in traffic.customers]
+    assert sorted(ours) == sorted(traffic.customers), "each customer of the traffic is created once in the stream"
+
+
+def test_replay_again_changes_nothing(history):
+    status, out = replay()
+    assert status == 0 and "swapped" in out, out
+    history.check()
+
+
+def test_configuration_goes_on(history, space, admin, source):
+    """Gateways ask for what is newer than they know: after a swap that must still hold."""
+    node = space.node()
+    other = space.trusted(node)
+    answer = other.post("customers", {"nodeId": node, "base": {"contacts": {"email": f"{unique()}@example.com"}}})
+    assert answer.status == 201, f"a node made after a replay takes customers: {answer}"
+    make_source(admin, space.id, "API", [node])
+
+
+def test_damage_is_found(history, space, sql):
+    victim = history.customers[0]
+    healthy = history.people.get(victim)
+    sql(f"UPDATE customers SET doc = jsonb_set(doc, '{{extra}}', '\"damaged\"') WHERE workspace_id = '{space.id}' AND id = '{victim}'")
+    status, out = replay()
+    assert status == 1 and re.search(r"customers: 1 rows differ", out) and victim in out, out
+    assert history.people.get(victim)["extra"] == "damaged", "without --force nothing is swapped"
+    last = len(stream_of(sql, space))
+    status, out = replay("--force")
+    assert status == 0 and "swapped" in out, out
+    assert history.people.get(victim) == healthy, "the log knows what the customer was"
+    told = stream_of(sql, space)[last:]
+    assert [row[1:4] for row in told] == [["1", "2", victim]], "subscribers are told what differs from before, and nothing else"
+
+
+def test_killed_replay_leaves_no_trace(history):
+    for seconds in (0.1, 0.5, 1.5):
+        process = start_replay()
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        history.check()
+    status, out = replay()
+    assert status == 0 and "swapped" in out, out
+    history.check()
+
+
+def test_old_tables_stay_until_told(history, sql):
+    def schemas():
+        return {row[0] for row in sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'contacthub%'")}
+    assert "contacthub_old" in schemas()
+    status, out = replay("--keep-old")
+    assert status == 1 and "--drop-old" in out, out
+    status, out = replay("--drop-old")
+    assert status == 0, out
+    assert schemas() == {"contacthub"}
+    history.check()

@@ -21,9 +21,9 @@ static bool failed(PGconn *connection, const PGresult *result, struct err *err)
 
 	while (text.n && text.p[text.n - 1] == '\n')
 		text.n--;
-	/* a lock that was not got is told from the rest */
-	return err_set(err, state && !strcmp(state, "55P03") ? ERR_UNAVAILABLE : ERR_DATABASE, "PostgreSQL: %.*s",
-	        STR_ARG(text));
+	/* a lock that was not got, or not together with another, may be asked for again */
+	bool busy = state && (!strcmp(state, "55P03") || !strcmp(state, "40P01"));
+	return err_set(err, busy ? ERR_UNAVAILABLE : ERR_DATABASE, "PostgreSQL: %.*s", STR_ARG(text));
 }
 
 PGconn *replay_connect(const struct settings *settings, struct err *err)

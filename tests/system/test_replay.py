@@ -200,7 +200,16 @@ def test_configuration_goes_on(history, space, admin, source):
 def test_damage_is_found(history, space, sql):
     victim = history.customers[0]
     healthy = history.people.get(victim)
-    sql(f"UPDATE customers SET doc = jsonb_set(doc, '{{extra}}', '\"damaged\"') WHERE workspace_id = '{space.id}' AND id = '{victim}'")
+    where = f"WHERE workspace_id = '{space.id}' AND id = '{victim}'"
+    [[document]] = sql(f"SELECT doc FROM customers {where}")
+    sql(f"UPDATE customers SET doc = jsonb_set(doc, '{{extra}}', '\"damaged\"') {where}")
+    try:
+        check_found_and_healed(history, space, sql, victim, healthy)
+    finally:
+        sql(f"UPDATE customers SET doc = '{document}' {where}")
+
+
+def check_found_and_healed(history, space, sql, victim, healthy):
     status, out = replay()
     assert status == 1 and re.search(r"customers: 1 rows differ", out) and victim in out, out
     assert history.people.get(victim)["extra"] == "damaged", "without --force nothing is swapped"

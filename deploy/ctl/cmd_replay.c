@@ -62,6 +62,7 @@ static bool open_replay(struct replay *replay, struct err *err)
 		return err_set(err, ERR_INVALID, "CONTACTHUB_KAFKA is not set: it names the Kafka brokers");
 	if (settings->replay)
 		return err_set(err, ERR_INVALID, "CONTACTHUB_REPLAY is for the workers that this command starts");
+	replay->ctl->producer = kafka_producer_new(settings, ignore_delivery, NULL);
 	replay->live = settings->pg_schema;
 	replay->new = arena_printf(arena, "%s_replay", replay->live);
 	replay->old = arena_printf(arena, "%s_old", replay->live);
@@ -266,6 +267,9 @@ static bool swap(struct replay *replay, struct err *err)
 		*err = (struct err){0};
 		if (!catch_up(replay, err))
 			return false;
+		/* a commit that is waited for: the swap's own finds little left to be made durable */
+		if (!replay_do(replay, replay->main, err, "SELECT pg_current_xact_id()"))
+			return false;
 		held_us = clock_monotonic_us();
 		PQclear(before);
 		before = replay_ask(replay, replay->main, err, "SELECT clock_timestamp()", 0, NULL);
@@ -306,7 +310,6 @@ bool ctl_replay(struct ctl *ctl, struct err *err)
 
 	if (!arguments_done(&ctl->arguments, err))
 		return false;
-	ctl->producer = kafka_producer_new(&ctl->settings, ignore_delivery, NULL);
 	bool good = open_replay(&replay, err) &&
 	            (drop ? drop_old(&replay, err)
 	                  : check_schemas(&replay, keep_old, err) && rebuild(&replay, backup, err));

@@ -15,7 +15,9 @@ enum replay_worker { REPLAY_CONFIGURATION, REPLAY_CUSTOMERS, REPLAY_EVENTS, REPL
 struct replay_worker_row {
 	const char *name;
 	enum topic topic;
+	int lanes; /* processes that share its partitions */
 };
+#define REPLAY_MAX_LANES 2
 extern const struct replay_worker_row replay_workers[REPLAY_WORKERS];
 #define REPLAY_ALL ((1u << REPLAY_WORKERS) - 1)
 

@@ -24,11 +24,13 @@
 
 extern char **environ;
 
-/* One call of replay_run. */
+#define MAX_CHILDREN (REPLAY_WORKERS * REPLAY_MAX_LANES)
+
+/* One call of replay_run. Child i is lane i % REPLAY_MAX_LANES of worker i / REPLAY_MAX_LANES. */
 struct round {
 	struct replay *replay;
 	const struct replay_vector *target;
-	pid_t children[REPLAY_WORKERS]; /* 0 = not running */
+	pid_t children[MAX_CHILDREN]; /* 0 = not running */
 	unsigned tries[REPLAY_WORKERS];
 	unsigned workers;
 	const char *words;
@@ -72,15 +74,15 @@ bool replay_check_log(struct replay *replay, struct err *err)
 	return true;
 }
 
-/* "PARTITION:OFFSET,..." of the partitions that have something to read. */
-static const char *limits_text(struct arena *arena, const int64_t *from, const int64_t *to)
+/* "PARTITION:OFFSET,..." of a lane's partitions that have something to read; NULL = there are none. */
+static const char *limits_text(struct arena *arena, const int64_t *from, const int64_t *to, int lane, int lanes)
 {
 	struct buf text;
 
 	buf_init(&text, arena, 256);
 	buf_add_literal(&text, "CONTACTHUB_REPLAY_UNTIL=");
 	size_t empty = text.n;
-	for (int i = 0; i < REPLAY_MAX_PARTITIONS; i++)
+	for (int i = lane; lane < lanes && i < REPLAY_MAX_PARTITIONS; i += lanes)
 		if (to[i] > from[i])
 			buf_printf(&text, "%s%d:%lld", text.n > empty ? "," : "", i, (long long)to[i]);
 	if (text.n == empty)
@@ -110,8 +112,9 @@ static char **child_environment(struct replay *replay, const char *limits)
 }
 
 /* The child dies with us, however we die. Between fork and exec only what is safe there: Kafka's client has threads. */
-static bool start_child(struct round *round, int worker, const char *limits, struct err *err)
+static bool start_child(struct round *round, int number, const char *limits, struct err *err)
 {
+	int worker = number / REPLAY_MAX_LANES;
 	struct arena *arena = round->replay->ctl->arena;
 	char *program = (char *)arena_printf(arena, "%s/%s", round->replay->directory, replay_workers[worker].name);
 	char *words[] = {program, NULL};
@@ -126,7 +129,7 @@ static bool start_child(struct round *round, int worker, const char *limits, str
 			execve(program, words, environment);
 		_exit(127);
 	}
-	round->children[worker] = child;
+	round->children[number] = child;
 	return true;
 }
 
@@ -137,12 +140,13 @@ static bool start_children(struct round *round, struct err *err)
 
 	if (!replay_read_vector(round->replay, round->replay->main, "{new}", &now, err))
 		return false;
-	for (int worker = 0; worker < REPLAY_WORKERS; worker++) {
-		if (round->children[worker] || !(round->workers & 1u << worker))
+	for (int i = 0; i < MAX_CHILDREN; i++) {
+		int worker = i / REPLAY_MAX_LANES;
+		if (round->children[i] || !(round->workers & 1u << worker))
 			continue;
-		const char *limits =
-		        limits_text(round->replay->ctl->arena, now.next[worker], round->target->next[worker]);
-		if (limits && !start_child(round, worker, limits, err))
+		const char *limits = limits_text(round->replay->ctl->arena, now.next[worker],
+		        round->target->next[worker], i % REPLAY_MAX_LANES, replay_workers[worker].lanes);
+		if (limits && !start_child(round, i, limits, err))
 			return false;
 	}
 	return true;
@@ -150,12 +154,12 @@ static bool start_children(struct round *round, struct err *err)
 
 static void end_children(struct round *round)
 {
-	for (int worker = 0; worker < REPLAY_WORKERS; worker++) {
-		if (!round->children[worker])
+	for (int i = 0; i < MAX_CHILDREN; i++) {
+		if (!round->children[i])
 			continue;
-		kill(round->children[worker], SIGKILL);
-		waitpid(round->children[worker], NULL, 0);
-		round->children[worker] = 0;
+		kill(round->children[i], SIGKILL);
+		waitpid(round->children[i], NULL, 0);
+		round->children[i] = 0;
 	}
 }
 
@@ -165,15 +169,15 @@ static bool reap(struct round *round, int *ret_running, struct err *err)
 	bool again = false;
 
 	*ret_running = 0;
-	for (int worker = 0; worker < REPLAY_WORKERS; worker++) {
-		int status = 0;
-		if (!round->children[worker])
+	for (int i = 0; i < MAX_CHILDREN; i++) {
+		int status = 0, worker = i / REPLAY_MAX_LANES;
+		if (!round->children[i])
 			continue;
-		if (waitpid(round->children[worker], &status, WNOHANG) == 0) {
+		if (waitpid(round->children[i], &status, WNOHANG) == 0) {
 			++*ret_running;
 			continue;
 		}
-		round->children[worker] = 0;
+		round->children[i] = 0;
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 			continue;
 		if (++round->tries[worker] >= TRIES)

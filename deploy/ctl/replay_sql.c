@@ -8,9 +8,9 @@
 #define IDLE_IN_TRANSACTION "20s"
 
 const struct replay_worker_row replay_workers[REPLAY_WORKERS] = {
-        [REPLAY_CONFIGURATION] = {.name = "configuration", .topic = TOPIC_CONFIG_COMMANDS},
-        [REPLAY_CUSTOMERS] = {.name = "customer-merge", .topic = TOPIC_CUSTOMER_COMMANDS},
-        [REPLAY_EVENTS] = {.name = "event-ingest", .topic = TOPIC_EVENT_COMMANDS},
+        [REPLAY_CONFIGURATION] = {.name = "configuration", .topic = TOPIC_CONFIG_COMMANDS, .lanes = 1},
+        [REPLAY_CUSTOMERS] = {.name = "customer-merge", .topic = TOPIC_CUSTOMER_COMMANDS, .lanes = 2},
+        [REPLAY_EVENTS] = {.name = "event-ingest", .topic = TOPIC_EVENT_COMMANDS, .lanes = 2},
 };
 
 static bool failed(PGconn *connection, const PGresult *result, struct err *err)

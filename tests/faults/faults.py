@@ -338,6 +338,15 @@ def report(clients, chaos, snapshot, faults, hits, recovered, seconds, need_wind
     return 1 if faults else 0
 
 
+def replay_faults():
+    """The log alone must give the tables that are there, and the replay must leave the stack with them."""
+    try:
+        print(local("replay").stdout.splitlines()[-1])
+    except subprocess.CalledProcessError as fault:
+        return [f"replay    {line}" for line in fault.stdout.splitlines() if not line.endswith("equal")]
+    return []
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=300, help="length of the load")
@@ -376,6 +385,7 @@ def main():
         snapshot = Tables(env).snapshot()
         customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)]
         faults = check(customers, [e for c in clients for e in c.events], snapshot)
+        faults += replay_faults()
         crashes = STACK / "crashes"
         hits = Counter(crashes.read_text().split()) if crashes.exists() else Counter()
         status = report(clients, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)

@@ -284,15 +284,40 @@ static bool swap(struct replay *replay, struct err *err)
 		return PQclear(before), err_wrap(err, "the swap was tried %d times", SWAP_TRIES);
 	printf("swapped: live writes waited for %.1f s; the tables of before are in schema %s\n",
 	        (double)(clock_monotonic_us() - held_us) / 1e6, replay->old);
-	bool good = end_sessions(replay, PQgetvalue(before, 0, 0), err);
+	if (replay->differs)
+		puts("aggregate nodes are built again; run `contacthubctl recount --repair` for the counters");
+	if (!end_sessions(replay, PQgetvalue(before, 0, 0), err))
+		fprintf(stderr, "%s\n", err->message); /* they find out by themselves */
 	PQclear(before);
-	return good;
+	return true;
+}
+
+/* What was begun is of no use to anybody; a backup gets its name back (it stands at later offsets now). */
+static void clear_away(struct replay *replay, struct str backup)
+{
+	struct err ignored = {0};
+	const char *sql = "DROP SCHEMA IF EXISTS {new} CASCADE";
+
+	if (backup.p) {
+		const char *name = arena_printf(replay->ctl->arena, "%.*s", STR_ARG(backup));
+		char *quoted = PQescapeIdentifier(replay->main, name, strlen(name));
+		sql = arena_printf(replay->ctl->arena, "ALTER SCHEMA {new} RENAME TO %s", quoted ? quoted : "");
+		PQfreemem(quoted);
+	}
+	if (!replay_do(replay, replay->main, &ignored, sql))
+		fprintf(stderr, "schema %s could not be cleared away: %s\n", replay->new, ignored.message);
 }
 
 static bool rebuild(struct replay *replay, struct str backup, struct err *err)
 {
-	return make_tables(replay, backup, err) && replay_check_log(replay, err) && load(replay, !backup.p, err) &&
-	       catch_up(replay, err) && compare_and_judge(replay, err) && swap(replay, err);
+	if (!make_tables(replay, backup, err))
+		return false;
+	if (replay_check_log(replay, err) && load(replay, !backup.p, err) && catch_up(replay, err) &&
+	        compare_and_judge(replay, err) && swap(replay, err))
+		return true;
+	if (!replay->differs)
+		clear_away(replay, backup);
+	return false;
 }
 
 static bool drop_old(struct replay *replay, struct err *err)

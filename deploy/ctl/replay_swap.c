@@ -27,7 +27,7 @@
 	"FROM (SELECT t.* FROM {live}." table " t " only ") l FULL JOIN (SELECT t.* FROM {new}." table " t " only ") " \
 	"n ON " SAME_CUSTOMER " WHERE l::text IS DISTINCT FROM n::text"
 
-/* A list of quoted names, and for views their text. */
+/* A list of quoted names, or of statements. */
 struct names {
 	PGresult *rows;
 	int n;
@@ -117,169 +117,60 @@ static bool carry_tables(struct replay *replay, struct err *err)
 	return good;
 }
 
+#define CHANGED_CUSTOMERS                                                                                              \
+	STREAM_OF("customers", "1", "WHERE t.node_id NOT IN (SELECT node_id FROM {new}.aggregate_nodes)")
+#define CHANGED_EVENTS STREAM_OF("events", "2", "")
+
 /* Normally none: then the stream goes on above its last offset as if nothing had been. */
 static bool tell_differences(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
-	        "WITH changed AS MATERIALIZED (" STREAM_OF("customers", "1",
-	                "WHERE t.node_id NOT IN (SELECT node_id FROM {new}.aggregate_nodes)") " UNION "
-	                                                                                      "ALL " STREAM_OF("ev"
-	                                                                                                       "en"
-	                                                                                                       "t"
-	                                                                                                       "s",
-	                                                                                              "2", "") "), "
-	                                                                                                       "heads "
-	                                                                                                       "AS "
-	                                                                                                       "(INSERT"
-	                                                                                                       " INTO "
-	                                                                                                       "{new}."
-	                                                                                                       "stream_"
-	                                                                                                       "heads "
-	                                                                                                       "AS h "
-	                                                                                                       "(worksp"
-	                                                                                                       "ace_id,"
-	                                                                                                       " last_"
-	                                                                                                       "offset)"
-	                                                                                                       " "
-	                                                                                                       "SELECT "
-	                                                                                                       "w, "
-	                                                                                                       "count(*"
-	                                                                                                       ") FROM "
-	                                                                                                       "changed"
-	                                                                                                       " GROUP "
-	                                                                                                       "BY w "
-	                                                                                                       "ON "
-	                                                                                                       "CONFLIC"
-	                                                                                                       "T "
-	                                                                                                       "(worksp"
-	                                                                                                       "ace_id)"
-	                                                                                                       " DO "
-	                                                                                                       "UPDATE "
-	                                                                                                       "SET "
-	                                                                                                       "last_"
-	                                                                                                       "offset "
-	                                                                                                       "= "
-	                                                                                                       "h.last_"
-	                                                                                                       "offset "
-	                                                                                                       "+ "
-	                                                                                                       "exclude"
-	                                                                                                       "d.last_"
-	                                                                                                       "offset "
-	                                                                                                       "RETURNI"
-	                                                                                                       "NG "
-	                                                                                                       "workspa"
-	                                                                                                       "ce_id, "
-	                                                                                                       "last_"
-	                                                                                                       "offset)"
-	                                                                                                       " INSERT"
-	                                                                                                       " INTO "
-	                                                                                                       "{new}."
-	                                                                                                       "update_"
-	                                                                                                       "stream "
-	                                                                                                       "(worksp"
-	                                                                                                       "ace_id,"
-	                                                                                                       " stream"
-	                                                                                                       "_offset"
-	                                                                                                       ", "
-	                                                                                                       "entity,"
-	                                                                                                       " "
-	                                                                                                       "operati"
-	                                                                                                       "on, "
-	                                                                                                       "entity_"
-	                                                                                                       "id, "
-	                                                                                                       "node_"
-	                                                                                                       "id, "
-	                                                                                                       "version"
-	                                                                                                       ", "
-	                                                                                                       "changed"
-	                                                                                                       "_us) "
-	                                                                                                       "SELECT "
-	                                                                                                       "c.w, "
-	                                                                                                       "h.last_"
-	                                                                                                       "offset "
-	                                                                                                       "+ 1 - "
-	                                                                                                       "row_"
-	                                                                                                       "number("
-	                                                                                                       ") OVER "
-	                                                                                                       "(PARTIT"
-	                                                                                                       "ION BY "
-	                                                                                                       "c.w "
-	                                                                                                       "ORDER "
-	                                                                                                       "BY "
-	                                                                                                       "c."
-	                                                                                                       "entity "
-	                                                                                                       "DESC, "
-	                                                                                                       "c.id "
-	                                                                                                       "DESC), "
-	                                                                                                       "c."
-	                                                                                                       "entity,"
-	                                                                                                       " c."
-	                                                                                                       "operati"
-	                                                                                                       "on, "
-	                                                                                                       "c.id, "
-	                                                                                                       "c.node,"
-	                                                                                                       " c."
-	                                                                                                       "version"
-	                                                                                                       ", "
-	                                                                                                       "(extrac"
-	                                                                                                       "t("
-	                                                                                                       "epoch "
-	                                                                                                       "FROM "
-	                                                                                                       "clock_"
-	                                                                                                       "timesta"
-	                                                                                                       "mp()) "
-	                                                                                                       "* "
-	                                                                                                       "1000000"
-	                                                                                                       ")::"
-	                                                                                                       "bigint "
-	                                                                                                       "FROM "
-	                                                                                                       "changed"
-	                                                                                                       " c "
-	                                                                                                       "JOIN "
-	                                                                                                       "heads "
-	                                                                                                       "h ON "
-	                                                                                                       "h."
-	                                                                                                       "workspa"
-	                                                                                                       "ce_id "
-	                                                                                                       "= c.w; "
-	                                                                                                       "UPDATE "
-	                                                                                                       "{new}."
-	                                                                                                       "aggrega"
-	                                                                                                       "te_"
-	                                                                                                       "nodes "
-	                                                                                                       "SET "
-	                                                                                                       "buildin"
-	                                                                                                       "g = "
-	                                                                                                       "true, "
-	                                                                                                       "built_"
-	                                                                                                       "to = "
-	                                                                                                       "NULL");
+	        "WITH changed AS MATERIALIZED (" CHANGED_CUSTOMERS " UNION ALL " CHANGED_EVENTS "), "
+	        "heads AS (INSERT INTO {new}.stream_heads AS h (workspace_id, last_offset) "
+	        "SELECT w, count(*) FROM changed GROUP BY w ON CONFLICT (workspace_id) DO UPDATE "
+	        "SET last_offset = h.last_offset + excluded.last_offset RETURNING workspace_id, last_offset) "
+	        "INSERT INTO {new}.update_stream (workspace_id, stream_offset, entity, operation, entity_id, node_id, "
+	        "version, changed_us) SELECT c.w, h.last_offset + 1 - row_number() OVER (PARTITION BY c.w "
+	        "ORDER BY c.entity DESC, c.id DESC), c.entity, c.operation, c.id, c.node, c.version, "
+	        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM changed c "
+	        "JOIN heads h ON h.workspace_id = c.w; "
+	        "UPDATE {new}.aggregate_nodes SET building = true, built_to = NULL");
 }
 
-/* Views name tables by number: they are made again where the tables go. */
-static bool take_views(struct replay *replay, struct names *ret_views, struct err *err)
-{
-	bool good = replay_do(replay, replay->main, err, "SET LOCAL search_path = {live}") &&
-	            ask_names(replay,
-	                    "SELECT quote_ident(c.relname), pg_get_viewdef(c.oid) FROM pg_class c "
-	                    "JOIN pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = $1 AND $2::text IS NOT "
-	                    "NULL AND c.relkind = 'v' ORDER BY c.oid",
-	                    ret_views, err);
+/* Views and functions in the order in which they were made, so that each finds what it uses. */
+#define CODE                                                                                                           \
+	"(SELECT c.oid, s.nspname, 'VIEW ' || quote_ident(c.relname) AS name, 'CREATE VIEW ' || "                      \
+	"quote_ident(c.relname) || "                                                                                   \
+	"' AS ' || pg_get_viewdef(c.oid) AS text FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace "       \
+	"WHERE c.relkind = 'v' UNION ALL SELECT p.oid, s.nspname, 'ROUTINE ' || p.oid::regprocedure, "                 \
+	"pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace s ON s.oid = p.pronamespace "                      \
+	"WHERE p.prokind IN ('f', 'p') AND s.nspname IN ($1, $2)) code"
 
-	for (int i = ret_views->n; good && i > 0; i--)
-		good = do_for(replay, err, "DROP VIEW IF EXISTS {new}.", name_at(ret_views, i - 1), "");
+/*
+ * Views and functions know the tables that they use by number: those of the new schema are dropped before tables are
+ * moved, and made again from the text of the live ones, in which nothing names a schema that is on the search path.
+ */
+static bool take_code(struct replay *replay, struct names *ret_code, struct err *err)
+{
+	struct names own = {0};
+	bool good = replay_do(replay, replay->main, err, "SET LOCAL search_path = {live}") &&
+	            ask_names(replay, "SELECT text FROM " CODE " WHERE nspname = $1 ORDER BY oid", ret_code, err) &&
+	            replay_do(replay, replay->main, err, "SET LOCAL search_path = {new}") &&
+	            ask_names(replay, "SELECT name FROM " CODE " WHERE nspname = $2 ORDER BY oid DESC", &own, err);
+
+	for (int i = 0; good && i < own.n; i++)
+		good = do_for(replay, err, "DROP ", name_at(&own, i), "");
+	PQclear(own.rows);
 	return good;
 }
 
-static bool put_views(struct replay *replay, const struct names *views, struct err *err)
+static bool put_code(struct replay *replay, const struct names *code, struct err *err)
 {
-	bool good = true;
+	bool good = replay_do(
+	        replay, replay->main, err, "SET LOCAL search_path = {live}; SET LOCAL check_function_bodies = off");
 
-	for (int i = 0; good && i < views->n; i++) {
-		const char *text = PQgetvalue(views->rows, i, 1);
-		good = do_for(replay, err, "CREATE VIEW {live}.", name_at(views, i),
-		        arena_printf(replay->ctl->arena, " AS %s", text));
-	}
+	for (int i = 0; good && i < code->n; i++)
+		good = replay_do(replay, replay->main, err, name_at(code, i));
 	return good;
 }
 
@@ -296,13 +187,13 @@ static bool rename_schemas(struct replay *replay, struct err *err)
 
 static bool carry_over(struct replay *replay, struct err *err)
 {
-	struct names views = {0};
+	struct names code = {0};
 	bool good = carry_changed_profiles(replay, err) && carry_seqs(replay, err) && carry_offsets(replay, err) &&
-	            take_views(replay, &views, err) && carry_tables(replay, err) &&
+	            take_code(replay, &code, err) && carry_tables(replay, err) &&
 	            (!replay->differs || tell_differences(replay, err)) && rename_schemas(replay, err) &&
-	            put_views(replay, &views, err);
+	            put_code(replay, &code, err);
 
-	PQclear(views.rows);
+	PQclear(code.rows);
 	return good;
 }
 

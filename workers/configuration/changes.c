@@ -134,6 +134,7 @@ static void decide_put(struct changes *changes, struct change *change)
 	}
 	if (!known)
 		known = add_version(changes, workspace, change->key.kind, change->key.id, 0);
+	change->created_us = known->writer ? known->writer->created_us : change->command->time_us;
 	if (known->writer)
 		known->writer->last = false;
 	known->version++;

@@ -19,7 +19,8 @@ struct change {
 	struct str why;        /* of the refusal */
 	int64_t seq;
 	int64_t version;
-	bool last; /* no later accepted write of the batch replaces this document */
+	int64_t created_us; /* of the document, if it is new: of its first command in this batch */
+	bool last;          /* no later accepted write of the batch replaces this document */
 	bool has_rule;
 	enum topic rule_topic;
 };

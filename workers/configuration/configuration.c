@@ -85,7 +85,7 @@ static bool read_facts(struct work *work, int64_t *ret_seq, struct err *err)
 
 static bool send_documents(struct work *work, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_TEXT, DB_TEXT, DB_I64, DB_I64, DB_I64, DB_JSONB};
+	static const enum db_element types[] = {DB_UUID, DB_TEXT, DB_TEXT, DB_I64, DB_I64, DB_I64, DB_I64, DB_JSONB};
 	struct db_array columns[ARRAY_LEN(types)];
 	struct db_params params;
 
@@ -100,8 +100,9 @@ static bool send_documents(struct work *work, struct err *err)
 		db_array_text(&columns[2], change->key.id);
 		db_array_i64(&columns[3], change->version);
 		db_array_i64(&columns[4], change->seq);
-		db_array_i64(&columns[5], change->command->time_us);
-		db_array_text(&columns[6], change->command->body);
+		db_array_i64(&columns[5], change->created_us);
+		db_array_i64(&columns[6], change->command->time_us);
+		db_array_text(&columns[7], change->command->body);
 	}
 	if (!columns[0].n)
 		return true;

@@ -14,12 +14,12 @@ const struct statement configuration_statements[CONFIGURATION_STATEMENTS] = {
                 .n_params = 1},
         {.name = "config_put",
                 .sql = "INSERT INTO configuration (workspace_id, kind, id, version, seq, created_us, updated_us, doc) "
-                       "SELECT u.w, u.kind, u.id, u.version, u.seq, u.time_us, u.time_us, u.doc "
+                       "SELECT u.w, u.kind, u.id, u.version, u.seq, u.created_us, u.time_us, u.doc "
                        "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], "
-                       "$7::jsonb[]) AS u(w, kind, id, version, seq, time_us, doc) "
+                       "$7::bigint[], $8::jsonb[]) AS u(w, kind, id, version, seq, created_us, time_us, doc) "
                        "ON CONFLICT (workspace_id, kind, id) DO UPDATE SET version = excluded.version, "
                        "seq = excluded.seq, updated_us = excluded.updated_us, doc = excluded.doc",
-                .n_params = 7},
+                .n_params = 8},
         {.name = "config_advance", .sql = "UPDATE configuration_head SET seq = $1::bigint", .n_params = 1},
         {.name = "config_add_rules",
                 .sql = "INSERT INTO rule_outbox (workspace_id, seq, position, topic, partition, record) "

@@ -96,6 +96,47 @@ static void batches_are_decided(void **state)
 	arena_free(arena);
 }
 
+/* Where a batch ends must not show: a document made and changed in one was made when its first command says. */
+static void documents_are_made_by_their_first_command(void **state)
+{
+	struct arena *arena = arena_new(ARENA_BYTES);
+	struct command commands[] = {
+	        {.type = COMMAND_CONFIG_PUT,
+	                .workspace = home,
+	                .text = STR("node/a#0"),
+	                .body = STR("{}"),
+	                .time_us = 7},
+	        {.type = COMMAND_CONFIG_PUT,
+	                .workspace = home,
+	                .text = STR("node/b#0"),
+	                .body = STR("{}"),
+	                .time_us = 8},
+	        {.type = COMMAND_CONFIG_PUT,
+	                .workspace = home,
+	                .text = STR("node/a#1"),
+	                .body = STR("{}"),
+	                .time_us = 9},
+	        {.type = COMMAND_CONFIG_PUT,
+	                .workspace = home,
+	                .text = STR("node/a#2"),
+	                .body = STR("{}"),
+	                .time_us = 10},
+	};
+	static const int64_t created[] = {7, 8, 7, 7};
+	struct changes changes;
+	struct err err = {0};
+
+	(void)state;
+	changes_init(&changes, arena, ARRAY_LEN(commands));
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		assert_true(changes_add(&changes, &commands[i], &err));
+	changes_know_workspace(&changes, &home, 3);
+	assert_int_equal(changes_decide(&changes, 0), ARRAY_LEN(commands));
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		assert_int_equal(changes.items[i].created_us, created[i]);
+	arena_free(arena);
+}
+
 static void strangers_are_no_commands(void **state)
 {
 	static const struct command cases[] = {{.type = COMMAND_CUSTOMER_POST}, {.type = COMMAND_CONFIG_PUT},
@@ -213,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(batches_are_decided),
+	        cmocka_unit_test(documents_are_made_by_their_first_command),
 	        cmocka_unit_test(strangers_are_no_commands),
 	        cmocka_unit_test(rules_of_a_node_are_their_own_command),
 	        cmocka_unit_test(rules_go_to_those_who_work_by_them),

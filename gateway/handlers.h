@@ -63,7 +63,6 @@ route_handler_fn health_get, health_live, health_ready, schema_document_get, ope
 extern const struct statement customer_statements[], customer_search_statements[], event_statements[],
         node_statements[], aggregate_statements[], stat_statements[], update_statements[];
 extern const size_t customer_statement_count, customer_search_statement_count, event_statement_count,
-        node_statement_count, aggregate_statement_count, stat_statement_count,
-        update_statement_count;
+        node_statement_count, aggregate_statement_count, stat_statement_count, update_statement_count;
 
 #endif

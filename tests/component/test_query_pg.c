@@ -1,7 +1,7 @@
 #include "common/arena.h"
 #include "common/clock.h"
-#include "common/json.h"
 #include "common/customer_row.h"
+#include "common/json.h"
 #include "gateway/customer_search.h"
 #include "gateway/handlers.h"
 

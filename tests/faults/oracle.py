@@ -144,7 +144,7 @@ def check_stream(snapshot):
         key = (entity, id_)
         if key in last_version and operation != "DELETE" and entity == "CUSTOMER" and version <= last_version[key]:
             faults.append(f"update stream: {entity} {id_} goes from version {last_version[key]} to {version}")
-        if last_operation.get(key) == "DELETE":
+        if last_operation.get(key) == "DELETE" and operation != "DELETE":
             faults.append(f"update stream: {entity} {id_} changes after its delete")
         if operation == "CREATE" and key in last_version:
             faults.append(f"update stream: {entity} {id_} is created twice")

@@ -325,7 +325,9 @@ static void apply(struct ingest *ingest, struct item *item)
 	enum event_outcome outcome = EVENT_NOTHING;
 
 	/* a POST of an event that is there already was sent again by an operator */
-	if (!is_post(item) || item->event->state == EVENT_UNKNOWN)
+	bool applied = !is_post(item) || item->event->state == EVENT_UNKNOWN;
+
+	if (applied)
 		outcome = event_apply(ingest->arena, item->event, item->command, &item->body, &err);
 	switch (outcome) {
 	case EVENT_CREATED:
@@ -345,6 +347,9 @@ static void apply(struct ingest *ingest, struct item *item)
 			batch_dead_letter(ingest->batch, item->index, STR("the event is not known"));
 		break;
 	case EVENT_NOTHING:
+		/* a tombstone that is new, or has another time: who counts deletions hears of it */
+		if (applied && (is_post(item) || item->command->type == COMMAND_EVENT_DELETE))
+			add_change(ingest, item->event, CHANGE_DELETE);
 		break;
 	}
 	answer(ingest, item, outcome);

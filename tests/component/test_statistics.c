@@ -111,8 +111,8 @@ static void delete_customer(struct stage *stage, struct entity customer)
 static void put_event(struct stage *stage, struct entity event)
 {
 	static const char *const bodies[] = {"{\"properties\":{}}",
-	        "{\"properties\":{\"type\":\"sale\",\"amount\":{\"revenue\":19.99,\"total\":25},"
-	        "\"products\":[{\"quantity\":3},{\"type\":\"return\",\"quantity\":1}]}}",
+	        ("{\"properties\":{\"type\":\"sale\",\"amount\":{\"revenue\":19.99,\"total\":25},"
+	         "\"products\":[{\"quantity\":3},{\"type\":\"return\",\"quantity\":1}]}}"),
 	        "{\"properties\":{\"type\":\"return\",\"amount\":{\"revenue\":5.01},\"products\":[{}]}}",
 	        "{\"properties\":{\"amount\":{\"revenue\":\"much\",\"total\":1e999},\"products\":7}}"};
 	static const char *const types[] = {"completedOrder", "viewedPage", "abandonedCart", "searched"};

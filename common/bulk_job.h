@@ -1,0 +1,55 @@
+#ifndef COMMON_BULK_JOB_H
+#define COMMON_BULK_JOB_H
+
+#include "common/db.h"
+#include "common/str.h"
+#include "common/uuid.h"
+
+struct buf;
+
+/* Bulk jobs as the gateway and the bulk processor agree on them. Names are the API's. */
+enum bulk_status { BULK_LOADED, BULK_SCHEDULED, BULK_PROCESSING, BULK_STOPPED, BULK_PROCESSED, BULK_FAILED };
+enum bulk_operation { BULK_UPSERT, BULK_INSERT, BULK_DELETE };
+enum bulk_entity { BULK_CUSTOMER, BULK_EVENT };
+#define BULK_STATUSES 6
+#define BULK_OPERATIONS 3
+#define BULK_ENTITIES 2
+
+const char *bulk_status_name(enum bulk_status status);
+const char *bulk_operation_name(enum bulk_operation operation);
+const char *bulk_entity_name(enum bulk_entity entity);
+/* False when it is no such name; case counts. */
+bool bulk_status_find(struct str name, enum bulk_status *ret_status);
+bool bulk_operation_find(struct str name, enum bulk_operation *ret_operation);
+bool bulk_entity_find(struct str name, enum bulk_entity *ret_entity);
+/* Nothing more will happen to the job, and its results can be read. */
+bool bulk_status_is_final(struct str name);
+
+/* The largest file (1 GiB), and how much of it a BULK_CHUNK carries at most. */
+#define BULK_MAX_FILE_BYTES (INT64_C(1) << 30)
+#define BULK_CHUNK_BYTES (256 * 1024)
+/* LOADED jobs of one node. */
+#define BULK_MAX_LOADED 10
+
+/* A row of bulk_jobs, as far as the API shows it. Texts point into where it was read from. */
+struct bulk_job {
+	struct uuid workspace, id, node;
+	struct str status, operation, entity;                 /* names as above */
+	struct str event_type, filename, name, error_message; /* absent = null; filename is always there */
+	int64_t created_us, updated_us;
+	int64_t total, processed, failed;
+};
+
+/* Columns that bulk_job_read expects, from a bulk_jobs table called j. */
+#define BULK_JOB_COLUMNS                                                                                               \
+	"j.workspace_id, j.id, j.node_id, j.status, j.operation, j.entity, j.event_type, j.filename, j.name, "         \
+	"j.error_message, j.created_us, j.updated_us, j.total, j.processed, j.failed"
+#define BULK_JOB_COLUMN_COUNT 15
+
+/* Reads a row of a binary result whose column `first` is the first of BULK_JOB_COLUMNS. */
+void bulk_job_read(const PGresult *result, int row, int first, struct bulk_job *ret_job);
+
+/* The job as the API shows it. */
+void bulk_job_render(struct buf *buf, const struct bulk_job *job);
+
+#endif

@@ -1,0 +1,77 @@
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/bulk_job.h"
+#include "common/json.h"
+#include "unit.h"
+
+static void names_are_found_again(void **state)
+{
+	enum bulk_status status;
+	enum bulk_operation operation;
+	enum bulk_entity entity;
+
+	(void)state;
+	for (int i = 0; i < BULK_STATUSES; i++) {
+		assert_true(bulk_status_find(str_of(bulk_status_name((enum bulk_status)i)), &status));
+		assert_int_equal(status, i);
+	}
+	for (int i = 0; i < BULK_OPERATIONS; i++) {
+		assert_true(bulk_operation_find(str_of(bulk_operation_name((enum bulk_operation)i)), &operation));
+		assert_int_equal(operation, i);
+	}
+	for (int i = 0; i < BULK_ENTITIES; i++) {
+		assert_true(bulk_entity_find(str_of(bulk_entity_name((enum bulk_entity)i)), &entity));
+		assert_int_equal(entity, i);
+	}
+	assert_false(bulk_status_find(STR("loaded"), &status));
+	assert_false(bulk_operation_find(STR(""), &operation));
+	assert_false(bulk_entity_find(STR("PRODUCT"), &entity));
+}
+
+static void results_are_there_at_the_end_only(void **state)
+{
+	(void)state;
+	assert_true(bulk_status_is_final(STR("PROCESSED")));
+	assert_true(bulk_status_is_final(STR("FAILED")));
+	assert_true(bulk_status_is_final(STR("STOPPED")));
+	assert_false(bulk_status_is_final(STR("LOADED")));
+	assert_false(bulk_status_is_final(STR("PROCESSING")));
+}
+
+static void all_fifteen_members_are_always_there(void **state)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct bulk_job job = {.status = STR("LOADED"),
+	        .operation = STR("UPSERT"),
+	        .entity = STR("CUSTOMER"),
+	        .filename = STR("people \"new\".csv"),
+	        .total = 3,
+	        .processed = 2,
+	        .failed = 1};
+	struct err err = {0};
+	struct buf buf;
+
+	(void)state;
+	buf_init(&buf, arena, 16);
+	bulk_job_render(&buf, &job);
+	struct json *value = json_parse(arena, buf_str(&buf), &err);
+	assert_non_null(value);
+	assert_int_equal(value->count, 15);
+	assert_true(str_is(json_text(json_member(value, "filename")), "people \"new\".csv"));
+	assert_true(json_is(json_member(value, "eventType"), JSON_NULL));
+	assert_true(json_is(json_member(value, "bulkJobName"), JSON_NULL));
+	assert_true(json_is(json_member(value, "errorMessage"), JSON_NULL));
+	assert_true(str_is(json_text(json_member(value, "createdAt")), "1970-01-01T00:00:00.000+0000"));
+	arena_free(arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(names_are_found_again),
+	        cmocka_unit_test(results_are_there_at_the_end_only),
+	        cmocka_unit_test(all_fifteen_members_are_always_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -44,6 +44,10 @@
 	        "store base.credential.password as an Argon2id hash and return null for it")                           \
 	X(INT, request_deadline_ms, "CONTACTHUB_REQUEST_DEADLINE_MS", "15000", 100, 120000,                            \
 	        "a request without an outcome by then is answered with 504 (or 408 when its body has not arrived)")    \
+	X(INT, upload_deadline_ms, "CONTACTHUB_UPLOAD_DEADLINE_MS", "3600000", 1000, 86400000,                         \
+	        "the file of a bulk job must arrive within; CONTACTHUB_REQUEST_DEADLINE_MS is the longest silence")    \
+	X(INT, upload_mib_per_s, "CONTACTHUB_UPLOAD_MIB_PER_S", "32", 1, 65536,                                        \
+	        "files of bulk jobs are taken no faster by a gateway, so that other requests do not wait for them")    \
 	X(INT, max_in_flight, "CONTACTHUB_MAX_IN_FLIGHT", "4096", 1, 65536, "requests in work; above it 503")          \
 	X(INT, max_connections, "CONTACTHUB_MAX_CONNECTIONS", "16384", 16, 1000000, "open client connections")         \
 	X(INT, pg_connections, "CONTACTHUB_PG_CONNECTIONS", "4", 1, 64, "pipelined read connections of a gateway")     \

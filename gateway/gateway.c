@@ -14,6 +14,7 @@
 #include "gateway/request_state.h"
 #include "gateway/router.h"
 #include "gateway/throttle.h"
+#include "gateway/upload.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -142,7 +143,7 @@ static void start_producer(struct running *running)
 
 static void start_pool(struct running *running)
 {
-	static struct statement_table tables[12];
+	static struct statement_table tables[16];
 	struct gateway *gateway = &running->gateway;
 	size_t n = 0;
 
@@ -155,6 +156,7 @@ static void start_pool(struct running *running)
 	tables[n++] = (struct statement_table){stat_statements, stat_statement_count};
 	tables[n++] = (struct statement_table){update_statements, update_statement_count};
 	tables[n++] = (struct statement_table){aggregate_statements, aggregate_statement_count};
+	tables[n++] = (struct statement_table){bulk_statements, bulk_statement_count};
 	gateway->pool = pgpool_new(gateway->settings, running->loop, gateway->pending, tables, n);
 }
 
@@ -168,7 +170,7 @@ static void make_parts(struct running *running)
 	gateway->router = router_new(routes, route_count);
 	gateway->openapi = openapi_build(routes, route_count);
 	gateway->config = config_new();
-	gateway->pending = pending_new((size_t)gateway->settings->max_in_flight + 1);
+	gateway->pending = pending_new((size_t)gateway->settings->max_in_flight + 1 + UPLOADS_AT_ONCE);
 	gateway->throttle = throttle_new();
 	gateway->http = http_new(gateway, running->loop);
 	start_pool(running);

@@ -29,6 +29,10 @@ route_handler_fn event_get;
 /* handlers_event_search.c */
 route_handler_fn event_search;
 
+/* handlers_bulk.c */
+route_check_fn bulk_job_check;
+route_handler_fn bulk_job_list, bulk_job_create, bulk_job_get, bulk_job_results;
+
 /* handlers_node.c */
 route_handler_fn node_list, entry_node_list, entry_node_create, entry_node_get, entry_node_put, entry_node_empty;
 route_handler_fn default_matching_policy_get, matching_policy_get, matching_policy_put;
@@ -61,8 +65,9 @@ route_handler_fn health_get, health_live, health_ready, schema_document_get, ope
 
 /* Statements that the handlers' queries name; the pool prepares them on each connection. */
 extern const struct statement customer_statements[], customer_search_statements[], event_statements[],
-        node_statements[], aggregate_statements[], stat_statements[], update_statements[];
+        node_statements[], aggregate_statements[], stat_statements[], update_statements[], bulk_statements[];
 extern const size_t customer_statement_count, customer_search_statement_count, event_statement_count,
-        node_statement_count, aggregate_statement_count, stat_statement_count, update_statement_count;
+        node_statement_count, aggregate_statement_count, stat_statement_count, update_statement_count,
+        bulk_statement_count;
 
 #endif

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "gateway/loop.h"
 #include "gateway/request_state.h"
+#include "gateway/upload.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -113,6 +114,7 @@ static void *on_request_line(void *context, const char *target, struct MHD_Conne
 	list_init(&request->late);
 	client->request = request;
 	client_enter(client, CLIENT_RECEIVING);
+	request->began_us = client->since_us;
 	return request;
 }
 
@@ -133,6 +135,7 @@ static void on_completed(
 		return;
 	*request_slot = NULL;
 	step_end(request);
+	upload_end(request);
 	if (is_in_work(request))
 		http->in_work--;
 	http->bodies_bytes -= request->counted_bytes;
@@ -161,27 +164,59 @@ void http_answered(struct http *http, struct request *request)
 	http->due = true;
 }
 
-/* An answer past libmicrohttpd, which takes none while a body is on its way. Nothing else has been sent on this
+void http_go_on(struct http *http, struct request *request)
+{
+	if (!request->paused)
+		return;
+	request->paused = false;
+	client_enter(request->client, CLIENT_RECEIVING);
+	MHD_resume_connection(request->connection);
+	http->due = true;
+}
+
+void http_stream_ready(struct http *http, struct request *request)
+{
+	if (!request->answer.stream_waits)
+		return; /* the reader is on the stack and will see it */
+	request->answer.stream_waits = false;
+	client_enter(request->client, CLIENT_SENDING);
+	MHD_resume_connection(request->connection);
+	http->due = true;
+}
+
+/* An answer past libmicrohttpd, which takes none while a body is on its way: the one that is made already, or one of
+ * `code`. Nothing else has been sent on this
  * connection. */
 static void cut(struct client *client, enum err_code code)
 {
 	struct request *request = client->request;
 	struct uuid logref = uuid_v7(clock_wall_us());
+	unsigned status = (unsigned)err_http_status(code);
 	struct buf body, head;
 
 	buf_init(&body, request->arena, 256);
-	error_body_write(&body, str_of(err_sentence(code)), &logref, STR_NONE, NULL);
+	if (request->answer.status) {
+		status = request->answer.status;
+		buf_add_str(&body, request->answer.body);
+	} else {
+		error_body_write(&body, str_of(err_sentence(code)), &logref, STR_NONE, NULL);
+	}
 	buf_init(&head, request->arena, 512);
 	buf_printf(&head,
-	        "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
+	        "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
 	        "Access-Control-Allow-Origin: *\r\nContent-Length: %zu\r\n\r\n",
-	        err_http_status(code), code == ERR_TIMEOUT ? "Request Timeout" : "Content Too Large", body.n);
+	        status, MHD_get_reason_phrase_for(status), body.n);
 	buf_add_str(&head, buf_str(&body));
 	if (send(client->fd, head.p, head.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_event(LOG_DEBUG, "http", "a client is gone: %s", strerror(errno));
 	request->phase = REQUEST_ANSWERED;
 	shutdown(client->fd, SHUT_RDWR);
 	client_enter(client, CLIENT_SENDING);
+	if (request->paused) {
+		request->paused = false;
+		MHD_resume_connection(request->connection);
+		client->http->due = true;
+	}
 }
 
 /* --- libmicrohttpd's calls with a request --- */
@@ -243,14 +278,35 @@ static void keep_body(struct request *request, const char *data, size_t n)
 	}
 }
 
+/* Bytes of a form go on at once. Each of them is progress, so the time limit begins again; all together have one, too.
+ */
+static void stream_body(struct request *request, const char *data, size_t n)
+{
+	struct client *client = request->client;
+
+	client_enter(client, CLIENT_RECEIVING);
+	upload_take(request, (struct str){data, n});
+	if (request->phase == REQUEST_RECEIVING &&
+	        client->since_us - request->began_us > request->gateway->settings->upload_deadline_ms * 1000) {
+		request->phase = REQUEST_DISCARDING;
+		request_fail(request, ERR_TIMEOUT, "%s", err_sentence(ERR_TIMEOUT));
+	}
+	if (!request->paused && upload_must_wait(request)) {
+		request->paused = true;
+		MHD_suspend_connection(request->connection);
+	}
+}
+
 static enum MHD_Result take_body(struct request *request, const char *data, size_t *n)
 {
-	size_t limit = request->phase == REQUEST_RECEIVING ? pipeline_body_limit(request) : 0;
-
-	keep_body(request, data, *n);
-	request->received_bytes += *n;
+	if (request->phase == REQUEST_RECEIVING && request->match.route->body == BODY_MULTIPART)
+		stream_body(request, data, *n);
+	else
+		keep_body(request, data, *n);
+	if (request->phase == REQUEST_DISCARDING || request->too_large || request->match.route->body == BODY_NONE)
+		request->discarded_bytes += *n;
 	*n = 0;
-	if (request->received_bytes <= limit + SWALLOW_BYTES)
+	if (request->discarded_bytes <= SWALLOW_BYTES)
 		return MHD_YES;
 	cut(request->client, ERR_TOO_LARGE);
 	return MHD_NO;
@@ -349,6 +405,7 @@ static void expire(struct client *client, enum client_state state)
 
 void http_tick(struct http *http, int64_t now_us)
 {
+	upload_tick(now_us);
 	for (int state = 0; state < CLIENT_STATES; state++) {
 		struct list *list = &http->clients[state];
 		while (!list_is_empty(list)) {

@@ -32,6 +32,11 @@ bool http_count_body(struct http *http, struct request *request, size_t n_bytes)
 /* The request has its answer: sends it, now or when the handler returns. */
 void http_answered(struct http *http, struct request *request);
 
+/* Reads the body of a paused upload again. */
+void http_go_on(struct http *http, struct request *request);
+/* The next piece of the answer, or its failure, is there. */
+void http_stream_ready(struct http *http, struct request *request);
+
 /* No new connections; idle ones are closed. True when nothing is in work or on its way any more. */
 void http_stop_listening(struct http *http);
 bool http_is_quiet(const struct http *http);

@@ -168,11 +168,11 @@ static struct json *operation_id(struct arena *arena, const struct route *route)
 	return json_new_str(arena, buf_str(&name));
 }
 
-static struct json *media(struct arena *arena, const char *schema)
+static struct json *media(struct arena *arena, const char *type, const char *schema)
 {
 	struct json *content = json_new(arena, JSON_OBJECT);
 
-	json_set(object_in(arena, content, "application/json"), STR("schema"), reference(arena, schema));
+	json_set(object_in(arena, content, type ? type : "application/json"), STR("schema"), reference(arena, schema));
 	return content;
 }
 
@@ -236,7 +236,7 @@ static const struct failure {
         {.status = 408, .when = WITH_BODY, .description = "The body did not arrive in time."},
         {.status = 409, .when = WITH_WRITE, .description = "The request conflicts with the present state."},
         {.status = 413, .when = WITH_BODY, .description = "The body is too large."},
-        {.status = 415, .when = WITH_BODY, .description = "The body is not JSON."},
+        {.status = 415, .when = WITH_BODY, .description = "The body has another content type."},
         {.status = 429,
                 .when = WITH_WORKSPACE,
                 .description = "The workspace takes no more requests now; see Retry-After."},
@@ -258,21 +258,21 @@ static bool applies(const struct failure *failure, const struct route *route)
 	case WITH_PATH_ID:
 		return strchr(route->path, '{');
 	case WITH_BODY:
-		return route->body == BODY_JSON;
+		return route->body != BODY_NONE;
 	case WITH_WRITE:
 		return strcmp(route->method, "GET") != 0;
 	}
 	return false;
 }
 
-static void add_response(
-        struct arena *arena, struct json *responses, unsigned status, const char *description, const char *schema)
+static void add_response(struct arena *arena, struct json *responses, unsigned status, const char *description,
+        const char *type, const char *schema)
 {
 	struct json *response = object_in(arena, responses, arena_printf(arena, "%u", status));
 
 	json_set(response, STR("description"), text(arena, description));
 	if (schema)
-		json_set(response, STR("content"), media(arena, schema));
+		json_set(response, STR("content"), media(arena, type, schema));
 }
 
 static struct json *responses_of(struct arena *arena, const struct route *route)
@@ -280,10 +280,10 @@ static struct json *responses_of(struct arena *arena, const struct route *route)
 	struct json *responses = json_new(arena, JSON_OBJECT);
 
 	add_response(arena, responses, route->status, route->response_schema ? "Done." : "Done; the body is empty.",
-	        route->response_schema);
+	        route->response_type, route->response_schema);
 	for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
 		if (applies(&failures[i], route))
-			add_response(arena, responses, failures[i].status, failures[i].description, "Error");
+			add_response(arena, responses, failures[i].status, failures[i].description, NULL, "Error");
 	}
 	return responses;
 }
@@ -293,7 +293,8 @@ static struct json *body_of(struct arena *arena, const struct route *route)
 	struct json *body = json_new(arena, JSON_OBJECT);
 
 	json_set(body, STR("required"), json_new_bool(arena, true));
-	json_set(body, STR("content"), media(arena, route->body_schema));
+	const char *type = route->body == BODY_MULTIPART ? "multipart/form-data" : NULL;
+	json_set(body, STR("content"), media(arena, type, route->body_schema));
 	return body;
 }
 

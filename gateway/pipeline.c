@@ -8,6 +8,7 @@
 #include "gateway/ip_list.h"
 #include "gateway/request_state.h"
 #include "gateway/throttle.h"
+#include "gateway/upload.h"
 
 #include <ctype.h>
 
@@ -351,6 +352,16 @@ size_t pipeline_body_limit(const struct request *request)
 	return route && route->max_body_bytes ? route->max_body_bytes : DEFAULT_BODY_BYTES;
 }
 
+/* Whether a form can be taken: its own checks, then the memory for it. */
+static bool check_upload(struct request *request)
+{
+	const struct route *route = request->match.route;
+
+	if (route->body != BODY_MULTIPART)
+		return true;
+	return (!route->check || route->check(request)) && upload_begin(request);
+}
+
 /* --- the two entrances --- */
 
 bool pipeline_begin(struct request *request, struct str method)
@@ -362,7 +373,7 @@ bool pipeline_begin(struct request *request, struct str method)
 	return check_framing(request, &framing) && check_header_size(request) && find_route(request) &&
 	       check_token(request) && check_workspace(request) && check_role(request) && check_status(request) &&
 	       check_throttle(request) && check_overload(request) && check_params(request) &&
-	       check_idempotency_key(request) && check_declared_body(request, &framing);
+	       check_idempotency_key(request) && check_declared_body(request, &framing) && check_upload(request);
 }
 
 static bool parse_body(struct request *request)

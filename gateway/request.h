@@ -120,6 +120,20 @@ typedef void request_result_fn(struct request *request, const PGresult *result);
 void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
         request_result_fn *on_result);
 
+/*
+ * A body that comes piece by piece: `first` now, and whenever the client has read all, `next` is called; it answers
+ * with request_stream_piece or request_stream_fail, at once or after a query. A failure cuts the connection.
+ */
+typedef void request_stream_fn(struct request *request);
+void request_answer_stream(
+        struct request *request, const char *type, const char *disposition, struct str first, request_stream_fn *next);
+/* The piece must live until the next call of `next`; an empty one is the end. */
+void request_stream_piece(struct request *request, struct str piece);
+void request_stream_fail(struct request *request);
+/* Like request_query, for `next`: a failure cuts the connection. */
+void request_stream_query(
+        struct request *request, const char *statement, const struct db_params *params, request_result_fn *on_result);
+
 /* State that a handler keeps between its steps, in the arena. */
 void request_set_state(struct request *request, void *state);
 void *request_state(struct request *request);

@@ -10,6 +10,7 @@
 #include <microhttpd.h>
 
 struct client;
+struct upload;
 
 /* The inside of a request, for the gateway's own modules: http.c (life), pipeline.c (checks), respond.c (answer),
    steps.c (waiting), request.c (what handlers ask). */
@@ -29,6 +30,7 @@ enum request_wait {
 	WAIT_DELIVERY, /* the brokers have the record */
 	WAIT_REPLY,    /* of a worker, or the row in command_results */
 	WAIT_ROWS,     /* of a query */
+	WAIT_UPLOAD,   /* pieces of an upload, several at once */
 	WAIT_CONFIG,   /* the reply is there; the configuration that it speaks of is not */
 };
 
@@ -38,6 +40,10 @@ struct answer {
 	struct str body;        /* in the request's arena; absent = empty */
 	unsigned retry_after_s; /* 0 = no such header */
 	bool close;
+	const char *type;          /* Content-Type; NULL = JSON */
+	const char *disposition;   /* Content-Disposition, or NULL */
+	request_stream_fn *stream; /* or NULL: what comes behind the body */
+	bool stream_ended, stream_failed, stream_waits;
 };
 
 struct request {
@@ -46,6 +52,7 @@ struct request {
 	struct MHD_Connection *connection;
 	struct client *client;
 	enum request_phase phase;
+	int64_t began_us; /* monotonic */
 
 	/* target */
 	struct str target; /* as sent */
@@ -61,13 +68,15 @@ struct request {
 	struct config_user user;            /* copy that caller.user points to */
 
 	/* body */
-	bool has_body;         /* some is announced */
-	bool too_large;        /* more came than the route takes */
-	size_t received_bytes; /* all that came, kept or not */
-	size_t counted_bytes;  /* our share of the memory that bodies take in this process */
+	bool has_body;          /* some is announced */
+	bool too_large;         /* more came than the route takes */
+	size_t discarded_bytes; /* what came after the refusal */
+	size_t counted_bytes;   /* our share of the memory that bodies take in this process */
 	char *body;
 	size_t body_bytes, body_capacity;
 	struct json *json;
+	struct upload *upload; /* BODY_MULTIPART */
+	bool paused;           /* nothing is read: the connection is suspended while the body comes in */
 
 	struct answer answer;
 
@@ -107,6 +116,10 @@ void step_end(struct request *request);
 void step_reply(struct request *request, const struct reply *reply, const struct uuid *entity, bool from_row);
 /* The configuration has come up to what the held reply speaks of. */
 void step_config_arrived(struct request *request);
+/* Pieces of an upload: one number for all of them. False when the request has been answered. */
+bool step_upload_begin(struct request *request) must_check;
+bool step_upload_send(
+        struct request *request, uint32_t partition, const struct command *command, struct buf *room) must_check;
 /* For kafka_producer_new: context is the gateway. */
 void step_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown);
 

@@ -14,6 +14,7 @@
 /* Searches reach this many elements. */
 #define MAX_ELEMENTS 10000
 #define MAX_MESSAGE_BYTES 1024
+#define STREAM_BLOCK_BYTES ((size_t)32 * 1024)
 
 /* --- what untrusted callers see --- */
 
@@ -208,7 +209,9 @@ static void add_headers(struct MHD_Response *response, const struct request *req
 
 	add_cors(response, request);
 	if (made->body.n)
-		MHD_add_response_header(response, "Content-Type", "application/json");
+		MHD_add_response_header(response, "Content-Type", made->type ? made->type : "application/json");
+	if (made->disposition)
+		MHD_add_response_header(response, "Content-Disposition", made->disposition);
 	if (made->status == 401)
 		MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
 	if (made->status == 405)
@@ -221,13 +224,71 @@ static void add_headers(struct MHD_Response *response, const struct request *req
 		MHD_add_response_header(response, "Connection", "close");
 }
 
+/* --- answers in pieces --- */
+
+void request_answer_stream(
+        struct request *request, const char *type, const char *disposition, struct str first, request_stream_fn *next)
+{
+	request->answer.type = type;
+	request->answer.disposition = disposition;
+	request->answer.stream = next;
+	answer(request, 200, first);
+}
+
+void request_stream_piece(struct request *request, struct str piece)
+{
+	request->answer.body = piece;
+	request->answer.stream_ended = piece.n == 0;
+	http_stream_ready(request->gateway->http, request);
+}
+
+void request_stream_fail(struct request *request)
+{
+	request->answer.stream_failed = true;
+	http_stream_ready(request->gateway->http, request);
+}
+
+/* libmicrohttpd wants bytes. Without any the connection is suspended until the next piece is there. */
+static ssize_t read_stream(void *context, uint64_t position, char *out, size_t room)
+{
+	struct request *request = context;
+	struct answer *made = &request->answer;
+
+	(void)position;
+	if (!made->body.n && !made->stream_ended && !made->stream_failed) {
+		made->stream(request);
+		if (!made->body.n && !made->stream_ended && !made->stream_failed) {
+			made->stream_waits = true;
+			MHD_suspend_connection(request->connection);
+			return 0;
+		}
+	}
+	if (made->stream_failed)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (made->stream_ended)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	size_t n = made->body.n < room ? made->body.n : room;
+	memcpy(out, made->body.p, n);
+	made->body = (struct str){made->body.p + n, made->body.n - n};
+	return (ssize_t)n;
+}
+
+static struct MHD_Response *new_response(struct request *request)
+{
+	const struct answer *made = &request->answer;
+
+	if (made->stream)
+		return MHD_create_response_from_callback(
+		        MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream, request, NULL);
+	/* The body lives in the request's arena, and that until the completion callback: libmicrohttpd need not copy
+	 * it. */
+	return MHD_create_response_from_buffer(made->body.n, (void *)made->body.p, MHD_RESPMEM_PERSISTENT);
+}
+
 enum MHD_Result respond_queue(struct request *request)
 {
 	const struct answer *made = &request->answer;
-	/* The body lives in the request's arena, and that until the completion callback: libmicrohttpd need not copy
-	 * it. */
-	struct MHD_Response *response =
-	        MHD_create_response_from_buffer(made->body.n, (void *)made->body.p, MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *response = new_response(request);
 
 	if (!response)
 		log_die("memory", "out of memory");

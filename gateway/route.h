@@ -9,8 +9,8 @@ struct uuid;
 /*
  * Routes are rows (routes.c); the pipeline (pipeline.c) applies their facts in one fixed order before a handler runs:
  * route 404/405, framing 400, token 401, workspace 403, role 403, throttling 429, overload 503, parameters 400,
- * declared size 413, content type 415; then the body: real size 413, JSON 400; then the handler. The served OpenAPI
- * document is made from the same rows.
+ * declared size 413, content type 415, the route's own check; then the body: real size 413, JSON 400; then the handler.
+ * The served OpenAPI document is made from the same rows.
  */
 enum role_bit {
 	ROLE_CLAB_OPERATOR = 1 << 0,
@@ -36,7 +36,7 @@ enum role_bit {
 enum body_kind {
 	BODY_NONE,      /* a body is read and thrown away */
 	BODY_JSON,      /* must be a JSON object */
-	BODY_MULTIPART, /* streamed to the handler: bulk jobs */
+	BODY_MULTIPART, /* a form whose file is streamed into Kafka, see upload.h */
 };
 
 /* A query parameter that the route understands. */
@@ -56,6 +56,8 @@ enum route_flag {
 };
 
 typedef void route_handler_fn(struct request *request);
+/* Checks that need no body; false when it has answered. */
+typedef bool route_check_fn(struct request *request);
 /* Reads the entity of a finished command again and answers with it. */
 typedef void route_reread_fn(struct request *request, const struct uuid *entity, unsigned status);
 
@@ -71,8 +73,10 @@ struct route {
 	enum body_kind body;
 	const char *body_schema;          /* OpenAPI name of the request body's schema, or NULL */
 	const char *response_schema;      /* OpenAPI name of the answer's schema, or NULL for an empty answer */
+	const char *response_type;        /* media type of an answer that is no JSON, or NULL */
 	size_t max_body_bytes;            /* 0 = 64 KiB */
 	const struct route_param *params; /* ends with a row without name; or NULL */
+	route_check_fn *check;            /* BODY_MULTIPART: before the body is read; or NULL */
 	route_handler_fn *handler;
 	/* For commands whose result row keeps no body (a late or repeated answer): NULL = the row has it. */
 	route_reread_fn *reread;

@@ -9,6 +9,7 @@
 #include "gateway/pending.h"
 #include "gateway/replies.h"
 #include "gateway/request_state.h"
+#include "gateway/upload.h"
 
 /* What requests wait for: delivery reports, replies, rows, configuration. */
 
@@ -158,6 +159,27 @@ void request_publish(struct request *request, enum topic topic, uint32_t partiti
 	produce(request, topic, partition, &addressed);
 }
 
+bool step_upload_begin(struct request *request)
+{
+	return step_begin(request, WAIT_UPLOAD);
+}
+
+bool step_upload_send(struct request *request, uint32_t partition, const struct command *command, struct buf *room)
+{
+	struct err err = {0};
+
+	room->n = 0;
+	command_encode(room, command);
+	if (kafka_send(request->gateway->producer, TOPIC_BULK_JOBS, partition, &command->entity, buf_str(room),
+	            (void *)(uintptr_t)request->number, &err)) {
+		CRASH_POINT("gateway-after-chunk");
+		return true;
+	}
+	log_refused(&err);
+	request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
+	return false;
+}
+
 static void fail_undelivered(struct request *request, bool persisted_unknown)
 {
 	if (persisted_unknown)
@@ -182,6 +204,8 @@ void step_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool
 		/* Perhaps persisted: its reply or its row may still come, and if not, the deadline. */
 		if (error && !persisted_unknown)
 			fail_undelivered(request, false);
+	} else if (request->wait == WAIT_UPLOAD) {
+		upload_delivered(request, !error);
 	} else if (request->wait == WAIT_DELIVERY) {
 		request_delivered_fn *then = request->then.delivered;
 		if (error) {
@@ -301,4 +325,42 @@ void request_query(struct request *request, const char *statement, const char *s
 	        .number = request->number};
 	if (!pgpool_query(request->gateway->pool, &query, &err))
 		request_fail_err(request, &err);
+}
+
+/* --- pieces of an answer --- */
+
+static void on_piece(void *context, uint64_t number, const PGresult *result, const struct err *err)
+{
+	struct gateway *gateway = context;
+	struct request *request = pending_find(gateway->pending, number);
+
+	if (!request || request->wait != WAIT_ROWS)
+		return;
+	request_result_fn *then = request->then.result;
+	step_end(request);
+	if (result) {
+		then(request, result);
+	} else {
+		log_event(LOG_WARN, "request", "an answer breaks off: %s", err->message);
+		request_stream_fail(request);
+	}
+}
+
+void request_stream_query(
+        struct request *request, const char *statement, const struct db_params *params, request_result_fn *then)
+{
+	struct err err = {0};
+
+	request->number = pending_add(request->gateway->pending, request);
+	request->wait = WAIT_ROWS;
+	request->then.result = then;
+	struct pgpool_query query = {.statement = statement,
+	        .params = params,
+	        .on_result = on_piece,
+	        .context = request->gateway,
+	        .number = request->number};
+	if (request->number && pgpool_query(request->gateway->pool, &query, &err))
+		return;
+	step_end(request);
+	request_stream_fail(request);
 }

@@ -135,3 +135,21 @@ void feed_run(struct feed *feed, size_t size)
 	while (feed_queued(feed))
 		feed_run_some(feed, size ? size : feed_queued(feed));
 }
+
+void feed_background(struct feed *feed)
+{
+	struct err err = {0};
+
+	arena_reset(feed->batch_arena);
+	running = feed;
+	feed->positions[0].owned = true;
+	struct batch *batch = batch_new(&(struct batch_context){.definition = &feed->definition,
+	        .db = feed->db,
+	        .state = feed->worker_state,
+	        .arena = feed->batch_arena,
+	        .positions = feed->positions,
+	        .background = true,
+	        .n_positions = 1});
+	if (!batch_run(batch, &err))
+		fail_msg("%s: %s", feed->definition.name, err.message);
+}

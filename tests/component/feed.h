@@ -25,6 +25,9 @@ void feed_run(struct feed *feed, size_t size);
 /* At most `n` queued commands, as one batch. */
 void feed_run_some(struct feed *feed, size_t n);
 
+/* One background step of the definition. */
+void feed_background(struct feed *feed);
+
 /* Called before COMMIT of each batch, when the handler is through; NULL = none. */
 void feed_before_commit(struct feed *feed, void (*call)(void *context), void *context);
 

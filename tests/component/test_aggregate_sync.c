@@ -1,0 +1,207 @@
+/* aggregate-sync on real PostgreSQL: after any history, and however facts come, members and profiles are those of a
+ * build from nothing. */
+
+#include "tests/component/feed.h"
+#include "workers/aggregate_sync/sync.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define SEEDS 6
+#define STEPS 150
+#define CUSTOMERS 20
+#define START_US 1800000000000000
+
+#define W "a0000000-0000-4000-8000-000000000000"
+#define SHOP "b1000000-0000-4000-8000-000000000000"
+#define LETTER "b2000000-0000-4000-8000-000000000000"
+#define AGGREGATE "ba000000-0000-4000-8000-000000000000"
+
+static const struct uuid workspace = {{0xa0, [6] = 0x40, [8] = 0x80}};
+static const struct uuid aggregate = {{0xba, [6] = 0x40, [8] = 0x80}};
+
+struct stage {
+	struct component *component;
+	struct feed *feed;
+	uint64_t random;
+};
+
+static unsigned roll(struct stage *stage, unsigned most)
+{
+	stage->random = stage->random * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(stage->random >> 33) % most;
+}
+
+static struct uuid customer_id(unsigned n)
+{
+	return (struct uuid){{0xc0, [6] = 0x40, [8] = 0x80, [15] = (uint8_t)n}};
+}
+
+static void run_sql(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void run_sql(struct stage *stage, const char *format, ...)
+{
+	char sql[4096];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(sql, sizeof(sql), format, arguments);
+	va_end(arguments);
+	component_sql(stage->component, sql);
+}
+
+static void add_fact(struct stage *stage, unsigned n)
+{
+	feed_add(stage->feed, &(struct command){.type = COMMAND_CHANGE,
+	                              .item = ENTITY_CUSTOMER,
+	                              .user = CHANGE_CREATE,
+	                              .time_us = START_US,
+	                              .workspace = workspace,
+	                              .entity = customer_id(n)});
+}
+
+static void add_rule(struct stage *stage, int seq, const char *state)
+{
+	char body[512], text[16];
+
+	snprintf(body, sizeof(body),
+	        "{\"state\":\"%s\",\"entryNodes\":[\"" SHOP "\",\"" LETTER "\"],\"matchingProperties\":{\"properties\":"
+	        "[\"externalId\"]},\"exclusionFilters\":[{\"property\":\"extra\",\"value\":\"x\",\"pattern\":"
+	        "\"EQUALS\"}]}",
+	        state);
+	snprintf(text, sizeof(text), "%d", seq);
+	feed_add(stage->feed, &(struct command){.type = COMMAND_AGGREGATE_RULES,
+	                              .time_us = START_US,
+	                              .workspace = workspace,
+	                              .node = aggregate,
+	                              .entity = aggregate,
+	                              .text = str_of(text),
+	                              .body = str_of(body)});
+}
+
+static void step(struct stage *stage)
+{
+	static const char *const nodes[] = {SHOP, LETTER};
+	static const char *const extras[] = {"a", "b", "x"};
+	unsigned n = roll(stage, CUSTOMERS);
+	char id[UUID_TEXT_BYTES + 1], external[32] = "NULL";
+	struct uuid uuid = customer_id(n);
+
+	uuid_format(&uuid, id);
+	if (roll(stage, 5))
+		snprintf(external, sizeof(external), "'key%u'", roll(stage, 6));
+	if (roll(stage, 6) == 0)
+		run_sql(stage, "DELETE FROM customers WHERE id = '%s'", id);
+	else
+		run_sql(stage,
+		        "INSERT INTO customers VALUES ('" W "', '%s', '%s', %u, 1, %lld, %lld, true, NULL, NULL, %s, "
+		        "'{\"extra\":\"%s\",\"base\":{\"likes\":[{\"id\":\"%u\"}]}}') ON CONFLICT (workspace_id, id) "
+		        "DO "
+		        "UPDATE SET version = customers.version + 1, updated_us = excluded.updated_us, "
+		        "external_id = excluded.external_id, doc = excluded.doc",
+		        id, nodes[n % 2], n + 1, (long long)START_US + n, (long long)START_US + roll(stage, 50),
+		        external, extras[roll(stage, 3)], roll(stage, 4));
+	add_fact(stage, n);
+	if (roll(stage, 3) == 0)
+		add_fact(stage, roll(stage, CUSTOMERS)); /* twice, or late */
+}
+
+/* Steps of the background until nothing is left to build. */
+static void build(struct stage *stage)
+{
+	for (int i = 0;
+	        i < 20 && component_number(stage->component, "SELECT count(*) FROM aggregate_nodes WHERE building");
+	        i++)
+		feed_background(stage->feed);
+	assert_int_equal(component_number(stage->component, "SELECT count(*) FROM aggregate_nodes WHERE building"), 0);
+}
+
+#define PROFILES "(SELECT c::text FROM customers c WHERE node_id = '" AGGREGATE "')"
+#define MEMBERS "(SELECT m::text FROM aggregate_members m)"
+
+static void check_equals_a_build(struct stage *stage)
+{
+	struct component *c = stage->component;
+
+	component_sql(c, "CREATE TABLE before AS SELECT * FROM " PROFILES " x UNION ALL SELECT * FROM " MEMBERS " y");
+	component_sql(c, "DELETE FROM aggregate_members");
+	component_sql(c, "DELETE FROM customers WHERE node_id = '" AGGREGATE "'");
+	component_sql(c, "UPDATE aggregate_nodes SET building = true, built_to = NULL");
+	build(stage);
+	component_sql(c, "CREATE TABLE after AS SELECT * FROM " PROFILES " x UNION ALL SELECT * FROM " MEMBERS " y");
+	assert_int_equal(component_number(c, "SELECT count(*) FROM ((TABLE before EXCEPT TABLE after) UNION ALL "
+	                                     "(TABLE after EXCEPT TABLE before)) d"),
+	        0);
+	assert_int_equal(component_number(c, "SELECT (SELECT count(*) FROM before) - (SELECT count(*) FROM after)"), 0);
+	assert_true(component_number(c, "SELECT count(*) FROM after") > 10);
+}
+
+static void stage_run(struct stage *stage, uint64_t seed, size_t batch)
+{
+	stage->random = seed * 977 + 1;
+	stage->component = component_open();
+	stage->feed = feed_open(stage->component, &sync_definition);
+	add_rule(stage, 1, "NEW");
+	for (int i = 0; i < STEPS; i++) {
+		step(stage);
+		if (i == STEPS / 3) { /* what is there already is built, what comes meanwhile follows the facts */
+			add_rule(stage, 2, "ACTIVE");
+			feed_run(stage->feed, batch);
+			feed_background(stage->feed);
+		}
+		if (roll(stage, 5) == 0)
+			feed_run(stage->feed, batch);
+	}
+	feed_run(stage->feed, batch);
+	build(stage);
+}
+
+static void stage_close(struct stage *stage)
+{
+	feed_close(stage->feed);
+	component_close(stage->component);
+}
+
+static void any_history_ends_like_a_build(void **state)
+{
+	static const size_t batches[] = {0, 1, 7};
+
+	(void)state;
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		struct stage stage = {0};
+		stage_run(&stage, seed, batches[seed % ARRAY_LEN(batches)]);
+		check_equals_a_build(&stage);
+		stage_close(&stage);
+	}
+}
+
+static void a_removed_node_leaves_nothing(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_run(&stage, 7, 0);
+	add_rule(&stage, 3, "REMOVED");
+	feed_run(stage.feed, 0);
+	assert_int_equal(component_number(stage.component, "SELECT count(*) FROM aggregate_members"), 0);
+	assert_int_equal(
+	        component_number(stage.component, "SELECT count(*) FROM customers WHERE node_id = '" AGGREGATE "'"), 0);
+	assert_int_equal(component_number(stage.component,
+	                         "SELECT count(*) FROM (SELECT DISTINCT ON (entity_id) operation FROM update_stream "
+	                         "ORDER BY entity_id, stream_offset DESC) x WHERE operation <> 3"),
+	        0);
+	stage_close(&stage);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(any_history_ends_like_a_build),
+	        cmocka_unit_test(a_removed_node_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,198 @@
+/* The profile of an aggregate node: what becomes of its members' values. */
+
+#include "tests/unit/unit.h"
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "workers/aggregate_sync/profile.h"
+
+#define SHOP "b0000000-0000-4000-8000-000000000001"
+#define LETTER "b0000000-0000-4000-8000-000000000002"
+
+static const struct uuid workspace = {{0xa0, [6] = 0x40, [8] = 0x80}};
+static const struct uuid aggregate = {{0xba, [6] = 0x40, [8] = 0x80}};
+
+static const char node_document[] =
+        "{\"entryNodes\":[\"" SHOP "\",\"" LETTER "\"],\"matchingProperties\":{\"properties\":[\"externalId\"],"
+        "\"caseSensitive\":false},\"exclusionFilters\":[{\"property\":\"base.lastName\",\"value\":\"Test\",\"pattern\":"
+        "\"START_WITH\"},{\"property\":\"tags.manual\",\"value\":\"secret\",\"pattern\":\"EQUALS\"},{\"property\":"
+        "\"base.firstName\",\"value\":\"zz\",\"pattern\":\"CONTAINS\"},{\"property\":\"extra\",\"value\":\"!\","
+        "\"pattern\":\"END_WITH\"}]}";
+
+#define POLICY(name) "{\"type\":\"number\",\"contactlabProperties\":{\"mergePolicy\":\"" name "\"}}"
+static const char extended_document
+        [] = "{\"priority\":" POLICY("OBJ_PRIORITY") ",\"words\":" POLICY("OBJ_CONCATENATE") ",\"all\":" POLICY("ARRAY_"
+                                                                                                                "UNION") ",\"common\":" POLICY("ARRAY_INTERSECTION") ",\"sum\":" POLICY(
+                "MATH_SUM") ",\"avg\":" POLICY("MATH_AVG") ",\"diff\":" POLICY("MATH_DIFF") ",\"min\":" POLICY("MATH_"
+                                                                                                               "MIN") ",\"max\":" POLICY("MATH_MAX") ",\"part\":{\"type\":\"object\",\"properties\":{\"sum\":" POLICY("MATH_SUM") "}}}";
+
+static struct json *parse(struct arena *arena, const char *text)
+{
+	struct err err = {0};
+	struct json *value = json_parse(arena, str_of(text), &err);
+
+	assert_non_null(value);
+	return value;
+}
+
+static struct profile_node read_node(struct arena *arena)
+{
+	return profile_node_read(
+	        arena, &workspace, &aggregate, parse(arena, node_document), parse(arena, extended_document));
+}
+
+static struct customer member(struct arena *arena, const char *node, uint8_t n, int64_t updated_us, const char *doc)
+{
+	struct customer customer = {.id = {{0xc0, [6] = 0x40, [8] = 0x80, [15] = n}},
+	        .int_id = 10 - n,
+	        .version = n,
+	        .registered_us = 1000 + n,
+	        .updated_us = updated_us,
+	        .doc = parse(arena, doc)};
+
+	assert_true(uuid_parse(str_of(node), &customer.node));
+	return customer;
+}
+
+/* Member 1 of the shop is older, member 2 of the newsletter newer. */
+static void values_of_two_members(void **state)
+{
+	static const struct {
+		const char *older, *newer, *merged;
+	} cases[] = {
+	        /* scalars: the most recent one that there is */
+	        {"{\"extra\":\"a\"}", "{\"extra\":\"b\"}", "{\"extra\":\"b\"}"},
+	        {"{\"extra\":\"a\"}", "{}", "{\"extra\":\"a\"}"},
+	        {"{\"enabled\":true}", "{\"enabled\":false}", "{\"enabled\":false}"},
+	        /* objects are merged */
+	        {"{\"base\":{\"firstName\":\"A\",\"address\":{\"city\":\"Rome\"}}}",
+	                "{\"base\":{\"lastName\":\"B\",\"address\":{\"zip\":\"1\"}}}",
+	                "{\"base\":{\"lastName\":\"B\",\"address\":{\"zip\":\"1\",\"city\":\"Rome\"},\"firstName\":"
+	                "\"A\"}}"},
+	        /* lists are united: by id, else by value */
+	        {"{\"tags\":{\"manual\":[\"x\",\"y\"]}}", "{\"tags\":{\"manual\":[\"y\",\"z\"]}}",
+	                "{\"tags\":{\"manual\":[\"y\",\"z\",\"x\"]}}"},
+	        {"{\"base\":{\"subscriptions\":[{\"id\":\"n\",\"subscribed\":true},{\"id\":\"m\"}]}}",
+	                "{\"base\":{\"subscriptions\":[{\"id\":\"n\",\"subscribed\":false}]}}",
+	                "{\"base\":{\"subscriptions\":[{\"id\":\"n\",\"subscribed\":false},{\"id\":\"m\"}]}}"},
+	        /* consents: the most recent leaf, but an objection or limitation stands */
+	        {"{\"consents\":{\"profiling\":{\"classic\":{\"status\":true,\"objection\":true,\"limitation\":false}}}"
+	         "}",
+	                "{\"consents\":{\"profiling\":{\"classic\":{\"status\":false,\"objection\":false,"
+	                "\"limitation\":false}}}}",
+	                "{\"consents\":{\"profiling\":{\"classic\":{\"status\":false,\"objection\":true,"
+	                "\"limitation\":false}}}}"},
+	        /* the nine policies; the shop comes first in priority */
+	        {"{\"extended\":{\"priority\":1}}", "{\"extended\":{\"priority\":2}}",
+	                "{\"extended\":{\"priority\":1}}"},
+	        {"{\"extended\":{\"words\":\"a\"}}", "{\"extended\":{\"words\":\"b\"}}",
+	                "{\"extended\":{\"words\":\"a b\"}}"},
+	        {"{\"extended\":{\"all\":[1,2]}}", "{\"extended\":{\"all\":[2,3]}}",
+	                "{\"extended\":{\"all\":[1,2,3]}}"},
+	        {"{\"extended\":{\"common\":[1,2]}}", "{\"extended\":{\"common\":[2,3]}}",
+	                "{\"extended\":{\"common\":[2]}}"},
+	        {"{\"extended\":{\"sum\":0.1}}", "{\"extended\":{\"sum\":0.2}}", "{\"extended\":{\"sum\":0.3}}"},
+	        {"{\"extended\":{\"avg\":1}}", "{\"extended\":{\"avg\":2}}", "{\"extended\":{\"avg\":1.5}}"},
+	        {"{\"extended\":{\"diff\":5}}", "{\"extended\":{\"diff\":7}}", "{\"extended\":{\"diff\":-2}}"},
+	        {"{\"extended\":{\"min\":5}}", "{\"extended\":{\"min\":7}}", "{\"extended\":{\"min\":5}}"},
+	        {"{\"extended\":{\"max\":5}}", "{\"extended\":{\"max\":7}}", "{\"extended\":{\"max\":7}}"},
+	        {"{\"extended\":{\"part\":{\"sum\":1}}}", "{\"extended\":{\"part\":{\"sum\":2}}}",
+	                "{\"extended\":{\"part\":{\"sum\":3}}}"},
+	        /* a policy that does not fit, and a property without one: the most recent value */
+	        {"{\"extended\":{\"sum\":1}}", "{\"extended\":{\"sum\":\"x\"}}", "{\"extended\":{\"sum\":\"x\"}}"},
+	        {"{\"extended\":{\"plain\":1}}", "{\"extended\":{\"plain\":2}}", "{\"extended\":{\"plain\":2}}"},
+	        /* one value needs no policy */
+	        {"{\"extended\":{\"diff\":5}}", "{}", "{\"extended\":{\"diff\":5}}"},
+	};
+	struct profile_node node = read_node(*state);
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct customer members[2] = {
+		        member(*state, LETTER, 2, 200, cases[i].newer), member(*state, SHOP, 1, 100, cases[i].older)};
+		struct customer profile = profile_merge(*state, &node, &aggregate, members, 2);
+		struct customer swapped[2] = {members[1], members[0]};
+		struct customer again = profile_merge(*state, &node, &aggregate, swapped, 2);
+		struct buf text;
+		buf_init(&text, *state, 64);
+		json_write(&text, profile.doc);
+		if (!json_equal(profile.doc, parse(*state, cases[i].merged)))
+			fail_msg("case %zu: %.*s", i, (int)text.n, text.p);
+		assert_true(json_equal(profile.doc, again.doc)); /* the order of the members does not show */
+	}
+}
+
+static void numbers_follow_from_the_set(void **state)
+{
+	struct profile_node node = read_node(*state);
+	struct customer members[2] = {member(*state, LETTER, 2, 200, "{}"), member(*state, SHOP, 1, 300, "{}")};
+	struct customer profile = profile_merge(*state, &node, &workspace, members, 2);
+
+	assert_true(uuid_eq(&profile.id, &workspace) && uuid_eq(&profile.node, &aggregate));
+	assert_int_equal(profile.int_id, 8);
+	assert_int_equal(profile.version, 3);
+	assert_int_equal(profile.registered_us, 1001);
+	assert_int_equal(profile.updated_us, 300);
+}
+
+static void customers_with_the_same_key_share_a_profile(void **state)
+{
+	struct profile_node node = read_node(*state);
+	struct customer one = member(*state, SHOP, 1, 1, "{\"externalId\":\"Ada\"}"),
+	                same = member(*state, LETTER, 2, 1, "{\"externalId\":\"ADA\"}"),
+	                other = member(*state, LETTER, 3, 1, "{\"externalId\":\"Bea\"}"),
+	                lacking = member(*state, SHOP, 4, 1, "{}"), lacking_too = member(*state, SHOP, 5, 1, "{}");
+	struct uuid ids[] = {profile_id(*state, &node, &one), profile_id(*state, &node, &same),
+	        profile_id(*state, &node, &other), profile_id(*state, &node, &lacking),
+	        profile_id(*state, &node, &lacking_too)};
+
+	assert_true(uuid_eq(&ids[0], &ids[1]));
+	assert_false(uuid_eq(&ids[0], &ids[2]));
+	assert_false(uuid_eq(&ids[3], &ids[4])); /* who lacks the property joins nobody */
+}
+
+static void filters(void **state)
+{
+	static const struct {
+		const char *doc;
+		bool excluded;
+	} cases[] = {
+	        {"{\"base\":{\"lastName\":\"Tester\"}}", true},
+	        {"{\"base\":{\"lastName\":\"A Test\"}}", false},
+	        {"{\"base\":{\"firstName\":\"pizza\"}}", true},
+	        {"{\"tags\":{\"manual\":[\"a\",\"secret\"]}}", true},
+	        {"{\"tags\":{\"manual\":[\"secrets\"]}}", false},
+	        {"{\"extra\":\"hey!\"}", true},
+	        {"{\"extra\":\"!hey\"}", false},
+	        {"{}", false},
+	};
+	struct profile_node node = read_node(*state);
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct customer customer = member(*state, SHOP, 1, 1, cases[i].doc);
+		assert_int_equal(profile_is_excluded(&node, &customer), cases[i].excluded);
+	}
+}
+
+static int setup(void **state)
+{
+	*state = arena_new(16UL * 1024 * 1024);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	arena_free(*state);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup_teardown(values_of_two_members, setup, teardown),
+	        cmocka_unit_test_setup_teardown(numbers_follow_from_the_set, setup, teardown),
+	        cmocka_unit_test_setup_teardown(customers_with_the_same_key_share_a_profile, setup, teardown),
+	        cmocka_unit_test_setup_teardown(filters, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -232,3 +232,6 @@ CREATE FUNCTION stat_differences(w uuid) RETURNS TABLE (what text, differences b
 		UNION ALL
 		(SELECT * FROM stat_people_of_shares WHERE workspace_id = w EXCEPT SELECT * FROM stat_people WHERE workspace_id = w)) d
 $$;
+
+-- What was there before there were counters.
+SELECT stat_recount(c.workspace_id) FROM configuration c WHERE c.kind = 'workspace';

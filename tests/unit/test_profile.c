@@ -20,11 +20,11 @@ static const char node_document[] =
         "\"pattern\":\"END_WITH\"}]}";
 
 #define POLICY(name) "{\"type\":\"number\",\"contactlabProperties\":{\"mergePolicy\":\"" name "\"}}"
-static const char extended_document
-        [] = "{\"priority\":" POLICY("OBJ_PRIORITY") ",\"words\":" POLICY("OBJ_CONCATENATE") ",\"all\":" POLICY("ARRAY_"
-                                                                                                                "UNION") ",\"common\":" POLICY("ARRAY_INTERSECTION") ",\"sum\":" POLICY(
-                "MATH_SUM") ",\"avg\":" POLICY("MATH_AVG") ",\"diff\":" POLICY("MATH_DIFF") ",\"min\":" POLICY("MATH_"
-                                                                                                               "MIN") ",\"max\":" POLICY("MATH_MAX") ",\"part\":{\"type\":\"object\",\"properties\":{\"sum\":" POLICY("MATH_SUM") "}}}";
+static const char extended_document[] = "{\"priority\":" POLICY("OBJ_PRIORITY") ",\"words\":" POLICY("OBJ_CONCATENATE") ",\"all\":" POLICY(
+        "ARRAY_"
+        "UNION") ",\"common\":" POLICY("ARRAY_INTERSECTION") ",\"sum\":" POLICY("MATH_SUM") ",\"avg\":" POLICY("MATH_"
+                                                                                                               "AVG") ",\"diff\":" POLICY("MATH_DIFF") ",\"min\":" POLICY("MATH_"
+                                                                                                                                                                          "MIN") ",\"max\":" POLICY("MATH_MAX") ",\"part\":{\"type\":\"object\",\"properties\":{\"sum\":" POLICY("MATH_SUM") "}}}";
 
 static struct json *parse(struct arena *arena, const char *text)
 {

@@ -100,13 +100,15 @@ const struct statement runtime_statements[] = {
                 .n_params = 10},
         /* one statement: the head rows stay locked only from here to COMMIT, and offsets are gapless in commit order */
         {.name = "runtime_stream",
-                .sql = "WITH heads AS (INSERT INTO stream_heads AS h (workspace_id, last_offset) "
-                       "SELECT * FROM unnest($1::uuid[], $2::bigint[]) ON CONFLICT (workspace_id) DO UPDATE "
-                       "SET last_offset = h.last_offset + excluded.last_offset RETURNING workspace_id, last_offset) "
+                .sql = "WITH heads AS (INSERT INTO stream_heads AS h (workspace_id, last_offset, last_us) "
+                       "SELECT n.*, $10::bigint FROM unnest($1::uuid[], $2::bigint[]) AS n "
+                       "ON CONFLICT (workspace_id) DO UPDATE SET last_offset = h.last_offset + excluded.last_offset, "
+                       "last_us = GREATEST(h.last_us, excluded.last_us) "
+                       "RETURNING workspace_id, last_offset, last_us) "
                        "INSERT INTO update_stream (workspace_id, stream_offset, entity, operation, entity_id, node_id, "
                        "version, changed_us) SELECT u.w, heads.last_offset - u.back, u.entity, u.operation, u.id, "
                        "u.node, "
-                       "u.version, $10::bigint FROM unnest($3::uuid[], $4::bigint[], $5::smallint[], $6::smallint[], "
+                       "u.version, heads.last_us FROM unnest($3::uuid[], $4::bigint[], $5::smallint[], $6::smallint[], "
                        "$7::uuid[], $8::uuid[], $9::bigint[]) AS u(w, back, entity, operation, id, node, version) "
                        "JOIN heads ON heads.workspace_id = u.w",
                 .n_params = 10},

@@ -5,19 +5,19 @@
 #include "common/worker.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
+#include "gateway/update_query.h"
 
 /*
  * The update stream. An entry (offset, entity, id, operation) never changes; its data is the entity's state at the time
  * of reading, or {id, nodeId} when it is gone. A page is read in two kinds of steps: its entries, then their entities
- * in slices, so that memory stays bounded however large the entities are; a page ends early when it holds PAGE_BYTES.
+ * in slices, so that memory stays bounded however large the entities are: a slice ends at SLICE entries, or where its
+ * events pass SLICE_EVENT_BYTES (a customer is small, an event may be near a MiB); a page ends early when it holds
+ * PAGE_BYTES.
  */
-#define DEFAULT_SIZE 50
-#define MAX_SIZE 4000
 #define SLICE 250
+#define SLICE_EVENT_BYTES (2LL * 1024 * 1024)
 #define PAGE_BYTES (8UL * 1024 * 1024)
 #define SLICE_ARENA_BYTES (512UL * 1024 * 1024)
-/* Entries that one request with a filter looks at; a page without a match moves on by as many. */
-#define SCAN_ENTRIES 100000
 
 /* Filters: $3 entity or null, $4 nodes or null. */
 #define FILTER "($3::bigint IS NULL OR s.entity = $3) AND ($4::uuid[] IS NULL OR s.node_id = ANY ($4))"
@@ -33,16 +33,23 @@ const struct statement update_statements[] = {
                        "s ON true WHERE h.workspace_id = $1",
                 .n_params = 6},
         {.name = "updates_offset_at", .sql = "SELECT stream_offset_before($1::uuid, $2::bigint)", .n_params = 2},
+        /* Of the latest $2 entries; when none of them matches, the offset before them: nothing later does. */
         {.name = "updates_last",
-                .sql = "SELECT COALESCE((SELECT s.stream_offset FROM update_stream s WHERE s.workspace_id = $1::uuid "
-                       "AND s.stream_offset > $2::bigint AND " FILTER " ORDER BY s.stream_offset DESC LIMIT 1), 0)",
+                .sql = "SELECT COALESCE((SELECT COALESCE((SELECT s.stream_offset FROM update_stream s "
+                       "WHERE s.workspace_id = h.workspace_id AND s.stream_offset > h.last_offset - $2::bigint "
+                       "AND " FILTER " ORDER BY s.stream_offset DESC LIMIT 1), GREATEST(h.last_offset - $2, 0)) "
+                       "FROM stream_heads h WHERE h.workspace_id = $1::uuid), 0)",
                 .n_params = 4},
+        /* always one row at least; `bytes` is of the events before */
         {.name = "updates_entities",
-                .sql = "SELECT u.i, " CUSTOMER_ROW_COLUMNS ", " EVENT_COLUMNS
-                       " FROM unnest($2::integer[], $3::uuid[], $4::uuid[]) AS u(i, customer, event) "
-                       "LEFT JOIN customers c ON c.workspace_id = $1::uuid AND c.id = u.customer "
-                       "LEFT JOIN events e ON e.workspace_id = $1 AND e.id = u.event ORDER BY u.i",
-                .n_params = 4},
+                .sql = "SELECT e.i, " CUSTOMER_ROW_COLUMNS ", " EVENT_COLUMNS
+                       " FROM (SELECT u.i, u.customer, e.*, COALESCE(sum(octet_length(e.body::text)) OVER "
+                       "(ORDER BY u.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes "
+                       "FROM unnest($2::integer[], $3::uuid[], $4::uuid[]) AS u(i, customer, event) "
+                       "LEFT JOIN events e ON e.workspace_id = $1::uuid AND e.id = u.event) e "
+                       "LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = e.customer "
+                       "WHERE e.bytes < $5::bigint ORDER BY e.i",
+                .n_params = 5},
 };
 const size_t update_statement_count = ARRAY_LEN(update_statements);
 
@@ -57,24 +64,18 @@ struct entry {
 };
 
 struct updates {
-	int64_t offset, size;
-	bool filtered;
-	int16_t entity;         /* 0 = any */
+	struct update_query query;
 	struct db_array *nodes; /* NULL = all */
-	int64_t next_offset;    /* when every entry of the page fits */
-	struct entry *entries;
-	int n_entries, n_written;
+	struct update_page page;
+	struct entry *entries; /* of the page: page.n */
+	int64_t n_written;
 	struct buf body;
 };
 
-static const char *const operation_names[] = {
-        [CHANGE_CREATE] = "CREATE", [CHANGE_UPDATE] = "UPDATE", [CHANGE_DELETE] = "DELETE"};
-static const char *const entity_names[] = {[ENTITY_CUSTOMER] = "CUSTOMER", [ENTITY_EVENT] = "EVENT"};
-
 static void finish(struct request *request, struct updates *updates)
 {
-	int64_t next = updates->n_written < updates->n_entries ? updates->entries[updates->n_written - 1].offset
-	                                                       : updates->next_offset;
+	int64_t next = updates->n_written < updates->page.n ? updates->entries[updates->n_written - 1].offset
+	                                                    : update_next_offset(&updates->page);
 
 	buf_printf(&updates->body, "],\"nextOffset\":%lld}", (long long)next);
 	request_answer(request, 200, buf_str(&updates->body));
@@ -110,7 +111,7 @@ static bool write_entry(struct request *request, struct arena *arena, const stru
 
 	buf_printf(buf,
 	        "%s{\"operation\":\"%s\",\"entity\":{\"type\":\"%s\",\"data\":", buf->p[buf->n - 1] == '[' ? "" : ",",
-	        operation_names[entry->operation], entity_names[entry->entity]);
+	        update_operation_names[entry->operation], update_entity_names[entry->entity]);
 	if (!db_is_null(rows, row, FIRST_CUSTOMER_COLUMN)) {
 		good = write_customer(request, arena, rows, row, buf);
 	} else if (!db_is_null(rows, row, FIRST_EVENT_COLUMN)) {
@@ -137,7 +138,7 @@ static void take_slice(struct request *request, const PGresult *rows)
 	arena_free(arena);
 	if (!good)
 		return;
-	if (updates->n_written == updates->n_entries || updates->body.n >= PAGE_BYTES)
+	if (updates->n_written == updates->page.n || updates->body.n >= PAGE_BYTES)
 		finish(request, updates);
 	else
 		send_slice(request);
@@ -149,12 +150,12 @@ static void send_slice(struct request *request)
 	struct arena *arena = request_arena(request);
 	struct db_params *params = arena_alloc(arena, sizeof(*params));
 	struct db_array numbers, customers, events;
-	int end = updates->n_written + SLICE;
+	int64_t end = updates->n_written + SLICE;
 
 	db_array_init(&numbers, arena, DB_I32);
 	db_array_init(&customers, arena, DB_UUID);
 	db_array_init(&events, arena, DB_UUID);
-	for (int i = updates->n_written; i < end && i < updates->n_entries; i++) {
+	for (int64_t i = updates->n_written; i < end && i < updates->page.n; i++) {
 		const struct entry *entry = &updates->entries[i];
 		db_array_i64(&numbers, i);
 		db_array_uuid(&customers, entry->entity == ENTITY_CUSTOMER ? &entry->id : NULL);
@@ -165,37 +166,29 @@ static void send_slice(struct request *request)
 	db_param_array(params, &numbers);
 	db_param_array(params, &customers);
 	db_param_array(params, &events);
+	db_param_i64(params, SLICE_EVENT_BYTES);
 	request_query(request, "updates_entities", NULL, params, take_slice);
-}
-
-/* Where the next request goes on when the whole page is answered. */
-static int64_t next_offset(const struct updates *updates, int64_t head)
-{
-	int64_t last = updates->n_entries ? updates->entries[updates->n_entries - 1].offset : updates->offset;
-
-	if (updates->filtered && updates->n_entries < updates->size && head > updates->offset + SCAN_ENTRIES)
-		return updates->offset + SCAN_ENTRIES;
-	return last;
 }
 
 static void take_entries(struct request *request, const PGresult *rows)
 {
 	struct updates *updates = request_state(request);
-	int64_t head = PQntuples(rows) ? db_i64(rows, 0, 0) : 0;
+	struct update_page *page = &updates->page;
 
+	page->head = PQntuples(rows) ? db_i64(rows, 0, 0) : 0;
 	updates->entries =
 	        arena_alloc(request_arena(request), ((size_t)PQntuples(rows) + 1) * sizeof(*updates->entries));
 	for (int row = 0; row < PQntuples(rows); row++) {
 		if (db_is_null(rows, row, 1))
 			continue;
-		updates->entries[updates->n_entries++] = (struct entry){.offset = db_i64(rows, row, 1),
+		page->last = db_i64(rows, row, 1);
+		updates->entries[page->n++] = (struct entry){.offset = page->last,
 		        .entity = (enum entity_kind)db_i64(rows, row, 2),
 		        .operation = (enum change_operation)db_i64(rows, row, 3),
 		        .id = db_uuid(rows, row, 4),
 		        .node = db_uuid(rows, row, 5)};
 	}
-	updates->next_offset = next_offset(updates, head);
-	if (updates->n_entries)
+	if (page->n)
 		send_slice(request);
 	else
 		finish(request, updates);
@@ -203,8 +196,8 @@ static void take_entries(struct request *request, const PGresult *rows)
 
 static void add_filter(struct db_params *params, const struct updates *updates)
 {
-	if (updates->entity)
-		db_param_i64(params, updates->entity);
+	if (updates->query.entity)
+		db_param_i64(params, updates->query.entity);
 	else
 		db_param_null(params);
 	if (updates->nodes)
@@ -226,11 +219,11 @@ static struct db_params *begin_params(struct request *request, int64_t number)
 static void send_entries(struct request *request)
 {
 	const struct updates *updates = request_state(request);
-	struct db_params *params = begin_params(request, updates->offset);
+	struct db_params *params = begin_params(request, updates->page.offset);
 
 	add_filter(params, updates);
-	db_param_i64(params, updates->size);
-	db_param_i64(params, updates->filtered ? SCAN_ENTRIES : INT64_MAX / 2);
+	db_param_i64(params, updates->page.size);
+	db_param_i64(params, updates->page.filtered ? UPDATE_SCAN_ENTRIES : INT64_MAX / 2);
 	request_query(request, "updates_after", NULL, params, take_entries);
 }
 
@@ -238,40 +231,11 @@ static void take_offset(struct request *request, const PGresult *rows)
 {
 	struct updates *updates = request_state(request);
 
-	updates->offset = updates->next_offset = db_i64(rows, 0, 0);
-	send_entries(request);
-}
-
-/* --- what is asked for
- * ------------------------------------------------------------------------------------------------ */
-
-static bool read_number(struct request *request, const char *name, int64_t most, int64_t fallback, int64_t *ret_number,
-        struct problems *problems)
-{
-	struct str text = request_param(request, name);
-	uint64_t number;
-	char path[64];
-
-	*ret_number = fallback;
-	if (!text.n) /* an empty parameter counts as not sent */
-		return false;
-	snprintf(path, sizeof(path), "/%s", name);
-	if (!str_to_u64(text, (uint64_t)most, &number))
-		problems_add(problems, str_of(path), "must be a whole number from 0 to %lld", (long long)most);
+	updates->page.offset = db_i64(rows, 0, 0);
+	if (updates->page.size)
+		send_entries(request);
 	else
-		*ret_number = (int64_t)number;
-	return true;
-}
-
-static void read_entity(struct request *request, struct updates *updates, struct problems *problems)
-{
-	struct str text = request_param(request, "entity");
-
-	for (int16_t kind = ENTITY_CUSTOMER; text.n && kind <= ENTITY_EVENT; kind++)
-		if (str_is(text, entity_names[kind]))
-			updates->entity = kind;
-	if (text.n && !updates->entity)
-		problems_add(problems, STR("/entity"), "must be CUSTOMER or EVENT");
+		finish(request, updates);
 }
 
 /* The node asked for, or all that the caller may read; entries of no node are for those who may read all. */
@@ -302,40 +266,42 @@ static bool read_nodes(struct request *request, struct updates *updates)
 	return true;
 }
 
-/* False when it has been answered. */
-static bool read_filters(struct request *request, struct updates *updates, struct problems *problems)
+/* What the request asks for, as its state; NULL when it has been answered. */
+static struct updates *begin(struct request *request, const struct update_text *text)
 {
-	read_entity(request, updates, problems);
+	struct updates *updates = arena_zalloc(request_arena(request), sizeof(*updates));
+	struct problems *problems = arena_alloc(request_arena(request), sizeof(*problems));
+
+	problems_init(problems, request_arena(request));
+	update_query_read(text, &updates->query, problems);
 	if (problems->n) {
 		request_fail_problems(request, STR("The update stream is asked for in a wrong way"), problems);
-		return false;
+		return NULL;
 	}
 	if (!read_nodes(request, updates))
-		return false;
-	updates->filtered = updates->entity || updates->nodes;
-	return true;
+		return NULL;
+	updates->page = (struct update_page){.offset = updates->query.offset,
+	        .size = updates->query.size,
+	        .filtered = updates->query.entity || updates->nodes};
+	request_set_state(request, updates);
+	return updates;
 }
 
 void update_list(struct request *request)
 {
-	struct updates *updates = arena_zalloc(request_arena(request), sizeof(*updates));
-	struct problems *problems = arena_alloc(request_arena(request), sizeof(*problems));
-	int64_t timestamp_ms;
+	struct updates *updates = begin(request, &(struct update_text){.size = request_param(request, "size"),
+	                                                 .offset = request_param(request, "offset"),
+	                                                 .timestamp = request_param(request, "timestamp"),
+	                                                 .entity = request_param(request, "entity")});
 
-	problems_init(problems, request_arena(request));
-	request_set_state(request, updates);
-	read_number(request, "size", MAX_SIZE, DEFAULT_SIZE, &updates->size, problems);
-	bool has_time = read_number(request, "timestamp", INT64_MAX / 1000, 0, &timestamp_ms, problems);
-	bool has_offset = read_number(request, "offset", INT64_MAX / 4, 0, &updates->offset, problems);
-	if (!read_filters(request, updates, problems))
+	if (!updates)
 		return;
-	updates->next_offset = updates->offset;
 	buf_init(&updates->body, request_arena(request), 4096);
 	buf_add_literal(&updates->body, "{\"updates\":[");
-	if (has_time && !has_offset)
+	if (updates->query.time_us >= 0)
 		request_query(
-		        request, "updates_offset_at", NULL, begin_params(request, timestamp_ms * 1000), take_offset);
-	else if (updates->size)
+		        request, "updates_offset_at", NULL, begin_params(request, updates->query.time_us), take_offset);
+	else if (updates->page.size)
 		send_entries(request);
 	else
 		finish(request, updates);
@@ -352,13 +318,12 @@ static void take_last(struct request *request, const PGresult *rows)
 
 void update_last_offset(struct request *request)
 {
-	struct updates *updates = arena_zalloc(request_arena(request), sizeof(*updates));
-	struct problems *problems = arena_alloc(request_arena(request), sizeof(*problems));
+	struct updates *updates = begin(request, &(struct update_text){.entity = request_param(request, "entity")});
+	struct db_params *params;
 
-	problems_init(problems, request_arena(request));
-	if (!read_filters(request, updates, problems))
+	if (!updates)
 		return;
-	struct db_params *params = begin_params(request, 0);
+	params = begin_params(request, UPDATE_SCAN_ENTRIES);
 	add_filter(params, updates);
 	request_query(request, "updates_last", NULL, params, take_last);
 }

@@ -126,13 +126,14 @@ static bool tell_differences(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
 	        "WITH changed AS MATERIALIZED (" CHANGED_CUSTOMERS " UNION ALL " CHANGED_EVENTS "), "
-	        "heads AS (INSERT INTO {new}.stream_heads AS h (workspace_id, last_offset) "
-	        "SELECT w, count(*) FROM changed GROUP BY w ON CONFLICT (workspace_id) DO UPDATE "
-	        "SET last_offset = h.last_offset + excluded.last_offset RETURNING workspace_id, last_offset) "
+	        "heads AS (INSERT INTO {new}.stream_heads AS h (workspace_id, last_offset, last_us) "
+	        "SELECT w, count(*), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM changed GROUP BY w "
+	        "ON CONFLICT (workspace_id) DO UPDATE SET last_offset = h.last_offset + excluded.last_offset, "
+	        "last_us = GREATEST(h.last_us, excluded.last_us) RETURNING workspace_id, last_offset, last_us) "
 	        "INSERT INTO {new}.update_stream (workspace_id, stream_offset, entity, operation, entity_id, node_id, "
 	        "version, changed_us) SELECT c.w, h.last_offset + 1 - row_number() OVER (PARTITION BY c.w "
 	        "ORDER BY c.entity DESC, c.id DESC), c.entity, c.operation, c.id, c.node, c.version, "
-	        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM changed c "
+	        "h.last_us FROM changed c "
 	        "JOIN heads h ON h.workspace_id = c.w; "
 	        "UPDATE {new}.aggregate_nodes SET building = true, built_to = NULL");
 }

@@ -50,6 +50,7 @@ static const struct {
         {.owner = "gateway events", .statements = event_statements, .n = &event_statement_count},
         {.owner = "gateway nodes", .statements = node_statements, .n = &node_statement_count},
         {.owner = "gateway aggregates", .statements = aggregate_statements, .n = &aggregate_statement_count},
+        {.owner = "gateway updates", .statements = update_statements, .n = &update_statement_count},
 };
 
 /* Prepares one and compares the number of its parameters with the row. */

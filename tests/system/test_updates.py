@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from aggregates import Aggregate
 from client import eventually, unique
+from conftest import make_user
 from contract import check_empty, check_error, check_ok
 
 
@@ -109,3 +111,76 @@ def test_sources_may_not_read_it(shop):
     _, client, _ = shop
     check_error(client.get("updates"), 403)
     check_error(client.get("updates/last-offset"), 403)
+
+
+def test_an_anonymous_event_is_bound(shop):
+    admin, client, node = shop
+    start, session = check_ok(admin.get("updates/last-offset"))["lastOffset"], unique()
+    event = check_ok(client.post("events", {"type": "viewedPage", "context": "WEB", "properties": {}, "bringBackProperties": {
+        "type": "SESSION_ID", "value": session, "nodeId": node}}), 202)["id"]
+    eventually(lambda: check_ok(admin.get(f"events/{event}")))
+    [entry], end = read_stream(admin, start, nodeId=node)
+    assert (entry["operation"], entry["entity"]["data"]["id"], entry["entity"]["data"]["customerId"]) == ("CREATE", event, None)
+    made = check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)["id"]
+    check_ok(client.post(f"customers/{made}/sessions", {"value": session}), 201)
+    entries, _ = read_stream(admin, end, nodeId=node)
+    assert ("UPDATE", "EVENT", event) in shown(entries), "binding is a change of the event"
+    data = next(entry["entity"]["data"] for entry in entries if entry["entity"]["type"] == "EVENT")
+    assert data["customerId"] == made and data["version"] == 1 and data == check_ok(admin.get(f"events/{event}"))
+
+
+def test_profiles_of_aggregate_nodes_are_in_it_and_their_events_are_not(space):
+    aggregate = Aggregate(space).ready()
+    admin = space.admin
+    start = check_ok(admin.get("updates/last-offset"))["lastOffset"]
+    one = aggregate.new(aggregate.shop)
+    profile = aggregate.of(one)
+    aggregate.post_event(one)
+    check_empty(aggregate.client.delete(f"customers/{one['id']}"))
+    aggregate.gone(profile)
+    entries, _ = read_stream(admin, start, nodeId=aggregate.id)
+    assert {kind for _, kind, _ in shown(entries)} == {"CUSTOMER"}, "an event is told once, of its own node"
+    assert shown(entries)[0] == ("CREATE", "CUSTOMER", profile["id"]) and shown(entries)[-1] == ("DELETE", "CUSTOMER", profile["id"])
+    assert entries[-1]["entity"]["data"] == {"id": profile["id"], "nodeId": aggregate.id}
+
+
+def test_a_page_of_large_entities_ends_early(shop):
+    admin, client, node = shop
+    made = check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)["id"]
+    start = check_ok(admin.get("updates/last-offset"))["lastOffset"]
+    sent = [check_ok(client.post("events", {"customerId": made, "type": "surveyCompiled", "context": "WEB",
+                                            "properties": {"text": f"{number:05}" * 13_000}}), 202)["id"] for number in range(150)]
+    eventually(lambda: check_ok(admin.get("updates/last-offset", {"nodeId": node}))["lastOffset"] == start + 150)
+    first = check_ok(admin.get("updates", {"offset": start, "nodeId": node, "size": 4000}))
+    assert 100 < len(first["updates"]) < 150 and first["nextOffset"] > start
+    entries, _ = read_stream(admin, start, nodeId=node, size=4000)
+    assert sorted(entry["entity"]["data"]["id"] for entry in entries) == sorted(sent), "each once, over the pages"
+    assert {len(entry["entity"]["data"]["properties"]["text"]) for entry in entries} == {65_000}
+
+
+def test_people_see_the_nodes_that_they_may_read(shop, space, users):
+    admin, client, node = shop
+    hidden = space.node(["externalId"])
+    reader = make_user(admin, ["USER"], "--workspace", space.id, "--node", node, "--permission", "R").in_workspace(space.id)
+    start = check_ok(admin.get("updates/last-offset"))["lastOffset"]
+    made = check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)["id"]
+    other = check_ok(space.trusted(hidden).post("customers", {"nodeId": hidden, "externalId": unique()}), 201)["id"]
+    everything = users["PLATFORM_UPDATES"].in_workspace(space.id)
+    assert {id_ for _, _, id_ in shown(read_stream(everything, start)[0])} == {made, other}
+    assert shown(read_stream(reader, start)[0]) == [("CREATE", "CUSTOMER", made)]
+    assert check_ok(reader.get("updates/last-offset"))["lastOffset"] < check_ok(admin.get("updates/last-offset"))["lastOffset"]
+    check_error(reader.get("updates", {"nodeId": hidden}), 403)
+    check_error(reader.get("updates/last-offset", {"nodeId": hidden}), 403)
+    check_error(admin.get("updates", {"nodeId": "123"}), 404)
+
+
+def test_bad_parameters_of_the_last_offset(shop):
+    admin, _, _ = shop
+    error = check_error(admin.get("updates/last-offset", {"entity": "customer"}), 400)
+    assert [problem["path"] for problem in error["errors"]] == ["/entity"]
+
+
+def test_everything_that_is_wrong_is_told_at_once(shop):
+    admin, _, _ = shop
+    error = check_error(admin.get("updates", {"size": "x", "offset": "y", "timestamp": "z", "entity": "w"}), 400)
+    assert [problem["path"] for problem in error["errors"]] == ["/size", "/offset", "/entity"]

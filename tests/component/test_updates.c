@@ -1,0 +1,235 @@
+/* The update stream's statements against real tables: times, filters, bounds. Statements are run with text parameters.
+ */
+
+#include "common/db.h"
+#include "common/worker_batch.h"
+#include "gateway/handlers.h"
+#include "tests/component/component.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define W "11111111-1111-4111-8111-111111111111"
+#define OTHER_W "22222222-2222-4222-8222-222222222222"
+#define NODE "33333333-3333-4333-8333-333333333333"
+#define RARE_NODE "44444444-4444-4444-8444-444444444444"
+#define NO_NODE "55555555-5555-4555-8555-555555555555"
+
+static int set_up(void **state)
+{
+	*state = component_open();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	component_close(*state);
+	return 0;
+}
+
+static const struct statement *find(const struct statement *statements, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(statements[i].name, name))
+			return &statements[i];
+	fail_msg("no statement %s", name);
+	return NULL;
+}
+
+static PGresult *run(struct component *c, const struct statement *statement, const char *const *values)
+{
+	PGresult *result =
+	        PQexecParams(component_connection(c), statement->sql, statement->n_params, NULL, values, NULL, NULL, 0);
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+		fail_msg("%s: %s", statement->name, PQresultErrorMessage(result));
+	return result;
+}
+
+static PGresult *ask(struct component *c, const char *name, const char *const *values)
+{
+	return run(c, find(update_statements, update_statement_count, name), values);
+}
+
+static long long ask_number(struct component *c, const char *name, const char *const *values)
+{
+	PGresult *result = ask(c, name, values);
+	assert_int_equal(PQntuples(result), 1);
+	long long number = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+	PQclear(result);
+	return number;
+}
+
+/* A batch of the runtime with two changes, at this time. */
+static void write_batch(struct component *c, const char *workspace, const char *time_us)
+{
+	const struct statement *statement = find(runtime_statements, runtime_statement_count, "runtime_stream");
+	char workspaces[64], both[128];
+
+	snprintf(workspaces, sizeof(workspaces), "{%s}", workspace);
+	snprintf(both, sizeof(both), "{%s,%s}", workspace, workspace);
+	PQclear(run(c, statement,
+	        (const char *[]){workspaces, "{2}", both, "{1,0}", "{1,2}", "{1,1}", "{" W "," NODE "}",
+	                "{" NODE "," NODE "}", "{1,1}", time_us}));
+}
+
+static void times_never_go_back(void **state)
+{
+	struct component *c = *state;
+
+	write_batch(c, W, "5000000");
+	write_batch(c, W, "3000000"); /* a worker that is behind */
+	write_batch(c, OTHER_W, "1000000");
+	write_batch(c, W, "7000000");
+	assert_string_equal(
+	        component_text(c, "SELECT string_agg(stream_offset || ':' || changed_us / 1000000, ' ' "
+	                          "ORDER BY stream_offset) FROM update_stream WHERE workspace_id = '" W "'"),
+	        "1:5 2:5 3:5 4:5 5:7 6:7");
+	assert_int_equal(
+	        component_number(c, "SELECT max(changed_us) FROM update_stream WHERE workspace_id = '" OTHER_W "'"),
+	        1000000);
+	assert_int_equal(component_number(c, "SELECT last_us FROM stream_heads WHERE workspace_id = '" W "'"), 7000000);
+}
+
+/* n entries of the node, every 50th of the rare one; some of the same time. */
+static void fill(struct component *c, int n)
+{
+	char sql[768];
+
+	snprintf(sql, sizeof(sql),
+	        "INSERT INTO update_stream SELECT '" W "', i, i %% 2 + 1, 1, gen_random_uuid(), "
+	        "CASE WHEN i %% 50 = 0 THEN '" RARE_NODE "' ELSE '" NODE "' END::uuid, 1, i / 3 * 10 "
+	        "FROM generate_series(1, %d) AS i; "
+	        "INSERT INTO stream_heads (workspace_id, last_offset, last_us) VALUES ('" W "', %d, %d)",
+	        n, n, n / 3 * 10);
+	component_sql(c, sql);
+}
+
+static void a_time_finds_its_first_change(void **state)
+{
+	struct component *c = *state;
+
+	assert_int_equal(component_number(c, "SELECT stream_offset_before('" W "', 1)"), 0);
+	fill(c, 1000);
+	assert_int_equal(
+	        component_number(c,
+	                "SELECT count(*) FROM generate_series(-11, 3400) AS t WHERE stream_offset_before('" W
+	                "', t) <> COALESCE((SELECT min(stream_offset) - 1 FROM update_stream WHERE changed_us >= t), "
+	                "1000)"),
+	        0);
+	assert_int_equal(ask_number(c, "updates_offset_at", (const char *[]){W, "10"}), 2);
+	assert_int_equal(ask_number(c, "updates_offset_at", (const char *[]){W, "11"}), 5);
+	assert_int_equal(ask_number(c, "updates_offset_at", (const char *[]){W, "9000000000000000000"}), 1000);
+	assert_int_equal(ask_number(c, "updates_offset_at", (const char *[]){OTHER_W, "5"}), 0);
+}
+
+static void the_last_offset(void **state)
+{
+	struct component *c = *state;
+	static const struct {
+		const char *workspace, *scan, *entity, *nodes;
+		long long offset;
+	} cases[] = {
+	        {W, "100000", NULL, NULL, 1000},
+	        {OTHER_W, "100000", NULL, NULL, 0},
+	        {OTHER_W, "100000", "1", NULL, 0},
+	        {W, "100000", "2", NULL, 999},
+	        {W, "100000", "1", NULL, 1000},
+	        {W, "100000", NULL, "{" NODE "}", 999},
+	        {W, "100000", NULL, "{" NODE "," RARE_NODE "}", 1000},
+	        {W, "100000", "2", "{" RARE_NODE "}", 0}, /* every 50th is a customer's */
+	        {W, "100000", NULL, "{" NO_NODE "}", 0},
+	        {W, "100", NULL, "{" NO_NODE "}", 900}, /* nothing later matches */
+	        {W, "100", NULL, "{}", 900},
+	        {W, "1", NULL, "{" NODE "}", 999},
+	};
+
+	fill(c, 1000);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		long long offset = ask_number(c, "updates_last",
+		        (const char *[]){cases[i].workspace, cases[i].scan, cases[i].entity, cases[i].nodes});
+		if (offset != cases[i].offset)
+			fail_msg("case %zu: %lld", i, offset);
+	}
+}
+
+/* "head: offsets" of a page. */
+static void check_page(struct component *c, const char *const *values, const char *expected)
+{
+	PGresult *rows = ask(c, "updates_after", values);
+	char text[512] = "";
+
+	if (PQntuples(rows))
+		snprintf(text, sizeof(text), "%s:", PQgetvalue(rows, 0, 0));
+	for (int row = 0; row < PQntuples(rows); row++)
+		if (!PQgetisnull(rows, row, 1))
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), " %s", PQgetvalue(rows, row, 1));
+	PQclear(rows);
+	assert_string_equal(text, expected);
+}
+
+static void pages(void **state)
+{
+	struct component *c = *state;
+	const char *rare = "{" RARE_NODE "}";
+
+	fill(c, 1000);
+	check_page(c, (const char *[]){W, "0", NULL, NULL, "3", "100000"}, "1000: 1 2 3");
+	check_page(c, (const char *[]){W, "998", NULL, NULL, "50", "100000"}, "1000: 999 1000");
+	check_page(c, (const char *[]){W, "1000", NULL, NULL, "50", "100000"}, "1000:");
+	check_page(c, (const char *[]){W, "2305843009213693951", NULL, NULL, "50", "4611686018427387903"}, "1000:");
+	check_page(c, (const char *[]){OTHER_W, "0", NULL, NULL, "50", "100000"}, "");
+	check_page(c, (const char *[]){W, "0", "2", NULL, "2", "100000"}, "1000: 1 3");
+	check_page(c, (const char *[]){W, "0", NULL, rare, "2", "100000"}, "1000: 50 100");
+	/* the entries that are looked at are bounded */
+	check_page(c, (const char *[]){W, "0", NULL, rare, "4000", "100"}, "1000: 50 100");
+	check_page(c, (const char *[]){W, "100", NULL, rare, "4000", "49"}, "1000:");
+}
+
+/* Events of 1,000 bytes, and a bound: a slice ends behind the event that passes it, and has one row at least. */
+static void a_slice_is_bounded(void **state)
+{
+	struct component *c = *state;
+	static const struct {
+		const char *bytes;
+		int rows;
+	} cases[] = {{"1", 1}, {"999", 1}, {"1500", 2}, {"3100", 4}, {"100000", 8}};
+	char numbers[] = "{0,1,2,3,4,5,6,7}";
+
+	component_sql(c, "INSERT INTO events (workspace_id, id, node_id, registered_us, updated_us, date_us, version, "
+	                 "type, context, body) "
+	                 "SELECT '" W "', ('00000000-0000-4000-8000-00000000000' || i)::uuid, '" NODE
+	                 "', i, i, i, 1, 'viewedPage', "
+	                 "'WEB', json_build_object('text', repeat('x', 987)) FROM generate_series(0, 6) AS i");
+	assert_int_equal(component_number(c, "SELECT max(octet_length(body::text)) FROM events"), 1000);
+	const char *ids =
+	        component_text(c, "SELECT array_agg(('00000000-0000-4000-8000-00000000000' || i)::uuid ORDER BY i) "
+	                          "FROM generate_series(0, 7) AS i"); /* the last is gone */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		PGresult *rows = ask(c, "updates_entities",
+		        (const char *[]){W, numbers, "{NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL}", ids, cases[i].bytes});
+		assert_int_equal(PQntuples(rows), cases[i].rows);
+		for (int row = 0; row < PQntuples(rows); row++)
+			assert_int_equal(strtol(PQgetvalue(rows, row, 0), NULL, 10), row);
+		PQclear(rows);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup_teardown(times_never_go_back, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(a_time_finds_its_first_change, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(the_last_offset, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(pages, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(a_slice_is_bounded, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

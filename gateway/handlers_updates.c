@@ -40,13 +40,16 @@ const struct statement update_statements[] = {
                        "AND " FILTER " ORDER BY s.stream_offset DESC LIMIT 1), GREATEST(h.last_offset - $2, 0)) "
                        "FROM stream_heads h WHERE h.workspace_id = $1::uuid), 0)",
                 .n_params = 4},
-        /* always one row at least; `bytes` is of the events before */
+        /* Always one row at least; `bytes` is of the events before: as stored where they are small, since to unpack all
+           of them takes a fifth of the time. LIMIT ends the search at the partition that has the event. */
         {.name = "updates_entities",
                 .sql = "SELECT e.i, " CUSTOMER_ROW_COLUMNS ", " EVENT_COLUMNS
-                       " FROM (SELECT u.i, u.customer, e.*, COALESCE(sum(octet_length(e.body::text)) OVER "
+                       " FROM (SELECT u.i, u.customer, e.*, COALESCE(sum(CASE WHEN pg_column_size(e.body) < 2000 "
+                       "THEN pg_column_size(e.body) ELSE octet_length(e.body::text) END) OVER "
                        "(ORDER BY u.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes "
                        "FROM unnest($2::integer[], $3::uuid[], $4::uuid[]) AS u(i, customer, event) "
-                       "LEFT JOIN events e ON e.workspace_id = $1::uuid AND e.id = u.event) e "
+                       "LEFT JOIN LATERAL (SELECT * FROM events "
+                       "WHERE workspace_id = $1::uuid AND id = u.event LIMIT 1) e ON true) e "
                        "LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = e.customer "
                        "WHERE e.bytes < $5::bigint ORDER BY e.i",
                 .n_params = 5},

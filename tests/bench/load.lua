@@ -4,6 +4,8 @@
 local row, base = os.getenv("BENCH_ROW"), os.getenv("BENCH_BASE")
 local node, run = os.getenv("BENCH_NODE"), os.getenv("BENCH_RUN")
 local headers = { ["Authorization"] = "Bearer " .. os.getenv("BENCH_TOKEN"), ["Content-Type"] = "application/json" }
+local last_offset, last_ms = tonumber(os.getenv("BENCH_LAST_OFFSET")), tonumber(os.getenv("BENCH_LAST_MS"))
+local empty_node = os.getenv("BENCH_EMPTY_NODE")
 local ids = {}
 for id in io.lines(os.getenv("BENCH_IDS")) do
 	ids[#ids + 1] = id
@@ -40,6 +42,10 @@ local function customer(key)
 		'"tags":{"manual":["vip"]}}'
 end
 
+local function page(first, last)
+	return base .. "/updates?size=4000&offset=" .. math.random(math.max(math.floor(first), 0), math.max(math.floor(last), math.floor(first), 0))
+end
+
 local rows = {
 	live = function() return wrk.format("GET", "/hub/v1/health/live", headers) end,
 	event = function() return wrk.format("POST", base .. "/events", headers, order('"customerId":"' .. pick() .. '"')) end,
@@ -52,6 +58,19 @@ local rows = {
 	customer_get = function() return wrk.format("GET", base .. "/customers/" .. pick(), headers) end,
 	customer_by_key = function()
 		return wrk.format("GET", base .. "/customers?nodeId=" .. node .. "&externalId=bench-" .. math.random(#ids), headers)
+	end,
+	-- pages of 4,000 entries from the earlier and from the later half of the stream
+	updates = function()
+		return wrk.format("GET", page(0, last_offset / 2 - 4000), headers)
+	end,
+	updates_scattered = function()
+		return wrk.format("GET", page(last_offset / 2 + 4000, last_offset - 4000), headers)
+	end,
+	updates_rare = function()
+		return wrk.format("GET", base .. "/updates?size=4000&nodeId=" .. empty_node .. "&offset=" .. math.random(0, last_offset), headers)
+	end,
+	updates_time = function()
+		return wrk.format("GET", base .. "/updates?size=1&timestamp=" .. math.floor(last_ms - math.random(0, 10000)), headers)
 	end,
 	customer_events = function() return wrk.format("GET", base .. "/events?customerId=" .. pick(), headers) end,
 }

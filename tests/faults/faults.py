@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 
-from oracle import OK, REFUSED, UNKNOWN, CustomerHistory, EventHistory, Snapshot, check
+from oracle import OK, REFUSED, UNKNOWN, CustomerHistory, EventHistory, Reading, Snapshot, check, check_reading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-faults"))
@@ -60,10 +60,10 @@ def free_port_base():
 class Api:
     """One client's connection. A request has one of three outcomes; a broken connection or 5xx is UNKNOWN."""
 
-    def __init__(self, env, slowest):
+    def __init__(self, env, slowest, token="CONTACTHUB_TOKEN"):
         self.host = env["CONTACTHUB_URL"].removeprefix("http://")
         self.base = f"/hub/v1/workspaces/{env['CONTACTHUB_WORKSPACE']}"
-        self.headers = {"Authorization": f"Bearer {env['CONTACTHUB_TOKEN']}", "Content-Type": "application/json"}
+        self.headers = {"Authorization": f"Bearer {env[token]}", "Content-Type": "application/json"}
         self.connection = None
         self.slowest = slowest
 
@@ -200,6 +200,51 @@ class Client(threading.Thread):
             self.note_refusal("event", status)
 
 
+class Subscriber(threading.Thread):
+    """Reads the update stream through the API, in pages of any size, and parts of it again, also with a filter."""
+
+    def __init__(self, env, seed, stop):
+        super().__init__(name="subscriber")
+        self.env, self.stop_event = env, stop
+        self.random = random.Random(f"{seed}-subscriber")
+        self.reading, self.slowest, self.refusals = Reading(), [], Counter()
+        self.failure = None
+
+    def run(self):
+        try:
+            self.api = Api(self.env, self.slowest, "CONTACTHUB_ADMIN_TOKEN")
+            while not self.stop_event.wait(self.random.uniform(0, 0.1)):
+                known = len(self.reading.entries)
+                way = self.random.choices(("on", "again", "filtered"), (6, 2, 2))[0]
+                offset = known if way == "on" else self.random.randint(0, known)
+                self.read(offset, self.random.choice((1, 7, 50, 500, 4000)),
+                          self.random.choice(("CUSTOMER", "EVENT")) if way == "filtered" else None)
+        except Exception as fault:  # reported by the main thread
+            self.failure = fault
+
+    def read(self, offset, size, entity=None):
+        """False when it was not answered."""
+        path = f"/updates?offset={offset}&size={size}" + (f"&entity={entity}" if entity else "")
+        outcome, answer, status = self.api.request("GET", path)
+        if outcome == REFUSED:
+            self.refusals[f"updates {status}"] += 1
+        if outcome != OK:
+            return False
+        told = [(u["entity"]["type"], u["operation"], u["entity"]["data"]["id"]) for u in answer["updates"]]
+        if entity:
+            self.reading.take_filtered(offset, told, answer["nextOffset"], entity)
+        else:
+            self.reading.take(offset, told, answer["nextOffset"])
+        return True
+
+    def read_to_the_end(self):
+        before = -1
+        while before < len(self.reading.entries):
+            before = len(self.reading.entries)
+            if not self.read(before, 4000):
+                raise SystemExit("faults: the update stream cannot be read when everything is quiet")
+
+
 class Chaos(threading.Thread):
     """Kills (most often) or freezes a random process; one at a time is frozen, for 2 to 8 seconds."""
 
@@ -315,11 +360,12 @@ def probe(env, seconds=60):
     raise SystemExit(f"faults: no write succeeded within {seconds} s after the last fault")
 
 
-def report(clients, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
+def report(clients, subscriber, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
     outcomes = Counter(o for c in clients for h in c.customers for o in [h.created, *(o for _, o in h.changes)])
     outcomes += Counter(e.outcome for c in clients for e in c.events)
-    refusals = sum((c.refusals for c in clients), Counter())
-    slowest = max((s for c in clients for s in c.slowest), default=0)
+    readers = [*clients, subscriber]
+    refusals = sum((c.refusals for c in readers), Counter())
+    slowest = max((s for c in readers for s in c.slowest), default=0)
     missed = [w for w in WINDOWS if not hits[w]]
     if slowest > HANG_SECONDS:
         faults.append(f"a request hung for {slowest:.0f} s")
@@ -332,6 +378,7 @@ def report(clients, chaos, snapshot, faults, hits, recovered, seconds, need_wind
     print(f"freezes   {dict(chaos.freezes)}")
     print(f"recovery  a write succeeded {recovered:.1f} s after the last fault")
     print(f"tables    {len(snapshot.customers)} customers, {len(snapshot.events)} events, {len(snapshot.stream)} stream entries")
+    print(f"stream    {len(subscriber.reading.entries)} entries read in {subscriber.reading.pages} pages, {subscriber.reading.again} read again")
     for fault in faults[:40]:
         print(f"FAULT     {fault}")
     print(f"{0 if faults else 1} passed, {len(faults)} failed")
@@ -366,7 +413,8 @@ def main():
         for name in ("gateway", "customer-merge", "event-ingest", "configuration"):
             for pid in [pid for other, pid in chaos.running() if other.split(".")[0] == name]:
                 os.kill(pid, signal.SIGTERM)
-        for thread in (*clients, chaos):
+        subscriber = Subscriber(env, arguments.seed, stop)
+        for thread in (*clients, subscriber, chaos):
             thread.start()
         time.sleep(arguments.seconds)
         quiet.set()
@@ -377,18 +425,20 @@ def main():
                 os.kill(pid, signal.SIGKILL)
         recovered = probe(env)
         stop.set()
-        for client in clients:
+        for client in (*clients, subscriber):
             client.join()
             if client.failure:
                 raise client.failure
         wait_for_quiet(env)
+        subscriber.read_to_the_end()
         snapshot = Tables(env).snapshot()
         customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)]
         faults = check(customers, [e for c in clients for e in c.events], snapshot)
+        faults += check_reading(subscriber.reading, snapshot)
         faults += replay_faults()
         crashes = STACK / "crashes"
         hits = Counter(crashes.read_text().split()) if crashes.exists() else Counter()
-        status = report(clients, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
+        status = report(clients, subscriber, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
     finally:
         if not arguments.keep:
             local("wipe")

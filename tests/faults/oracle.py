@@ -43,6 +43,54 @@ class Snapshot:
     dead_letters: int
 
 
+class Reading:
+    """What a subscriber of the update stream was told through the API, page by page: once an entry has been read it never changes,
+    whoever reads it again and with whatever filter."""
+
+    def __init__(self):
+        self.entries = []  # (entity, operation, id); the first has offset 1
+        self.faults = []
+        self.pages = self.again = 0
+
+    def take(self, offset, told, next_offset):
+        """A page without a filter. Its entries have no offsets of their own: they are those that follow."""
+        self.pages += 1
+        if next_offset != offset + len(told):
+            self.faults.append(f"update stream: {len(told)} entries behind {offset} lead to {next_offset}")
+        for position, entry in enumerate(told, start=offset):
+            if position == len(self.entries):
+                self.entries.append(entry)
+            elif position > len(self.entries) or self.entries[position] != entry:
+                known = self.entries[position] if position < len(self.entries) else "not read yet"
+                self.faults.append(f"update stream: entry {position + 1} was {known} and is {entry}")
+            else:
+                self.again += 1
+
+    def take_filtered(self, offset, told, next_offset, entity):
+        """A page with a filter, of a part that has been read: exactly what passes the filter."""
+        self.pages += 1
+        if next_offset > len(self.entries):
+            return
+        if next_offset < offset:
+            self.faults.append(f"update stream: behind {offset} it goes on at {next_offset}")
+        if told != [entry for entry in self.entries[offset:next_offset] if entry[0] == entity]:
+            self.faults.append(f"update stream: {entity} alone differs between {offset} and {next_offset}")
+        self.again += len(told)
+
+
+def check_reading(reading, snapshot):
+    """Faults of a subscriber that has read to the end."""
+    faults = list(reading.faults)
+    stream = [(entity, operation, id_) for _, entity, operation, id_, _ in snapshot.stream]
+    if len(reading.entries) != len(stream):
+        faults.append(f"update stream: {len(reading.entries)} of {len(stream)} entries were read")
+    for offset, (told, kept) in enumerate(zip(reading.entries, stream), start=1):
+        if told != kept:
+            faults.append(f"update stream: entry {offset} was read as {told} and is {kept}")
+            break
+    return faults
+
+
 def check(customers, events, snapshot):
     """All faults found, as sentences."""
     faults = []

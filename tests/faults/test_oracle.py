@@ -6,7 +6,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from oracle import OK, REFUSED, UNKNOWN, CustomerHistory, EventHistory, Snapshot, check
+from oracle import OK, REFUSED, UNKNOWN, CustomerHistory, EventHistory, Reading, Snapshot, check, check_reading
 
 
 def sound():
@@ -114,6 +114,75 @@ class OracleTest(unittest.TestCase):
                 parts = copy.deepcopy(sound())
                 spoil(*parts)
                 self.assertTrue(check(*parts), spoil.__name__)
+
+
+def told(first, last):
+    """Entries behind `first` up to `last`, as a page tells them."""
+    return [(entity, operation, id_) for _, entity, operation, id_, _ in sound()[2].stream[first:last]]
+
+
+def read_well(reading):
+    reading.take(0, told(0, 4), 4)
+    reading.take(4, told(4, 9), 9)
+    reading.take(9, [], 9)
+    reading.take(2, told(2, 6), 6)
+    reading.take_filtered(0, [entry for entry in told(0, 9) if entry[0] == "EVENT"], 8, "EVENT")
+    reading.take_filtered(8, [], 8, "EVENT")
+
+
+def entry_changed(reading):
+    read_well(reading)
+    reading.take(2, [("EVENT", "UPDATE", "e1")], 3)
+
+
+def entry_left_out(reading):
+    reading.take(0, told(0, 4) + told(5, 9), 8)
+
+
+def entries_swapped(reading):
+    reading.take(0, told(0, 4), 4)
+    reading.take(4, told(4, 6) + told(7, 8) + told(6, 7) + told(8, 9), 9)
+
+
+def page_passed_over(reading):
+    reading.take(0, told(0, 4), 5)
+    reading.take(5, told(5, 9), 9)
+
+
+def not_read_to_the_end(reading):
+    reading.take(0, told(0, 8), 8)
+
+
+def filter_lost_one(reading):
+    read_well(reading)
+    reading.take_filtered(0, told(2, 4), 8, "EVENT")
+
+
+def filter_let_pass(reading):
+    read_well(reading)
+    reading.take_filtered(0, told(0, 4), 4, "EVENT")
+
+
+def goes_back(reading):
+    read_well(reading)
+    reading.take_filtered(5, [], 3, "CUSTOMER")
+
+
+class ReadingTest(unittest.TestCase):
+    def test_a_sound_reading_has_no_faults(self):
+        reading = Reading()
+        read_well(reading)
+        self.assertEqual(check_reading(reading, sound()[2]), [])
+
+    def test_each_fault_of_reading_is_found(self):
+        for spoil in (
+            entry_changed, entry_left_out, entries_swapped, page_passed_over, not_read_to_the_end, filter_lost_one, filter_let_pass,
+            goes_back,
+        ):
+            with self.subTest(spoil.__name__):
+                reading = Reading()
+                spoil(reading)
+                self.assertTrue(check_reading(reading, sound()[2]), spoil.__name__)
 
 
 if __name__ == "__main__":

@@ -273,6 +273,7 @@ class Chaos(threading.Thread):
                 self.send(pid, signal.SIGKILL) and self.kills.update([name])
 
     def send(self, pid, what):
+        """False when the process is gone already: crash points kill, too."""
         try:
             os.kill(pid, what)
             return True
@@ -412,7 +413,7 @@ def main():
         chaos = Chaos(arguments.seed, quiet)
         for name in ("gateway", "customer-merge", "event-ingest", "configuration"):
             for pid in [pid for other, pid in chaos.running() if other.split(".")[0] == name]:
-                os.kill(pid, signal.SIGTERM)
+                chaos.send(pid, signal.SIGTERM)
         subscriber = Subscriber(env, arguments.seed, stop)
         for thread in (*clients, subscriber, chaos):
             thread.start()
@@ -422,7 +423,7 @@ def main():
         (STACK / "environment/CONTACTHUB_CRASH_ODDS").write_text("0")
         for name, pid in chaos.running():
             if name not in ("kafka", "postgres"):
-                os.kill(pid, signal.SIGKILL)
+                chaos.send(pid, signal.SIGKILL)
         recovered = probe(env)
         stop.set()
         for client in (*clients, subscriber):

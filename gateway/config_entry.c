@@ -4,7 +4,7 @@
 #include "common/catalog.h"
 #include "common/clock.h"
 #include "common/config_doc.h"
-#include "gateway/base_properties.h"
+#include "common/base_properties.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -214,6 +214,11 @@ static void read_document(struct config_workspace *workspace, const struct compi
 		workspace->disabled_base = list && list->count ? list : NULL;
 }
 
+static const struct json *extended_of(const void *workspace, struct str set)
+{
+	return config_extended(workspace, set);
+}
+
 static void compile(struct config_workspace *workspace)
 {
 	size_t n = workspace->n_documents;
@@ -225,7 +230,10 @@ static void compile(struct config_workspace *workspace)
 		workspace->event_bytes[i] = CONFIG_DEFAULT_EVENT_BYTES;
 	for (size_t i = 0; i < n; i++)
 		read_document(workspace, &workspace->documents[i]);
-	workspace->schemas = schema_set_new(workspace->arena, workspace);
+	workspace->schemas = schema_set_new(
+	        workspace->arena, &(struct schema_declarations){.extended = extended_of,
+	                                  .context = workspace,
+	                                  .disabled_base = workspace->disabled_base});
 }
 
 static size_t arena_bytes(const struct entry_source *sources, size_t n)

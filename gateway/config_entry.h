@@ -2,7 +2,7 @@
 #define GATEWAY_CONFIG_ENTRY_H
 
 #include "gateway/config.h"
-#include "gateway/config_schema.h"
+#include "common/schema_set.h"
 
 /* Compiled configuration: one workspace's entry, and the users. Private to config.c. */
 

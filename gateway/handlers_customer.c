@@ -1,15 +1,10 @@
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/password.h"
 #include "gateway/customer_access.h"
 #include "gateway/customer_cache.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
-
-#include <sodium.h>
-
-/* Cost of a stored password: the least that is recommended for Argon2id, since the event loop waits for it. */
-#define HASH_PASSES 2
-#define HASH_BYTES (19UL * 1024 * 1024)
 
 /* Writes with a session (query parameter sessionId). Answers 400 itself and returns false. */
 static bool take_session(struct request *request, struct command *command)
@@ -40,32 +35,16 @@ static bool take_mode(struct request *request, struct command *command)
 	return true;
 }
 
-/* Passwords that are not to be stored. */
-static bool hash_password(struct json *credential, const struct json *password, struct arena *arena)
-{
-	char *hash = arena_alloc(arena, crypto_pwhash_STRBYTES);
-
-	if (crypto_pwhash_str_alg(hash, password->text.p, password->text.n, HASH_PASSES, HASH_BYTES,
-	            crypto_pwhash_ALG_ARGON2ID13) != 0)
-		return false;
-	json_set(credential, STR("password"), json_new_str(arena, str_of(hash)));
-	return true;
-}
-
-/* The body as it is published. Where passwords are hashed, a GET answers null for them, so null means "as it was". */
+/* The body as it is published. */
 static bool take_body(struct request *request, struct command *command)
 {
 	struct json *body = request_body(request);
-	struct json *credential = json_path(body, STR("base.credential"));
-	const struct json *password = json_member(credential, "password");
 	struct buf buf;
 
 	command->body = request_body_text(request);
-	if (!password || !request_gateway(request)->settings->hash_passwords)
+	if (!password_is_given(body) || !request_gateway(request)->settings->hash_passwords)
 		return true;
-	if (password->type != JSON_STRING)
-		json_remove(credential, STR("password"));
-	else if (!hash_password(credential, password, request_arena(request))) {
+	if (!password_hash(request_arena(request), body)) {
 		request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
 		return false;
 	}

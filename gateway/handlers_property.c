@@ -1,5 +1,5 @@
 #include "common/arena.h"
-#include "gateway/base_properties.h"
+#include "common/base_properties.h"
 #include "gateway/config_checks.h"
 #include "gateway/config_write.h"
 #include "gateway/extended_write.h"

@@ -2,7 +2,7 @@
 
 #include "common/catalog.h"
 #include "common/json.h"
-#include "gateway/extended.h"
+#include "common/extended.h"
 
 /* Schemas nest a $ref in a oneOf at most; anything deeper is no schema of ours. */
 #define MAX_HOPS 4

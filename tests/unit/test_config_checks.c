@@ -3,7 +3,7 @@
 #include "common/arena.h"
 #include "common/config_doc.h"
 #include "common/json.h"
-#include "gateway/base_properties.h"
+#include "common/base_properties.h"
 #include "gateway/config_checks.h"
 #include "gateway/config_entry.h"
 #include "gateway/property_path.h"

@@ -4,7 +4,7 @@
 #include "common/config_doc.h"
 #include "common/json.h"
 #include "common/schema.h"
-#include "gateway/extended.h"
+#include "common/extended.h"
 
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
 

@@ -1,5 +1,5 @@
-#ifndef GATEWAY_EXTENDED_H
-#define GATEWAY_EXTENDED_H
+#ifndef COMMON_EXTENDED_H
+#define COMMON_EXTENDED_H
 
 #include "common/problems.h"
 

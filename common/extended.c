@@ -1,4 +1,4 @@
-#include "gateway/extended.h"
+#include "common/extended.h"
 
 #include "common/arena.h"
 #include "common/buf.h"

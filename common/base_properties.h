@@ -1,5 +1,5 @@
-#ifndef GATEWAY_BASE_PROPERTIES_H
-#define GATEWAY_BASE_PROPERTIES_H
+#ifndef COMMON_BASE_PROPERTIES_H
+#define COMMON_BASE_PROPERTIES_H
 
 #include "common/str.h"
 

@@ -1,4 +1,4 @@
-#include "gateway/base_properties.h"
+#include "common/base_properties.h"
 
 #include "common/json.h"
 

@@ -1,0 +1,161 @@
+#include "common/csv.h"
+
+#include "common/arena.h"
+
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
+
+/* One row in work. `open`: the text breaks off before the row ends. */
+struct reading {
+	struct arena *arena;
+	const char *at, *end;
+	bool at_end;
+	bool open;
+	struct csv_row *row;
+	size_t capacity;
+};
+
+static void set_fault(struct reading *reading, const char *fault)
+{
+	if (!reading->row->fault)
+		reading->row->fault = fault;
+}
+
+static void add_cell(struct reading *reading, struct str text, bool quoted)
+{
+	struct csv_row *row = reading->row;
+
+	if (row->n_cells == CSV_COLUMNS) {
+		set_fault(reading, "the row has too many cells");
+		return;
+	}
+	if (row->n_cells == reading->capacity) {
+		size_t capacity = reading->capacity ? reading->capacity * 4 : 16;
+		struct csv_cell *cells = arena_alloc(reading->arena, capacity * sizeof(*cells));
+		if (row->n_cells)
+			memcpy(cells, row->cells, row->n_cells * sizeof(*cells));
+		row->cells = cells;
+		reading->capacity = capacity;
+	}
+	row->cells[row->n_cells++] = (struct csv_cell){.text = text, .quoted = quoted};
+}
+
+/* Up to the next comma or the end of the line; `from` is where the cell begins. */
+static void read_plain(struct reading *reading, const char *from)
+{
+	const char *p = reading->at;
+
+	while (p < reading->end && *p != ',' && *p != '\n') {
+		if (*p == '"')
+			set_fault(reading, "a quote stands inside a cell that does not begin with one");
+		p++;
+	}
+	reading->at = p;
+	if (p == reading->end && !reading->at_end) {
+		reading->open = true;
+		return;
+	}
+	size_t n = (size_t)(p - from);
+	if ((p == reading->end || *p == '\n') && n && from[n - 1] == '\r')
+		n--;
+	if (memchr(from, '\r', n))
+		set_fault(reading, "a carriage return stands inside a cell without quotes");
+	add_cell(reading, (struct str){from, n}, false);
+}
+
+static struct str undouble(struct arena *arena, struct str text)
+{
+	char *copy = arena_alloc(arena, text.n);
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		copy[n++] = text.p[i];
+		if (text.p[i] == '"')
+			i++;
+	}
+	return (struct str){copy, n};
+}
+
+/* Finds the closing quote; NULL when it is not there. */
+static const char *closing_quote(const char *p, const char *end, bool *ret_doubled)
+{
+	*ret_doubled = false;
+	while ((p = memchr(p, '"', (size_t)(end - p)))) {
+		if (p + 1 == end || p[1] != '"')
+			return p;
+		*ret_doubled = true;
+		p += 2;
+	}
+	return NULL;
+}
+
+static void read_quoted(struct reading *reading)
+{
+	const char *from = reading->at + 1, *p;
+	bool doubled;
+
+	p = closing_quote(from, reading->end, &doubled);
+	/* a quote at the end of the bytes may be half of a doubled one; CR may be half of CRLF */
+	if (!p || (!reading->at_end && (p + 1 == reading->end || (p[1] == '\r' && p + 2 == reading->end)))) {
+		reading->open = true;
+		return;
+	}
+	struct str text = {from, (size_t)(p - from)};
+	add_cell(reading, doubled ? undouble(reading->arena, text) : text, true);
+	reading->at = ++p;
+	if (p < reading->end && *p == '\r' && (p + 1 == reading->end || p[1] == '\n'))
+		reading->at = ++p;
+	if (p == reading->end || *p == ',' || *p == '\n')
+		return;
+	/* what stands behind the quote is passed over as if it were a cell */
+	set_fault(reading, "text follows the closing quote of a cell");
+	read_plain(reading, p);
+}
+
+static void read_row(struct reading *reading)
+{
+	for (;;) {
+		if (reading->at < reading->end && *reading->at == '"')
+			read_quoted(reading);
+		else
+			read_plain(reading, reading->at);
+		if (reading->open || reading->at == reading->end)
+			return;
+		if (*reading->at++ == '\n')
+			return;
+	}
+}
+
+/* Bytes of the mark and of empty lines at the front. */
+static size_t passed_over(struct str bytes, bool at_start, bool at_end)
+{
+	const char *p = bytes.p, *end = bytes.p + bytes.n;
+
+	if (at_start && str_starts(bytes, STR(BYTE_ORDER_MARK)))
+		p += sizeof(BYTE_ORDER_MARK) - 1;
+	while (p < end && (*p == '\n' || (*p == '\r' && (p + 1 < end ? p[1] == '\n' : at_end))))
+		p++;
+	return (size_t)(p - bytes.p);
+}
+
+enum csv_status csv_next(struct arena *arena, struct str bytes, bool at_start, bool at_end, struct csv_row *ret_row)
+{
+	struct reading reading = {
+	        .arena = arena, .end = bytes.p + bytes.n, .at_end = at_end, .row = ret_row};
+	bool mark_is_open = at_start && !at_end && bytes.n < sizeof(BYTE_ORDER_MARK) - 1;
+	size_t skip = mark_is_open ? 0 : passed_over(bytes, at_start, at_end);
+
+	*ret_row = (struct csv_row){.skip = skip, .n_bytes = skip};
+	if (mark_is_open)
+		return CSV_MORE;
+	if (skip == bytes.n)
+		return at_end ? CSV_END : CSV_MORE;
+	reading.at = bytes.p + skip;
+	read_row(&reading);
+	size_t n = (size_t)(reading.at - bytes.p) - skip;
+	if (n > CSV_ROW_BYTES || (reading.open && (at_end || bytes.n - skip > CSV_ROW_BYTES)))
+		return CSV_ENDLESS;
+	if (reading.open)
+		return CSV_MORE;
+	ret_row->n_bytes = skip + n;
+	return CSV_ROW;
+}

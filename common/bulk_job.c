@@ -1,5 +1,6 @@
 #include "common/bulk_job.h"
 
+#include "common/arena.h"
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json.h"
@@ -15,6 +16,16 @@ static const char *const status_names[BULK_STATUSES] = {
 static const char *const operation_names[BULK_OPERATIONS] = {
         [BULK_UPSERT] = "UPSERT", [BULK_INSERT] = "INSERT", [BULK_DELETE] = "DELETE"};
 static const char *const entity_names[BULK_ENTITIES] = {[BULK_CUSTOMER] = "CUSTOMER", [BULK_EVENT] = "EVENT"};
+
+static const char *const row_status_names[BULK_ROW_STATUSES] = {
+        [BULK_ROW_CREATED] = "CREATED",
+        [BULK_ROW_UPDATED] = "UPDATED",
+        [BULK_ROW_DELETED] = "DELETED",
+        [BULK_ROW_UNCHANGED] = "UNCHANGED",
+        [BULK_ROW_FAILED] = "FAILED",
+};
+/* Faults of one row that its result names. */
+#define ERRORS_TOLD 5
 
 const char *bulk_status_name(enum bulk_status status)
 {
@@ -144,4 +155,53 @@ void bulk_job_render(struct buf *buf, const struct bulk_job *job)
 	add_time(buf, "updatedAt", job->updated_us);
 	buf_printf(buf, "\"processedEntities\":%lld,\"failedEntities\":%lld,\"totalEntities\":%lld}",
 	        (long long)job->processed, (long long)job->failed, (long long)job->total);
+}
+
+const char *bulk_row_status_name(enum bulk_row_status status)
+{
+	return row_status_names[status];
+}
+
+struct str bulk_outcome_write(struct arena *arena, enum bulk_row_status status, const struct uuid *id)
+{
+	char text[UUID_TEXT_BYTES + 1];
+
+	uuid_format(id, text);
+	return str_of(arena_printf(arena, "{\"status\":\"%s\",\"id\":\"%s\"}", row_status_names[status], text));
+}
+
+/* "message; pointer: message; ..." */
+static struct str read_error(struct arena *arena, const struct json *body)
+{
+	const struct json *errors = json_member(body, "errors");
+	struct str message = json_text(json_member(body, "message"));
+	struct buf words;
+	int n = 0;
+
+	buf_init(&words, arena, 256);
+	buf_add_str(&words, message.n ? message : STR("the row was refused"));
+	for (const struct json *error = json_is(errors, JSON_ARRAY) ? errors->first : NULL; error && n < ERRORS_TOLD;
+	        error = error->next, n++) {
+		struct str path = json_text(json_member(error, "path"));
+		buf_add_literal(&words, "; ");
+		buf_add_str(&words, path);
+		if (path.n)
+			buf_add_literal(&words, ": ");
+		buf_add_str(&words, json_text(json_member(error, "message")));
+	}
+	return buf_str(&words);
+}
+
+struct bulk_outcome bulk_outcome_read(struct arena *arena, unsigned http_status, struct str body)
+{
+	struct err ignored;
+	const struct json *value = json_parse(arena, body, &ignored);
+	size_t status;
+
+	if (http_status >= 400)
+		return (struct bulk_outcome){.status = BULK_ROW_FAILED, .error = read_error(arena, value)};
+	if (!find(row_status_names, BULK_ROW_STATUSES, json_text(json_member(value, "status")), &status))
+		return (struct bulk_outcome){
+		        .status = BULK_ROW_FAILED, .error = STR("the outcome of the row cannot be read")};
+	return (struct bulk_outcome){.status = (enum bulk_row_status)status, .id = json_text(json_member(value, "id"))};
 }

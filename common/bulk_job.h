@@ -5,6 +5,7 @@
 #include "common/str.h"
 #include "common/uuid.h"
 
+struct arena;
 struct buf;
 
 /* Bulk jobs as the gateway and the bulk processor agree on them. Names are the API's. */
@@ -24,6 +25,23 @@ bool bulk_operation_find(struct str name, enum bulk_operation *ret_operation);
 bool bulk_entity_find(struct str name, enum bulk_entity *ret_entity);
 /* Nothing more will happen to the job, and its results can be read. */
 bool bulk_status_is_final(struct str name);
+
+/* What became of a row: kept in bulk_rows, and told by the workers that apply COMMAND_BULK commands. */
+enum bulk_row_status { BULK_ROW_CREATED, BULK_ROW_UPDATED, BULK_ROW_DELETED, BULK_ROW_UNCHANGED, BULK_ROW_FAILED };
+#define BULK_ROW_STATUSES 5
+const char *bulk_row_status_name(enum bulk_row_status status);
+
+struct bulk_outcome {
+	enum bulk_row_status status;
+	struct str id;    /* of the entity, or absent */
+	struct str error; /* FAILED: why */
+};
+
+/* Body of the outcome of a COMMAND_BULK command that was applied: {"status", "id"}. */
+struct str bulk_outcome_write(struct arena *arena, enum bulk_row_status status, const struct uuid *id);
+/* Reads it, or the error body of a command that was refused (http_status 400 and above): its message and the first
+   entries of its errors. */
+struct bulk_outcome bulk_outcome_read(struct arena *arena, unsigned http_status, struct str body);
 
 /* The largest file (1 GiB), and how much of it a BULK_CHUNK carries at most. */
 #define BULK_MAX_FILE_BYTES (INT64_C(1) << 30)

@@ -139,8 +139,7 @@ static size_t passed_over(struct str bytes, bool at_start, bool at_end)
 
 enum csv_status csv_next(struct arena *arena, struct str bytes, bool at_start, bool at_end, struct csv_row *ret_row)
 {
-	struct reading reading = {
-	        .arena = arena, .end = bytes.p + bytes.n, .at_end = at_end, .row = ret_row};
+	struct reading reading = {.arena = arena, .end = bytes.p + bytes.n, .at_end = at_end, .row = ret_row};
 	bool mark_is_open = at_start && !at_end && bytes.n < sizeof(BYTE_ORDER_MARK) - 1;
 	size_t skip = mark_is_open ? 0 : passed_over(bytes, at_start, at_end);
 

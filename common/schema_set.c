@@ -92,8 +92,8 @@ struct schema_document schema_set_event_document(struct schema_set *set, size_t 
 	if (!set->product)
 		set->product = extended_value_schema(set->arena, map_of(set, STR("product")), false);
 	return (struct schema_document){.root = catalog_document(str_of(event_name(set, index))),
-	        .extensions = {.product = set->product,
-	                .event = extended_value_schema(set->arena, map_of(set, name), false)}};
+	        .extensions = {
+	                .product = set->product, .event = extended_value_schema(set->arena, map_of(set, name), false)}};
 }
 
 static const char *context_name(struct schema_set *set, size_t index)
@@ -221,8 +221,8 @@ static const struct json *member_of(
 		return json_is(others, JSON_FALSE) ? NULL : others ? others : &anything;
 	if (list)
 		for
-			json_each(schema_of_list,
-			        list) if (!found) found = member_of(document, schema_of_list, name, depth + 1);
+			json_each(schema_of_list, list) if (!found) found =
+			        member_of(document, schema_of_list, name, depth + 1);
 	return found;
 }
 

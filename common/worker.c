@@ -500,6 +500,14 @@ static void keep_facts(struct worker *worker)
 		log_die("facts", "%s", err.message);
 }
 
+static void after_commit(struct worker *worker)
+{
+	struct err err = {0};
+
+	if (worker->definition->committed && !worker->definition->committed(worker, worker->state, &err))
+		log_die("publish", "%s", err.message);
+}
+
 /* One step of the definition's own work, when it is due. */
 static void background(struct worker *worker)
 {
@@ -511,6 +519,7 @@ static void background(struct worker *worker)
 	worker->background_due_us = now_us + worker->definition->background_ms * 1000;
 	if (!run_transaction(worker, NULL, 0, NULL, &err))
 		log_die("background", "%s", err.message);
+	after_commit(worker);
 }
 
 static void idle_work(struct worker *worker)
@@ -529,14 +538,6 @@ static void idle_work(struct worker *worker)
 		worker->last_housekeeping_us = now_us;
 		forget_old_results(worker);
 	}
-}
-
-static void after_commit(struct worker *worker)
-{
-	struct err err = {0};
-
-	if (worker->definition->committed && !worker->definition->committed(worker, worker->state, &err))
-		log_die("publish", "%s", err.message);
 }
 
 static void run(struct worker *worker)

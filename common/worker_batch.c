@@ -604,7 +604,7 @@ static void reject(struct batch *batch)
 	if (batch->entries[0].skip)
 		return;
 	batch->entries[0].dead_reason = str_of(why->message);
-	if (batch->entries[0].command.reply.boot)
+	if (batch->entries[0].command.reply.boot || batch->entries[0].command.flags & COMMAND_BULK)
 		batch_refuse(batch, 0, why->code, STR("The record was set aside: it could not be applied"), STR_NONE);
 }
 

@@ -1,10 +1,10 @@
 #include "gateway/config_entry.h"
 
 #include "common/arena.h"
+#include "common/base_properties.h"
 #include "common/catalog.h"
 #include "common/clock.h"
 #include "common/config_doc.h"
-#include "common/base_properties.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -230,10 +230,9 @@ static void compile(struct config_workspace *workspace)
 		workspace->event_bytes[i] = CONFIG_DEFAULT_EVENT_BYTES;
 	for (size_t i = 0; i < n; i++)
 		read_document(workspace, &workspace->documents[i]);
-	workspace->schemas = schema_set_new(
-	        workspace->arena, &(struct schema_declarations){.extended = extended_of,
-	                                  .context = workspace,
-	                                  .disabled_base = workspace->disabled_base});
+	workspace->schemas = schema_set_new(workspace->arena,
+	        &(struct schema_declarations){
+	                .extended = extended_of, .context = workspace, .disabled_base = workspace->disabled_base});
 }
 
 static size_t arena_bytes(const struct entry_source *sources, size_t n)

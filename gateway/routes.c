@@ -1,6 +1,8 @@
+#include "common/bulk_job.h"
 #include "common/command.h"
 #include "gateway/handlers.h"
 #include "gateway/route.h"
+#include "gateway/upload.h"
 
 /* Operations, paths, roles and statuses are those of the API document (numbers 1 to 129 in its order); above that are
  * our own. */
@@ -10,6 +12,7 @@
 #define EVENT_TYPE CONFIGURATION "/events/{eventType}"
 #define ENTRY_NODES CONFIGURATION "/nodes/entries"
 #define AGGREGATE_NODES CONFIGURATION "/nodes/aggregates"
+#define BULK_JOBS WORKSPACE "/nodes/{nodeId}/bulk-jobs"
 #define CUSTOMER WORKSPACE "/customers/{customerId}"
 
 /* What the gateway reads of an event at all; the workspace's payload size says what it takes. */
@@ -169,6 +172,17 @@ static const struct route_param stat_purchase_params[] = {START_PARAM, END_PARAM
                 .description = "Orders of this context only."},
         {0}};
 
+static const struct route_param bulk_list_params[] = {
+        {.name = "status",
+                .schema = ONE_OF("\"LOADED\",\"SCHEDULED\",\"PROCESSING\",\"STOPPED\",\"PROCESSED\",\"FAILED\""),
+                .description = "Jobs with this status only."},
+        {.name = "entity",
+                .schema = ONE_OF("\"CUSTOMER\",\"EVENT\""),
+                .description = "Jobs with this kind of entity only."},
+        {.name = "page", .schema = PAGE_SCHEMA, .description = "Number of the page, from 0."},
+        {.name = "size", .schema = BULK_SIZE_SCHEMA, .description = "Elements of a page."},
+        {.name = "sort", .schema = TEXT_SCHEMA, .description = "Field, or field,asc or field,desc."}, {0}};
+
 const struct route routes[] = {
         {.operation = 1,
                 .tag = "Analytics",
@@ -299,6 +313,48 @@ const struct route routes[] = {
                 .response_schema = "StatKeyValues",
                 .params = stat_kpi_params,
                 .handler = stats_get},
+        {.operation = 14,
+                .tag = "Bulk-jobs",
+                .title = "Get bulk jobs per node",
+                .method = "GET",
+                .path = BULK_JOBS,
+                .status = 200,
+                .roles = ROLES_DATA_READ,
+                .response_schema = "BulkJobList",
+                .params = bulk_list_params,
+                .handler = bulk_job_list},
+        {.operation = 15,
+                .tag = "Bulk-jobs",
+                .title = "Create a bulk job",
+                .method = "POST",
+                .path = BULK_JOBS,
+                .status = 201,
+                .roles = ROLES_DATA_READ,
+                .body = BODY_MULTIPART,
+                .body_schema = "BulkJobCreate",
+                .response_schema = "BulkJob",
+                .max_body_bytes = BULK_MAX_FILE_BYTES + UPLOAD_FORM_BYTES,
+                .check = bulk_job_check,
+                .handler = bulk_job_create},
+        {.operation = 16,
+                .tag = "Bulk-jobs",
+                .title = "Get a single bulk job",
+                .method = "GET",
+                .path = BULK_JOBS "/{jobId}",
+                .status = 200,
+                .roles = ROLES_DATA_READ,
+                .response_schema = "BulkJob",
+                .handler = bulk_job_get},
+        {.operation = 17,
+                .tag = "Bulk-jobs",
+                .title = "Get bulk job results",
+                .method = "GET",
+                .path = BULK_JOBS "/{jobId}/results",
+                .status = 200,
+                .roles = ROLES_DATA_READ,
+                .response_schema = "BulkJobResults",
+                .response_type = "text/csv",
+                .handler = bulk_job_results},
         {.operation = 20,
                 .tag = "Configuration",
                 .title = "Get the workspace throttling",

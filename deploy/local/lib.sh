@@ -8,7 +8,7 @@ BIN=$(realpath -m "${CONTACTHUB_BIN:-$ROOT/build/bin}")
 readonly ROOT STACK BIN
 
 # Every process of the stack, in the order in which they start; they stop in the opposite order.
-readonly PROCESSES=(postgres kafka configuration customer-merge event-ingest aggregate-sync stats-rollup gateway)
+readonly PROCESSES=(postgres kafka configuration customer-merge event-ingest aggregate-sync stats-rollup bulk-processor gateway)
 
 readonly PYTHON=/usr/bin/python3
 readonly PG_BIN=/usr/lib/postgresql/15/bin

@@ -18,6 +18,7 @@ UPDATES = CONFIGURE | {"USER", "PLATFORM_UPDATES"}
 PUBLIC = None
 
 _W = "/workspaces/{workspaceId}"
+_B = _W + "/nodes/{nodeId}/bulk-jobs"
 _C = _W + "/customers/{customerId}"
 _F = _W + "/configuration"
 _N = _F + "/nodes/entries"
@@ -52,6 +53,10 @@ OPERATIONS = [
     Operation(11, "GET", _S + "/events-kpi/purchases", 200, READ_WITH_GUEST),
     Operation(12, "GET", _S + "/events-kpi/ecommerce", 200, READ_WITH_GUEST),
     Operation(13, "GET", _S + "/events-kpi/web", 200, READ_WITH_GUEST),
+    Operation(14, "GET", _B, 200, READ),
+    Operation(15, "POST", _B, 201, READ),
+    Operation(16, "GET", _B + "/{jobId}", 200, READ),
+    Operation(17, "GET", _B + "/{jobId}/results", 200, READ),
     Operation(20, "GET", _F + "/throttling", 200, CONFIGURATION),
     Operation(21, "PUT", _F + "/throttling", 200, OPERATOR),
     Operation(22, "GET", _F + "/events", 200, CONFIGURATION),

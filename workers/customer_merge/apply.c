@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/bulk_job.h"
 #include "workers/customer_merge/merge.h"
 
 #define NOT_VALID "source customer is not valid"
@@ -80,6 +81,18 @@ static bool conflict(const struct step *step, const struct uuid *other)
 	batch_refuse(step->work->batch, step->index, ERR_CONFLICT,
 	        str_of(arena_printf(arena, "Conflict with exiting customer %s", id)), str_of(data));
 	return true;
+}
+
+static bool is_bulk(const struct step *step)
+{
+	return step->command->flags & COMMAND_BULK;
+}
+
+/* A row of a bulk job is told what became of it, not how the customer looks. */
+static void answer_row(const struct step *step, uint16_t http_status, enum bulk_row_status status)
+{
+	batch_reply(step->work->batch, step->index, http_status,
+	        bulk_outcome_write(step->work->arena, status, &step->target->now.id));
 }
 
 static void answer_customer(const struct step *step, uint16_t status)
@@ -260,8 +273,8 @@ static bool session_conflict(const struct step *step)
 static bool write_customer(struct step *step, enum merge_mode mode, uint16_t status, struct err *err)
 {
 	const struct json *current = step->target ? step->target->now.doc : NULL;
+	bool is_new = !step->target, done;
 	struct merge_result result;
-	bool done;
 
 	if (!session_is_free(step))
 		return session_conflict(step);
@@ -272,7 +285,13 @@ static bool write_customer(struct step *step, enum merge_mode mode, uint16_t sta
 	if (!done)
 		return true;
 	bind_session_of_write(step);
-	answer_customer(step, status);
+	if (is_bulk(step))
+		answer_row(step, status,
+		        is_new           ? BULK_ROW_CREATED
+		        : result.changed ? BULK_ROW_UPDATED
+		                         : BULK_ROW_UNCHANGED);
+	else
+		answer_customer(step, status);
 	return true;
 }
 
@@ -287,12 +306,15 @@ static void find_by_key(struct step *step)
 		step->target = unit_find_by_key(&step->work->unit, &command->workspace, &command->node, &key);
 }
 
+/* A row of a bulk job changes a customer that is there like a PATCH: its nulls remove, however it was found. */
 static bool post_customer(struct step *step, struct err *err)
 {
 	if (step->rules->seq == RULES_UNKNOWN)
 		return not_found(step, "node", &step->command->node);
 	find_by_key(step);
-	return write_customer(step, MERGE_POST, 201, err);
+	if (step->target && step->command->flags & COMMAND_INSERT_ONLY)
+		return conflict(step, &step->target->now.id);
+	return write_customer(step, step->target && is_bulk(step) ? MERGE_PATCH : MERGE_POST, 201, err);
 }
 
 static bool patch_customer(struct step *step, struct err *err)
@@ -311,7 +333,10 @@ static bool delete_customer(struct step *step, struct err *err)
 	unit_delete(&step->work->unit, step->target, step->command->time_us);
 	step->target->now.version++;
 	add_change(step, CHANGE_DELETE);
-	batch_reply(step->work->batch, step->index, 200, STR_NONE);
+	if (is_bulk(step))
+		answer_row(step, 200, BULK_ROW_DELETED);
+	else
+		batch_reply(step->work->batch, step->index, 200, STR_NONE);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 #include "workers/event_ingest/ingest.h"
 
 #include "common/arena.h"
+#include "common/bulk_job.h"
 #include "common/crash.h"
 #include "common/hash.h"
 #include "common/locks.h"
@@ -57,7 +58,8 @@ static void set_aside(struct ingest *ingest, size_t index, const char *reason)
 	struct str words = arena_str(ingest->arena, str_of(reason));
 
 	batch_dead_letter(ingest->batch, index, words);
-	if (batch_command(ingest->batch, index)->reply.boot)
+	if (batch_command(ingest->batch, index)->reply.boot ||
+	        batch_command(ingest->batch, index)->flags & COMMAND_BULK)
 		batch_refuse(ingest->batch, index, ERR_INVALID, words, STR_NONE);
 }
 
@@ -301,8 +303,27 @@ static struct str id_body(struct ingest *ingest, const struct uuid *id)
 	return str_of(arena_printf(ingest->arena, "{\"id\":\"%s\"}", text));
 }
 
+/* A row of a bulk job is told what became of it. */
+static void answer_row(struct ingest *ingest, const struct item *item, enum event_outcome outcome)
+{
+	static const enum bulk_row_status statuses[] = {[EVENT_CREATED] = BULK_ROW_CREATED,
+	        [EVENT_UPDATED] = BULK_ROW_UPDATED,
+	        [EVENT_REMOVED] = BULK_ROW_DELETED};
+
+	if (outcome == EVENT_NOTHING)
+		batch_refuse(ingest->batch, item->index, ERR_NOT_FOUND,
+		        is_post(item) ? STR("the event's customer was deleted") : STR("event not found"), STR_NONE);
+	else
+		batch_reply(ingest->batch, item->index, 200,
+		        bulk_outcome_write(ingest->arena, statuses[outcome], &item->command->entity));
+}
+
 static void answer(struct ingest *ingest, const struct item *item, enum event_outcome outcome)
 {
+	if (item->command->flags & COMMAND_BULK && outcome != EVENT_NOT_FOUND) {
+		answer_row(ingest, item, outcome);
+		return;
+	}
 	if (!item->command->reply.boot && !(item->command->flags & COMMAND_KEYED))
 		return;
 	if (outcome == EVENT_NOT_FOUND || (outcome == EVENT_NOTHING && !is_post(item)))
@@ -343,7 +364,7 @@ static void apply(struct ingest *ingest, struct item *item)
 		set_aside(ingest, item->index, err.message);
 		return;
 	case EVENT_NOT_FOUND:
-		if (!item->command->reply.boot)
+		if (!item->command->reply.boot && !(item->command->flags & COMMAND_BULK))
 			batch_dead_letter(ingest->batch, item->index, STR("the event is not known"));
 		break;
 	case EVENT_NOTHING:

@@ -1,0 +1,11 @@
+#ifndef BULK_PROCESSOR_LOOKUP_H
+#define BULK_PROCESSOR_LOOKUP_H
+
+#include "workers/bulk_processor/row.h"
+
+struct batch;
+
+/* Looks up what rows name, all at once, and finishes them with it. */
+bool lookup_rows(struct batch *batch, struct row_rules *rules, struct row *rows, size_t n, struct err *err) must_check;
+
+#endif

@@ -1,0 +1,592 @@
+#include "workers/bulk_processor/row.h"
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/hash.h"
+#include "common/password.h"
+
+/* Faults of one row that its result names. */
+#define FAULTS_TOLD 5
+
+/* One row in work. */
+struct making {
+	struct arena *arena;
+	struct row_rules *rules;
+	const struct csv_row *cells;
+	struct row *row;
+	struct problems problems;
+	struct str id;                      /* text of the column id */
+	struct str external_id, session_id; /* of an event's customer */
+};
+
+struct uuid row_id(const struct uuid *job, int64_t line, enum row_id what)
+{
+	struct uuid id = *job;
+	uint64_t of_job = hash_bytes(job, sizeof(*job), what);
+	uint64_t of_row = hash_bytes(&line, sizeof(line), of_job);
+
+	id.b[6] = (uint8_t)(0x80 | (of_job & 0x0f));
+	id.b[7] = (uint8_t)(of_job >> 8);
+	/* the two highest bits of these 32 are the variant: a file has no 2^30 rows */
+	for (int i = 0; i < 4; i++)
+		id.b[11 - i] = (uint8_t)(line >> 8 * i);
+	id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3f));
+	for (int i = 0; i < 4; i++)
+		id.b[12 + i] = (uint8_t)(of_row >> 8 * i);
+	return id;
+}
+
+static void fail(struct row *row, const char *why)
+{
+	if (!row->why.p)
+		row->why = str_of(why);
+}
+
+/* "pointer: message; ..." */
+static void fail_with_problems(struct making *making)
+{
+	const struct problems *problems = &making->problems;
+	struct buf words;
+
+	if (!problems->n || making->row->why.p || making->row->resend)
+		return;
+	buf_init(&words, making->arena, 256);
+	for (size_t i = 0; i < problems->n && i < FAULTS_TOLD; i++) {
+		const struct problem *problem = &problems->items[i];
+		buf_printf(&words, "%s%.*s%s%.*s", i ? "; " : "", STR_ARG(problem->path), problem->path.n ? ": " : "",
+		        STR_ARG(problem->message));
+	}
+	if (problems->n > FAULTS_TOLD)
+		buf_printf(&words, "; and %zu more", problems->n - FAULTS_TOLD);
+	making->row->why = buf_str(&words);
+}
+
+static void begin_command(struct making *making, enum command_type type)
+{
+	const struct row_rules *rules = making->rules;
+	struct row *row = making->row;
+
+	row->command.type = (uint8_t)type;
+	row->command.flags |= COMMAND_KEYED | COMMAND_BULK;
+	row->command.id = row_id(&rules->job, row->line, ROW_COMMAND);
+	row->command.workspace = rules->workspace;
+	row->command.node = rules->node;
+	row->command.source = rules->source;
+	row->command.user = rules->user;
+	row->topic = rules->entity == BULK_EVENT ? TOPIC_EVENT_COMMANDS : TOPIC_CUSTOMER_COMMANDS;
+	row->partition = rules->workspace_partition;
+}
+
+static void look_up(struct row *row, enum row_lookup lookup, struct str text)
+{
+	row->lookup = lookup;
+	row->text = text;
+}
+
+static void look_up_key(struct row *row, enum row_lookup lookup, const struct uuid *key)
+{
+	row->lookup = lookup;
+	row->key = *key;
+}
+
+/* --- cells ---------------------------------------------------------------------------------------------------------
+ */
+
+static const struct csv_cell *find_cell(const struct making *making, const char *path)
+{
+	const struct columns *columns = &making->rules->columns;
+
+	for (size_t i = 0; i < columns->n; i++)
+		if (str_is(columns->items[i].path, path))
+			return &making->cells->cells[i];
+	return NULL;
+}
+
+/* Puts the value at its path; objects on the way are made. */
+static void put(struct making *making, struct json *document, const struct column *column, struct json *value)
+{
+	struct str name;
+	struct json *parent = json_path_make(making->arena, document, column->path, &name);
+
+	json_set(parent, name, value);
+}
+
+static void take_cell(struct making *making, struct json *document, size_t index, unsigned types)
+{
+	const struct column *column = &making->rules->columns.items[index];
+	const struct csv_cell *cell = &making->cells->cells[index];
+	struct json *value = column_value(making->arena, cell, types, column->pointer, &making->problems);
+	struct str text = value && value->type == JSON_STRING ? value->text : STR_NONE;
+
+	if (!value)
+		return;
+	switch (column->part) {
+	case COLUMN_ID:
+		making->id = text;
+		break;
+	case COLUMN_EXTERNAL_ID:
+		making->external_id = text;
+		break;
+	case COLUMN_SESSION_ID:
+		making->session_id = text;
+		break;
+	case COLUMN_CUSTOMER:
+	case COLUMN_EVENT:
+	case COLUMN_PROPERTIES:
+	case COLUMN_CONTEXT_INFO:
+	case COLUMN_TRACKING:
+		put(making, document, column, value);
+		break;
+	}
+}
+
+static struct json *take_cells(
+        struct making *making, const struct event_type *type, const struct event_context *context)
+{
+	struct json *document = json_new(making->arena, JSON_OBJECT);
+
+	for (size_t i = 0; i < making->rules->columns.n; i++)
+		take_cell(making, document, i, column_types(&making->rules->columns, i, type, context));
+	return document;
+}
+
+/* False, and the row fails, when the text of column id is no UUID. */
+static bool read_id(struct making *making, const char *what, struct uuid *ret_id)
+{
+	if (uuid_parse(making->id, ret_id))
+		return true;
+	fail(making->row,
+	        arena_printf(making->arena, "%s not found %.*s", what, STR_ARG(str_utf8_cut(making->id, 255))));
+	return false;
+}
+
+/* --- customers -----------------------------------------------------------------------------------------------------
+ */
+
+/* The node of a customer is the job's. */
+static void take_node(struct making *making, struct json *document)
+{
+	const struct json *node = json_member(document, "nodeId");
+	struct uuid id;
+
+	if (json_is(node, JSON_STRING) && !(uuid_parse(node->text, &id) && uuid_eq(&id, &making->rules->node)))
+		problems_add(&making->problems, STR("/nodeId"), "is not the node of the job");
+	json_remove(document, STR("nodeId"));
+}
+
+static void set_customer_body(struct making *making, struct json *document)
+{
+	struct row *row = making->row;
+	struct buf text;
+
+	if (row->why.p)
+		return;
+	if (making->rules->hash_passwords && !password_hash(making->arena, document))
+		fail(row, err_sentence(ERR_UNAVAILABLE));
+	buf_init(&text, making->arena, 512);
+	json_write(&text, document);
+	row->command.body = buf_str(&text);
+	if (text.n > CUSTOMER_MAX_BYTES)
+		fail(row, arena_printf(making->arena, "the customer is larger than %d bytes", CUSTOMER_MAX_BYTES));
+}
+
+static void write_customer(struct making *making, struct json *document)
+{
+	struct row *row = making->row;
+	bool insert = making->rules->operation == BULK_INSERT;
+
+	if (insert && making->id.n)
+		fail(row, "an INSERT takes no id: the customer gets one");
+	begin_command(making, making->id.n ? COMMAND_CUSTOMER_PATCH : COMMAND_CUSTOMER_POST);
+	row->command.entity = row_id(&making->rules->job, row->line, ROW_ENTITY);
+	if (insert)
+		row->command.flags |= COMMAND_INSERT_ONLY;
+	else if (making->id.n)
+		read_id(making, "customer", &row->command.entity);
+	take_node(making, document);
+	/* what the node's policy asks for is checked by customer-merge, which knows whether the customer is there */
+	schema_validate(schema_set_customer(making->rules->schemas), document, STR_NONE, &making->problems);
+	fail_with_problems(making);
+	set_customer_body(making, document);
+}
+
+static void delete_customer(struct making *making, struct json *document)
+{
+	struct row *row = making->row;
+	struct str external_id = json_text(json_member(document, "externalId"));
+	struct uuid key;
+
+	begin_command(making, COMMAND_CUSTOMER_DELETE);
+	take_node(making, document);
+	fail_with_problems(making);
+	if (making->id.n)
+		read_id(making, "customer", &row->command.entity);
+	else if (customer_key(making->arena, &making->rules->policy, document, &key))
+		look_up_key(row, LOOKUP_KEY, &key);
+	else if (external_id.n)
+		look_up(row, LOOKUP_EXTERNAL_ID, external_id);
+	else
+		fail(row, "the row names no customer by id, the unique properties of the node, or externalId");
+}
+
+static void found_customer(struct arena *arena, struct row *row)
+{
+	if (row->n_found == 1)
+		row->command.entity = row->found;
+	else if (row->n_found)
+		fail(row, arena_printf(arena, "more than one customer has the externalId %.*s",
+		                  STR_ARG(str_utf8_cut(row->text, 255))));
+	else
+		fail(row, "customer not found");
+}
+
+/* --- events --------------------------------------------------------------------------------------------------------
+ */
+
+static struct json *bring_back(struct making *making, struct json *document)
+{
+	struct json *member = json_member(document, "bringBackProperties");
+
+	return member ? member : json_set(document, STR("bringBackProperties"), json_new(making->arena, JSON_OBJECT));
+}
+
+static void set_text(struct making *making, struct json *object, struct str name, struct str text)
+{
+	json_set(object, name, json_new_str(making->arena, text));
+}
+
+static void add_bring_back(struct making *making, struct json *document, enum event_bind bind, struct str value)
+{
+	struct json *member;
+
+	if (!value.n)
+		return;
+	if (json_member(document, "bringBackProperties"))
+		fail(making->row, "externalId, sessionId and bringBackProperties exclude each other");
+	member = bring_back(making, document);
+	set_text(making, member, STR("type"), str_of(event_bind_name(bind)));
+	set_text(making, member, STR("value"), value);
+}
+
+static const char *node_text(struct making *making)
+{
+	char *text = arena_alloc(making->arena, UUID_TEXT_BYTES + 1);
+
+	uuid_format(&making->rules->node, text);
+	return text;
+}
+
+/* The row as a client would send it. */
+static void complete_event(struct making *making, struct json *document)
+{
+	struct json *member;
+
+	add_bring_back(making, document, EVENT_BIND_EXTERNAL_ID, making->external_id);
+	add_bring_back(making, document, EVENT_BIND_SESSION, making->session_id);
+	member = json_member(document, "bringBackProperties");
+	if (json_is(member, JSON_OBJECT) && !json_member(member, "nodeId"))
+		set_text(making, member, STR("nodeId"), str_of(node_text(making)));
+	if (making->rules->event_type && !json_member(document, "type"))
+		set_text(making, document, STR("type"), making->rules->event_type->id);
+}
+
+static void check_parts(struct making *making, const struct event_type *type, const struct event_context *context,
+        const struct json *properties, const struct json *context_info, const struct json *tracking)
+{
+	const struct json *nothing = json_new(making->arena, JSON_OBJECT);
+	struct schema_set *schemas = making->rules->schemas;
+	struct problems *problems = &making->problems;
+
+	schema_validate(schema_set_event(schemas, (size_t)(type - event_types)),
+	        json_is_null(properties) ? nothing : properties, STR("/properties"), problems);
+	schema_validate(schema_set_context(schemas, (size_t)(context - event_contexts)),
+	        json_is_null(context_info) ? nothing : context_info, STR("/contextInfo"), problems);
+	if (!json_is_null(tracking))
+		schema_validate(making->rules->tracking, tracking, STR("/tracking"), problems);
+}
+
+static void check_size(struct making *making, const struct event_type *type, size_t n_bytes)
+{
+	int64_t most = making->rules->event_bytes[type - event_types];
+
+	if ((int64_t)n_bytes > most && !making->row->resend)
+		fail(making->row, arena_printf(making->arena, "an event of the type %.*s may have %lld bytes",
+		                          STR_ARG(type->id), (long long)most));
+}
+
+static void set_event_body(struct making *making, const struct event_input *input)
+{
+	struct event_body body = {.type = input->type->id,
+	        .context = input->context->id,
+	        .has_date = input->has_date,
+	        .date_us = input->date_us};
+	struct buf text;
+
+	buf_init(&text, making->arena, 1024);
+	event_body_encode(&text, &body);
+	event_json_write(&text, input->properties, input->context_info, input->tracking);
+	making->row->command.body = buf_str(&text);
+	check_size(making, input->type, text.n);
+}
+
+static void check_event_node(struct making *making, const struct event_input *input)
+{
+	struct uuid node;
+
+	if (input->bind_node.p && !(uuid_parse(input->bind_node, &node) && uuid_eq(&node, &making->rules->node)))
+		problems_add(&making->problems, STR("/bringBackProperties/nodeId"), "is not the node of the job");
+}
+
+static void address_event(struct making *making, const struct event_input *input)
+{
+	struct row *row = making->row;
+	struct command *command = &row->command;
+
+	if (input->bind == EVENT_BIND_NONE && !uuid_parse(input->customer_id, &command->subject)) {
+		fail(row, arena_printf(making->arena, "customer not found %.*s",
+		                  STR_ARG(str_utf8_cut(input->customer_id, 255))));
+		return;
+	}
+	if (input->bind == EVENT_BIND_NONE) {
+		look_up_key(row, LOOKUP_CUSTOMER, &command->subject);
+	} else {
+		command->text = input->bind_value;
+		command->flags |= COMMAND_BRING_BACK;
+		if (input->bind == EVENT_BIND_SESSION)
+			command->flags |= COMMAND_SESSION_BIND;
+		else
+			look_up(row, LOOKUP_BINDING, input->bind_value);
+	}
+	row->partition =
+	        event_partition(&command->node, command->text, &command->subject, making->rules->event_partitions);
+}
+
+static void create_event(struct making *making, struct json *document)
+{
+	struct row *row = making->row;
+	struct event_input *input = &row->input;
+
+	complete_event(making, document);
+	begin_command(making, COMMAND_EVENT_POST);
+	row->command.entity = row_id(&making->rules->job, row->line, ROW_ENTITY);
+	event_input_read(making->arena, document, EVENT_CREATE, input, &making->problems);
+	check_event_node(making, input);
+	if (input->type && input->context) {
+		if (making->rules->event_disabled[input->type - event_types])
+			problems_add(&making->problems, STR("/type"), "this event type is disabled");
+		check_parts(
+		        making, input->type, input->context, input->properties, input->context_info, input->tracking);
+	}
+	fail_with_problems(making);
+	if (!input->type || !input->context)
+		fail(row, "the type or the context of the event is not known");
+	if (row->why.p)
+		return;
+	set_event_body(making, input);
+	address_event(making, input);
+}
+
+static void change_event(struct making *making, struct json *document, enum command_type type)
+{
+	struct row *row = making->row;
+
+	begin_command(making, type);
+	if (!making->id.n) {
+		fail(row, "the row names no event by id");
+		return;
+	}
+	if (!read_id(making, "event", &row->command.entity))
+		return;
+	look_up_key(row, LOOKUP_EVENT, &row->command.entity);
+	if (type == COMMAND_EVENT_DELETE)
+		return;
+	event_input_read(making->arena, document, EVENT_CHANGE, &row->input, &making->problems);
+	row->body = document;
+	fail_with_problems(making);
+}
+
+/* The parts that were given, as event-ingest merges them. */
+static struct str patch_json(struct arena *arena, const struct event_input *input)
+{
+	const struct {
+		const char *name;
+		const struct json *value;
+	} parts[] = {
+	        {"properties", input->properties}, {"contextInfo", input->context_info}, {"tracking", input->tracking}};
+	struct json *patch = json_new(arena, JSON_OBJECT);
+	struct buf text;
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (parts[i].value)
+			json_add(patch, str_of(parts[i].name), json_copy(arena, parts[i].value, false));
+	buf_init(&text, arena, 512);
+	json_write(&text, patch);
+	return buf_str(&text);
+}
+
+/* The event as it will be has to be valid. */
+static void check_merged(struct making *making, struct str patch)
+{
+	const struct event_row *event = making->row->event;
+	const struct event_type *type = event_type_find(event->type);
+	const struct event_context *context = event_context_find(event->context);
+	struct err err = {0};
+	struct str merged = event_json_merge(making->arena, event->json, patch, &err);
+	const struct json *parts = merged.p ? json_parse(making->arena, merged, &err) : NULL;
+
+	if (!parts) {
+		fail(making->row, arena_printf(making->arena, "%s", err.message));
+	} else if (type && context) {
+		check_size(making, type, merged.n);
+		check_parts(making, type, context, json_member(parts, "properties"), json_member(parts, "contextInfo"),
+		        json_member(parts, "tracking"));
+	}
+}
+
+static void finish_patch(struct making *making)
+{
+	struct row *row = making->row;
+	const struct event_input *input = &row->input;
+	struct str patch = patch_json(making->arena, input);
+	struct buf text;
+
+	event_input_keeps(row->event, row->body, EVENT_CHANGE, &making->problems);
+	check_merged(making, patch);
+	fail_with_problems(making);
+	buf_init(&text, making->arena, 512 + patch.n);
+	event_body_encode(
+	        &text, &(struct event_body){.has_date = input->has_date, .date_us = input->date_us, .json = patch});
+	row->command.body = buf_str(&text);
+}
+
+/* A command on an event goes where its POST went. */
+static void found_event(struct making *making)
+{
+	struct row *row = making->row;
+	const struct event_row *event = row->event;
+	struct command *command = &row->command;
+
+	if (!row->n_found || !uuid_eq(&event->node, &making->rules->node)) {
+		fail(row, "event not found");
+		return;
+	}
+	if (event->has_customer)
+		command->subject = event->customer;
+	if (event->bind != EVENT_BIND_NONE) {
+		command->text = event->bind_value;
+		command->flags |= COMMAND_BRING_BACK;
+		if (event->bind == EVENT_BIND_SESSION)
+			command->flags |= COMMAND_SESSION_BIND;
+	}
+	row->partition =
+	        event_partition(&command->node, command->text, &command->subject, making->rules->event_partitions);
+	if (command->type == COMMAND_EVENT_PATCH)
+		finish_patch(making);
+}
+
+/* The types of an event's cells depend on its type and context; those of an event that is there are looked up later, so
+   their cells are text or what the row says. */
+static void make_event(struct making *making)
+{
+	const struct csv_cell *type = find_cell(making, "type"), *context = find_cell(making, "context");
+	const struct event_type *known_type = type && type->text.n ? event_type_find(type->text) : NULL;
+	struct json *document;
+
+	if (!known_type && !(type && type->text.n))
+		known_type = making->rules->event_type;
+	document = take_cells(making, known_type, context ? event_context_find(context->text) : NULL);
+	if (making->rules->operation == BULK_DELETE)
+		change_event(making, document, COMMAND_EVENT_DELETE);
+	else if (!making->id.n)
+		create_event(making, document);
+	else if (making->rules->operation == BULK_INSERT)
+		fail(making->row, "an INSERT takes no id: the event gets one");
+	else
+		change_event(making, document, COMMAND_EVENT_PATCH);
+}
+
+/* --- rows ----------------------------------------------------------------------------------------------------------
+ */
+
+static void make_customer(struct making *making)
+{
+	struct json *document = take_cells(making, NULL, NULL);
+
+	if (making->rules->operation == BULK_DELETE)
+		delete_customer(making, document);
+	else
+		write_customer(making, document);
+}
+
+static void begin_making(struct arena *arena, struct row_rules *rules, struct row *row, struct making *making)
+{
+	making->arena = arena;
+	making->rules = rules;
+	making->row = row;
+	making->cells = NULL;
+	making->id = making->external_id = making->session_id = STR_NONE;
+	problems_init(&making->problems, arena);
+}
+
+void row_make(
+        struct arena *arena, struct row_rules *rules, const struct csv_row *cells, struct str raw, struct row *row)
+{
+	struct making making;
+
+	begin_making(arena, rules, row, &making);
+	making.cells = cells;
+	row->command.id = row_id(&rules->job, row->line, ROW_COMMAND);
+	row->command.fingerprint = hash_str(raw, 0);
+	if (cells->fault)
+		fail(row, cells->fault);
+	else if (!str_is_utf8(raw) || memchr(raw.p, '\0', raw.n))
+		fail(row, "the row is not UTF-8 text");
+	else if (cells->n_cells != rules->columns.n)
+		fail(row,
+		        arena_printf(arena, "the row has %zu cells, the header %zu", cells->n_cells, rules->columns.n));
+	else if (rules->entity == BULK_EVENT)
+		make_event(&making);
+	else
+		make_customer(&making);
+	if (row->why.p)
+		row->lookup = LOOKUP_NONE;
+}
+
+void row_finish(struct arena *arena, struct row_rules *rules, struct row *row)
+{
+	struct making making;
+
+	switch (row->lookup) {
+	case LOOKUP_KEY:
+	case LOOKUP_EXTERNAL_ID:
+		found_customer(arena, row);
+		break;
+	case LOOKUP_CUSTOMER:
+		if (!row->n_found && !row->resend)
+			fail(row, "customer not found");
+		break;
+	case LOOKUP_BINDING:
+		row->ensure = !row->n_found;
+		break;
+	case LOOKUP_EVENT:
+		begin_making(arena, rules, row, &making);
+		found_event(&making);
+		break;
+	case LOOKUP_NONE:
+	case LOOKUPS:
+		break;
+	}
+}
+
+struct command row_ensure_command(const struct row_rules *rules, const struct row *row)
+{
+	return (struct command){.type = COMMAND_CUSTOMER_ENSURE,
+	        .time_us = row->command.time_us,
+	        .id = row_id(&rules->job, row->line, ROW_ENSURE),
+	        .workspace = rules->workspace,
+	        .node = rules->node,
+	        .entity = row_id(&rules->job, row->line, ROW_ENSURED),
+	        .source = rules->source,
+	        .user = rules->user,
+	        .text = row->command.text};
+}

@@ -1,0 +1,167 @@
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/crash.h"
+#include "common/log.h"
+#include "workers/bulk_processor/bulk_processor.h"
+
+#include <stdlib.h>
+
+/* How long an idle process takes to notice a new job. */
+#define BACKGROUND_MS 100
+/* Between two looks for outcomes while there are none. */
+#define PAUSE_MS 4
+#define METADATA_MS 10000
+/* One record at a time. */
+#define ARENA_BYTES ((size_t)16 * 1024 * 1024)
+
+struct bulk_state {
+	struct processor *processor;
+	struct kafka_producer *producer; /* own one: its delivery reports matter */
+	struct arena *arena;
+	size_t in_flight;
+	rd_kafka_resp_err_t error;
+};
+
+static void on_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+{
+	struct bulk_state *state = context;
+
+	(void)opaque, (void)persisted_unknown;
+	state->in_flight--;
+	if (error)
+		state->error = error;
+}
+
+static bool owns(const void *context, const struct uuid *workspace)
+{
+	struct worker *worker = (struct worker *)context;
+
+	return worker_owns(worker, workspace_partition(workspace, worker_partition_count(worker)));
+}
+
+static void *open_state(struct worker *worker, struct err *err)
+{
+	const struct settings *settings = worker_settings(worker);
+	struct bulk_state *state = calloc(1, sizeof(*state));
+	uint32_t n;
+
+	if (!state)
+		log_die("memory", "out of memory");
+	state->arena = arena_new(ARENA_BYTES);
+	state->producer = kafka_producer_new(settings, on_delivery, state);
+	n = kafka_partition_count(state->producer, TOPIC_EVENT_COMMANDS, METADATA_MS);
+	if (!n || !kafka_partition_count(state->producer, TOPIC_CUSTOMER_COMMANDS, METADATA_MS)) {
+		err_set(err, ERR_UNAVAILABLE, "Kafka does not tell the partitions of the command topics");
+		return NULL;
+	}
+	state->processor = processor_new(&(struct processor_options){.window = settings->bulk_window,
+	        .hash_passwords = settings->hash_passwords,
+	        .event_partitions = n,
+	        .owns = owns,
+	        .context = worker});
+	return state;
+}
+
+static bool step(struct batch *batch, bool *ret_more, struct err *err)
+{
+	struct bulk_state *state = batch_state(batch);
+
+	return processor_step(state->processor, batch, ret_more, err);
+}
+
+static void aborted(void *context)
+{
+	processor_forget(((struct bulk_state *)context)->processor);
+}
+
+/* The whole process begins anew: its rows are found on their way, and are sent again. */
+static bool check_delivered(const struct bulk_state *state, struct err *err)
+{
+	if (!state->error)
+		return true;
+	return err_set(err, ERR_UNAVAILABLE, "a row was not taken by Kafka: %s", rd_kafka_err2str(state->error));
+}
+
+static bool send_one(struct bulk_state *state, const struct outgoing *outgoing, struct err *err)
+{
+	struct err full = {0};
+	struct buf record;
+
+	arena_reset(state->arena);
+	buf_init(&record, state->arena, 512 + outgoing->command.body.n + outgoing->command.text.n);
+	command_encode(&record, &outgoing->command);
+	while (!kafka_send(state->producer, outgoing->topic, outgoing->partition, &outgoing->command.entity,
+	        buf_str(&record), state, &full)) {
+		kafka_producer_poll(state->producer, 100); /* the queue is full */
+		if (!check_delivered(state, err))
+			return false;
+	}
+	state->in_flight++;
+	return true;
+}
+
+static bool wait_for_delivery(struct bulk_state *state, struct err *err)
+{
+	while (state->in_flight && !state->error)
+		kafka_producer_poll(state->producer, 100);
+	return check_delivered(state, err);
+}
+
+/* First what others stand on, then the rows. */
+static bool publish_part(
+        struct bulk_state *state, const struct outgoing *outgoing, size_t n, bool first, struct err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (outgoing[i].first != first)
+			continue;
+		if (!send_one(state, &outgoing[i], err))
+			return false;
+		CRASH_POINT("bulk-processor-row-sent");
+	}
+	return true;
+}
+
+static bool any_first(const struct outgoing *outgoing, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (outgoing[i].first)
+			return true;
+	return false;
+}
+
+static bool publish(struct bulk_state *state, const struct outgoing *outgoing, size_t n, struct err *err)
+{
+	CRASH_POINT("bulk-processor-before-rows");
+	if (any_first(outgoing, n) && (!publish_part(state, outgoing, n, true, err) || !wait_for_delivery(state, err)))
+		return false;
+	CRASH_POINT("bulk-processor-ensured");
+	return publish_part(state, outgoing, n, false, err);
+}
+
+static bool committed(struct worker *worker, void *context, struct err *err)
+{
+	struct bulk_state *state = context;
+	size_t n;
+	const struct outgoing *outgoing = processor_outgoing(state->processor, &n);
+	bool waiting = processor_is_waiting(state->processor);
+
+	(void)worker;
+	if (n && !publish(state, outgoing, n, err))
+		return false;
+	processor_published(state->processor);
+	kafka_producer_poll(state->producer, waiting ? PAUSE_MS : 0);
+	return check_delivered(state, err);
+}
+
+const struct worker_definition bulk_processor = {
+        .name = "bulk-processor",
+        .topic = TOPIC_BULK_JOBS,
+        .statements = bulk_processor_statements,
+        .n_statements = BULK_PROCESSOR_STATEMENTS,
+        .open = open_state,
+        .aborted = aborted,
+        .handle = intake_handle,
+        .background = step,
+        .background_ms = BACKGROUND_MS,
+        .committed = committed,
+};

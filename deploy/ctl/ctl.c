@@ -10,6 +10,7 @@
 
 #define OUTCOME_WAIT_US (15 * 1000000LL)
 #define OUTCOME_POLL_US 20000
+#define METADATA_MS 10000
 
 static bool open_db(struct ctl *ctl, struct err *err)
 {
@@ -55,13 +56,29 @@ static void on_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, 
 	ctl->delivery_error = error;
 }
 
-bool ctl_send(struct ctl *ctl, enum topic topic, uint32_t partition, const struct uuid *key, struct str record,
-        struct err *err)
+static bool open_kafka(struct ctl *ctl, struct err *err)
 {
 	if (!*ctl->settings.kafka)
 		return err_set(err, ERR_INVALID, "CONTACTHUB_KAFKA is not set: it names the Kafka brokers");
 	if (!ctl->producer)
 		ctl->producer = kafka_producer_new(&ctl->settings, on_delivery, ctl);
+	return true;
+}
+
+bool ctl_partition_count(struct ctl *ctl, enum topic topic, uint32_t *ret_n, struct err *err)
+{
+	if (!open_kafka(ctl, err))
+		return false;
+	*ret_n = kafka_partition_count(ctl->producer, topic, METADATA_MS);
+	return *ret_n || err_set(err, ERR_UNAVAILABLE, "Kafka does not tell the partitions of the topic %s",
+	                         topic_role_name(topic));
+}
+
+bool ctl_send(struct ctl *ctl, enum topic topic, uint32_t partition, const struct uuid *key, struct str record,
+        struct err *err)
+{
+	if (!open_kafka(ctl, err))
+		return false;
 	ctl->delivered = false;
 	if (!kafka_send(ctl->producer, topic, partition, key, record, ctl, err))
 		return false;

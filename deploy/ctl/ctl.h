@@ -31,6 +31,7 @@ ctl_fn ctl_user_create, ctl_user_list;
 ctl_fn ctl_token_create;
 ctl_fn ctl_source_create;
 ctl_fn ctl_recount;
+ctl_fn ctl_bulk_stop;
 ctl_fn ctl_replay;
 ctl_fn ctl_dead_letters_list, ctl_dead_letters_show, ctl_dead_letters_rerun;
 
@@ -40,6 +41,9 @@ PGresult *ctl_query(struct ctl *ctl, const char *statement, const struct db_para
 /* The partition of a workspace that exists; ERR_NOT_FOUND otherwise. */
 bool ctl_workspace_partition(
         struct ctl *ctl, const struct uuid *workspace, uint32_t *ret_partition, struct err *err) must_check;
+
+/* Partitions of a topic; false when Kafka does not tell. */
+bool ctl_partition_count(struct ctl *ctl, enum topic topic, uint32_t *ret_n, struct err *err) must_check;
 
 /* Sends a record and waits until every replica has it. */
 bool ctl_send(struct ctl *ctl, enum topic topic, uint32_t partition, const struct uuid *key, struct str record,

@@ -61,4 +61,7 @@ const struct statement ctl_statements[CTL_STATEMENTS] = {
                        "$2::integer "
                        "AND record_offset = $3::bigint",
                 .n_params = 4},
+        {.name = "bulk_job_status",
+                .sql = "SELECT status FROM bulk_jobs WHERE workspace_id = $1::uuid AND id = $2::uuid",
+                .n_params = 2},
 };

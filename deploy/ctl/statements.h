@@ -4,7 +4,7 @@
 #include "common/db.h"
 
 /* Everything that the operator's tool asks the tables. It writes one thing: that a dead letter was sent again. */
-#define CTL_STATEMENTS 13
+#define CTL_STATEMENTS 14
 extern const struct statement ctl_statements[CTL_STATEMENTS];
 
 #endif

@@ -8,6 +8,7 @@
 #include "gateway/replies.h"
 #include "tests/component/component.h"
 #include "workers/aggregate_sync/sync.h"
+#include "workers/bulk_processor/bulk_processor.h"
 #include "workers/customer_merge/store.h"
 #include "workers/event_ingest/ingest.h"
 #include "workers/stats_rollup/rollup.h"
@@ -43,12 +44,14 @@ static const struct {
         {.owner = "event-ingest", .statements = event_ingest_statements, .n = &event_ingest_statement_count},
         {.owner = "aggregate-sync", .statements = sync_statements, .n = &sync_statement_count},
         {.owner = "stats-rollup", .statements = rollup_statements, .n = &rollup_statement_count},
+        {.owner = "bulk-processor", .statements = bulk_processor_statements, .n_fixed = BULK_PROCESSOR_STATEMENTS},
         {.owner = "gateway configuration", .statements = config_feed_statements, .n = &config_feed_statement_count},
         {.owner = "gateway replies", .statements = reply_statements, .n = &reply_statement_count},
         {.owner = "gateway customers", .statements = customer_statements, .n = &customer_statement_count},
         {.owner = "gateway search", .statements = customer_search_statements, .n = &customer_search_statement_count},
         {.owner = "gateway events", .statements = event_statements, .n = &event_statement_count},
         {.owner = "gateway nodes", .statements = node_statements, .n = &node_statement_count},
+        {.owner = "gateway bulk jobs", .statements = bulk_statements, .n = &bulk_statement_count},
         {.owner = "gateway aggregates", .statements = aggregate_statements, .n = &aggregate_statement_count},
         {.owner = "gateway updates", .statements = update_statements, .n = &update_statement_count},
 };

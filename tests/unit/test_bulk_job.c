@@ -65,9 +65,34 @@ static void all_fifteen_members_are_always_there(void **state)
 	arena_free(arena);
 }
 
+/* What workers answer about a row is read as it was meant; a refusal names its faults. */
+static void outcomes_of_rows_are_read(void **state)
+{
+	struct arena *arena = arena_new(65536);
+	struct uuid id = {{1, [6] = 0x80, [8] = 0x80}};
+
+	(void)state;
+	for (int i = 0; i < BULK_ROW_STATUSES; i++) {
+		struct str body = bulk_outcome_write(arena, (enum bulk_row_status)i, &id);
+		struct bulk_outcome outcome = bulk_outcome_read(arena, 201, body);
+		assert_int_equal(outcome.status, i);
+		assert_str(outcome.id, "01000000-0000-8000-8000-000000000000");
+	}
+	struct bulk_outcome outcome = bulk_outcome_read(arena, 400,
+	        STR("{\"message\":\"not valid\",\"errors\":[{\"path\":\"/a\",\"message\":\"is required\"},"
+	            "{\"path\":\"\",\"message\":\"too large\"}]}"));
+	assert_int_equal(outcome.status, BULK_ROW_FAILED);
+	assert_str(outcome.error, "not valid; /a: is required; too large");
+	assert_int_equal(bulk_outcome_read(arena, 404, STR_NONE).status, BULK_ROW_FAILED);
+	assert_true(bulk_outcome_read(arena, 404, STR_NONE).error.n > 0);
+	assert_int_equal(bulk_outcome_read(arena, 200, STR("{}")).status, BULK_ROW_FAILED);
+	arena_free(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(outcomes_of_rows_are_read),
 	        cmocka_unit_test(names_are_found_again),
 	        cmocka_unit_test(results_are_there_at_the_end_only),
 	        cmocka_unit_test(all_fifteen_members_are_always_there),

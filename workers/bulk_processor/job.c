@@ -268,6 +268,9 @@ static bool read_chunk(struct job *job, struct batch *batch, int64_t chunk, int6
 
 bool job_fill(struct job *job, struct batch *batch, struct err *err)
 {
+	job->n_buffer -= job->used;
+	memmove(job->buffer, job->buffer + job->used, job->n_buffer);
+	job->used = 0;
 	for (;;) {
 		int64_t end = job->at + (int64_t)job->n_buffer;
 		job->at_end = end >= job->bytes;
@@ -285,24 +288,22 @@ static const char *header_fault(enum csv_status status)
 	return "the header cannot be read: it has no end";
 }
 
-/* Reads the first row and keeps its bytes; the buffer stands behind it afterwards. */
+/* Reads the first row, which must lie in the first piece (the others may be gone), and keeps its bytes; the buffer
+   stands behind it afterwards. */
 static bool load_header(struct job *job, struct batch *batch, struct err *err)
 {
 	struct csv_row row;
 
-	job->at = 0;
-	job->n_buffer = 0;
-	if (!job_fill(job, batch, err))
+	if (!read_chunk(job, batch, 0, 0, err))
 		return false;
-	enum csv_status status =
-	        csv_next(batch_arena(batch), (struct str){job->buffer, job->n_buffer}, true, job->at_end, &row);
+	enum csv_status status = csv_next(batch_arena(batch), (struct str){job->buffer, job->n_buffer}, true,
+	        (int64_t)job->n_buffer == job->bytes, &row);
 	if (status != CSV_ROW) {
 		fail(job, header_fault(status));
 		return true;
 	}
 	job->header = arena_str(job->header_arena, (struct str){job->buffer, row.n_bytes});
-	job->n_buffer -= row.n_bytes;
-	memmove(job->buffer, job->buffer + row.n_bytes, job->n_buffer);
+	job->used = row.n_bytes;
 	job->at = (int64_t)row.n_bytes;
 	return true;
 }
@@ -361,7 +362,7 @@ static void go_to_first_row(struct job *job)
 	}
 	if (job->done_byte != job->at) {
 		job->at = job->done_byte;
-		job->n_buffer = 0;
+		job->used = job->n_buffer = 0;
 	}
 }
 

@@ -35,9 +35,10 @@ struct job {
 	int64_t configuration_seq; /* the head's when it was last looked at */
 	int64_t workspace_seq;     /* the highest of the workspace's documents */
 
-	/* The file from byte `at` on, as far as it is in memory. at is where the row behind `line` begins. */
+	/* The file from byte `at` on, as far as it is in memory: the bytes from `used` to `n_buffer`; those before are
+	   kept until job_fill, for rows point into them. at is where the row behind `line` begins. */
 	char *buffer;
-	size_t n_buffer;
+	size_t used, n_buffer;
 	int64_t at, line;
 	bool at_end;      /* of what is in memory */
 	bool ended;       /* all rows have been read */
@@ -62,7 +63,7 @@ bool job_load(
         struct job *job, struct batch *batch, const struct processor_options *options, struct err *err) must_check;
 /* Compiles the configuration again when it has changed; head_seq is the present one. */
 bool job_refresh(struct job *job, struct batch *batch, int64_t head_seq, struct err *err) must_check;
-/* Sees to it that a whole row is in memory, or that the file's end is. */
+/* Sees to it that a whole row is in memory, or that the file's end is. What rows point to is gone. */
 bool job_fill(struct job *job, struct batch *batch, struct err *err) must_check;
 
 struct flight *job_flight(struct job *job, size_t index);

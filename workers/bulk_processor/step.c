@@ -222,13 +222,13 @@ static bool has_room(const struct step *step)
 }
 
 /* False when nothing more can be read in this step. */
-static bool read_row(struct step *step, size_t *used)
+static bool read_row(struct step *step)
 {
 	struct job *job = step->job;
-	const char *text = job->buffer + *used;
+	const char *text = job->buffer + job->used;
 	struct csv_row cells;
 	enum csv_status status =
-	        csv_next(step->arena, (struct str){text, job->n_buffer - *used}, false, job->at_end, &cells);
+	        csv_next(step->arena, (struct str){text, job->n_buffer - job->used}, false, job->at_end, &cells);
 
 	if (status == CSV_ENDLESS) {
 		job->failure = arena_str(job->header_arena,
@@ -238,7 +238,7 @@ static bool read_row(struct step *step, size_t *used)
 	}
 	if (status == CSV_ROW)
 		take_row(step, &cells, text);
-	*used += cells.n_bytes;
+	job->used += cells.n_bytes;
 	job->at += (int64_t)cells.n_bytes;
 	job->ended = status == CSV_END;
 	return status == CSV_ROW;
@@ -248,7 +248,6 @@ static bool read_rows(struct step *step, struct err *err)
 {
 	struct job *job = step->job;
 	int64_t until_us = clock_monotonic_us() + READING_US;
-	size_t used = 0;
 
 	step->n_before = job->n_flights;
 	if (!may_read(step))
@@ -256,10 +255,8 @@ static bool read_rows(struct step *step, struct err *err)
 	if (!job_fill(job, step->batch, err))
 		return false;
 	step->rows = arena_alloc(step->arena, ROWS_PER_STEP * sizeof(*step->rows));
-	while (has_room(step) && clock_monotonic_us() < until_us && read_row(step, &used))
+	while (has_room(step) && clock_monotonic_us() < until_us && read_row(step))
 		;
-	job->n_buffer -= used;
-	memmove(job->buffer, job->buffer + used, job->n_buffer);
 	return true;
 }
 

@@ -87,10 +87,10 @@ const struct statement runtime_statements[] = {
                 .n_params = 4},
         {.name = "runtime_add_results",
                 .sql = "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, entity_id, "
-                       "seq, "
-                       "created_us, body) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::bigint[], "
-                       "$5::smallint[], $6::uuid[], $7::bigint[], $8::bigint[], $9::json[]) ON CONFLICT DO NOTHING",
-                .n_params = 9},
+                       "seq, created_us, body, replayed) SELECT u.*, $10::boolean FROM unnest($1::uuid[], $2::uuid[], "
+                       "$3::boolean[], $4::bigint[], $5::smallint[], $6::uuid[], $7::bigint[], $8::bigint[], "
+                       "$9::json[]) AS u ON CONFLICT DO NOTHING",
+                .n_params = 10},
         {.name = "runtime_add_dead_letters",
                 .sql = "INSERT INTO dead_letters (workspace_id, topic, partition, record_offset, worker, command_id, "
                        "command_type, created_us, reason, record) SELECT u.w, $1::text, u.partition, u.record_offset, "
@@ -493,6 +493,7 @@ static bool send_results(struct batch *batch, struct err *err)
 	db_params_init(&params, batch->context.arena);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		db_param_array(&params, &columns[i]);
+	db_param_bool(&params, batch->context.definition->topic != TOPIC_BULK_JOBS);
 	/* a key that another partition's worker used meanwhile: try again, then it is found */
 	return db_send_expect(batch->context.db, "runtime_add_results", &params, columns[0].n, ERR_DATABASE, err);
 }

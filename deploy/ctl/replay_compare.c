@@ -43,7 +43,7 @@ static const struct table {
         {.name = "command_results",
                 .key = "concat_ws('/', t.workspace_id, t.command_id)",
                 .row = "concat_ws('/', t.workspace_id, t.command_id, t.fingerprint)",
-                .where = " WHERE t.keyed AND substr(t.command_id::text, 15, 1) <> '8'"},
+                .where = " WHERE t.keyed AND t.replayed AND substr(t.command_id::text, 15, 1) <> '8'"},
 };
 #define TABLES ARRAY_LEN(tables)
 

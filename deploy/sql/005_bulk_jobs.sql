@@ -50,3 +50,6 @@ CREATE TABLE bulk_rows (
 	error text,
 	PRIMARY KEY (workspace_id, job_id, line)
 );
+
+-- False: of a command that a replay does not read (uploads are not kept), so that it does not make this row again.
+ALTER TABLE command_results ADD COLUMN replayed boolean NOT NULL DEFAULT true;

@@ -13,7 +13,8 @@ import threading
 import time
 from collections import Counter
 
-from oracle import OK, REFUSED, UNKNOWN, CustomerHistory, EventHistory, Reading, Snapshot, check, check_reading
+from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, Reading, Snapshot, bulk_histories,
+                    check, check_bulk, check_reading)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-faults"))
@@ -33,7 +34,13 @@ WINDOWS = (
     "event-ingest-locked",
     "gateway-after-produce",
     "gateway-before-answer",
+    "bulk-processor-before-rows",
+    "bulk-processor-ensured",
+    "bulk-processor-row-sent",
 )
+# Rows of a bulk job, and of all jobs on their way: small, so that a job is made of many steps.
+BULK_ROWS = 300
+BULK_WINDOW = 20
 ENTITIES = {1: "CUSTOMER", 2: "EVENT"}
 OPERATIONS = {1: "CREATE", 2: "UPDATE", 3: "DELETE"}
 
@@ -45,6 +52,7 @@ def local(script, *arguments, **environment):
         "CONTACTHUB_BIN": str(ROOT / "build-faults/bin"),
         "CONTACTHUB_INSTANCES": str(INSTANCES),
         "CONTACTHUB_CRASH_LOG": str(STACK / "crashes"),
+        "CONTACTHUB_BULK_WINDOW": str(BULK_WINDOW),
     }
     values |= {key: str(value) for key, value in environment.items()}
     return subprocess.run([ROOT / "deploy/local" / script, *arguments], env=values, check=True, text=True, stdout=subprocess.PIPE)
@@ -63,17 +71,19 @@ class Api:
     def __init__(self, env, slowest, token="CONTACTHUB_TOKEN"):
         self.host = env["CONTACTHUB_URL"].removeprefix("http://")
         self.base = f"/hub/v1/workspaces/{env['CONTACTHUB_WORKSPACE']}"
-        self.headers = {"Authorization": f"Bearer {env[token]}", "Content-Type": "application/json"}
+        self.headers = {"Authorization": f"Bearer {env[token]}"}
         self.connection = None
         self.slowest = slowest
 
-    def request(self, method, path, body=None, key=None):
-        headers = self.headers | ({"Idempotency-Key": key} if key else {})
+    def request(self, method, path, body=None, key=None, content_type="application/json"):
+        headers = self.headers | {"Content-Type": content_type} | ({"Idempotency-Key": key} if key else {})
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
         began = time.monotonic()
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(self.host, timeout=HANG_SECONDS)
-            self.connection.request(method, self.base + path, None if body is None else json.dumps(body), headers)
+            self.connection.request(method, self.base + path, body, headers)
             response = self.connection.getresponse()
             text = response.read()
         except (OSError, http.client.HTTPException):
@@ -245,6 +255,42 @@ class Subscriber(threading.Thread):
                 raise SystemExit("faults: the update stream cannot be read when everything is quiet")
 
 
+class BulkClient(threading.Thread):
+    """Sends files of new customers, and of events for them and for external ids that nobody has; one after the other."""
+
+    def __init__(self, env, stop):
+        super().__init__(name="bulk")
+        self.env, self.stop_event = env, stop
+        self.slowest, self.files, self.failure = [], [], None
+
+    def run(self):
+        try:
+            self.api = Api(self.env, self.slowest)
+            while not self.stop_event.is_set():
+                self.send(BulkFile.customers(f"b{len(self.files)}", BULK_ROWS))
+                self.send(BulkFile.events(f"b{len(self.files)}", self.files[-1], BULK_ROWS))
+        except Exception as fault:  # reported by the main thread
+            self.failure = fault
+
+    def form(self, file):
+        fields = {"operation": "INSERT", "entity": file.entity} | ({"eventType": "genericActiveEvent"} if file.entity == "EVENT" else {})
+        parts = [f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+        head = f'--B\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n\r\n'
+        return ("".join(parts) + head + file.text() + "\r\n--B--\r\n").encode()
+
+    def send(self, file):
+        self.files.append(file)
+        path, body = f"/nodes/{self.env['CONTACTHUB_NODE']}/bulk-jobs", self.form(file)
+        while not self.stop_event.is_set():
+            file.outcome, job, _ = self.api.request("POST", path, body, f"key-{file.name}", "multipart/form-data; boundary=B")
+            if file.outcome != UNKNOWN:
+                break
+        while file.outcome == OK and not self.stop_event.wait(0.2):
+            outcome, job_now, _ = self.api.request("GET", f"{path}/{job['id']}")
+            if outcome == OK and job_now["status"] in ("PROCESSED", "FAILED", "STOPPED"):
+                break
+
+
 class Chaos(threading.Thread):
     """Kills (most often) or freezes a random process; one at a time is frozen, for 2 to 8 seconds."""
 
@@ -325,6 +371,20 @@ class Tables:
             dead_letters=int(self.rows("SELECT count(*) FROM dead_letters")[0][0]),
         )
 
+    def bulk_jobs(self):
+        jobs = {}
+        for id_, name, status, line, row_status, entity in self.rows(
+            "SELECT j.id, j.filename, j.status, r.line, r.status, r.entity_id FROM bulk_jobs j LEFT JOIN bulk_rows r "
+            "ON r.workspace_id = j.workspace_id AND r.job_id = j.id ORDER BY j.id, r.line"
+        ):
+            job = jobs.setdefault(id_, BulkJob(name, status))
+            if line:
+                job.rows.append((int(line), row_status, entity or None))
+        return list(jobs.values())
+
+    def open_bulk_jobs(self):
+        return int(self.rows("SELECT count(*) FROM bulk_jobs WHERE status IN ('LOADED', 'SCHEDULED', 'PROCESSING')")[0][0])
+
     def positions(self):
         return sorted(self.rows("SELECT worker, topic, partition, next_offset FROM consumer_offsets"))
 
@@ -343,7 +403,7 @@ def wait_for_quiet(env, seconds=120):
             raise SystemExit("faults: the stack did not come to rest")
         time.sleep(0.5)
         try:
-            now = tables.positions()
+            now = tables.positions() if tables.open_bulk_jobs() == 0 else None
         except subprocess.CalledProcessError:
             now = None
         still = still + 1 if now is not None and now == before else 0
@@ -361,12 +421,11 @@ def probe(env, seconds=60):
     raise SystemExit(f"faults: no write succeeded within {seconds} s after the last fault")
 
 
-def report(clients, subscriber, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
+def report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
     outcomes = Counter(o for c in clients for h in c.customers for o in [h.created, *(o for _, o in h.changes)])
     outcomes += Counter(e.outcome for c in clients for e in c.events)
-    readers = [*clients, subscriber]
-    refusals = sum((c.refusals for c in readers), Counter())
-    slowest = max((s for c in readers for s in c.slowest), default=0)
+    refusals = sum((c.refusals for c in (*clients, subscriber)), Counter())
+    slowest = max((s for c in (*clients, bulk, subscriber) for s in c.slowest), default=0)
     missed = [w for w in WINDOWS if not hits[w]]
     if slowest > HANG_SECONDS:
         faults.append(f"a request hung for {slowest:.0f} s")
@@ -375,6 +434,7 @@ def report(clients, subscriber, chaos, snapshot, faults, hits, recovered, second
     if refusals:
         faults.append(f"requests that should succeed were refused: {dict(refusals)}")
     print(f"load      {seconds} s, {sum(outcomes.values())} writes: {dict(outcomes)}, slowest {slowest:.1f} s")
+    print(f"bulk      {len(bulk.files)} files of {BULK_ROWS} rows")
     print(f"kills     {sum(chaos.kills.values())} by signal {dict(chaos.kills)}, {sum(hits.values())} at crash points {dict(hits)}")
     print(f"freezes   {dict(chaos.freezes)}")
     print(f"recovery  a write succeeded {recovered:.1f} s after the last fault")
@@ -410,12 +470,13 @@ def main():
         env = read_env()
         stop, quiet = threading.Event(), threading.Event()
         clients = [Client(n, env, arguments.seed, stop) for n in range(CLIENTS)]
+        bulk = BulkClient(env, stop)
         chaos = Chaos(arguments.seed, quiet)
-        for name in ("gateway", "customer-merge", "event-ingest", "configuration"):
+        for name in ("gateway", "customer-merge", "event-ingest", "configuration", "bulk-processor"):
             for pid in [pid for other, pid in chaos.running() if other.split(".")[0] == name]:
                 chaos.send(pid, signal.SIGTERM)
         subscriber = Subscriber(env, arguments.seed, stop)
-        for thread in (*clients, subscriber, chaos):
+        for thread in (*clients, bulk, subscriber, chaos):
             thread.start()
         time.sleep(arguments.seconds)
         quiet.set()
@@ -426,20 +487,21 @@ def main():
                 chaos.send(pid, signal.SIGKILL)
         recovered = probe(env)
         stop.set()
-        for client in (*clients, subscriber):
+        for client in (*clients, bulk, subscriber):
             client.join()
             if client.failure:
                 raise client.failure
         wait_for_quiet(env)
         subscriber.read_to_the_end()
-        snapshot = Tables(env).snapshot()
-        customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)]
-        faults = check(customers, [e for c in clients for e in c.events], snapshot)
-        faults += check_reading(subscriber.reading, snapshot)
+        snapshot, jobs = Tables(env).snapshot(), Tables(env).bulk_jobs()
+        of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
+        customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)] + of_rows
+        faults = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot)
+        faults += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs)
         faults += replay_faults()
         crashes = STACK / "crashes"
         hits = Counter(crashes.read_text().split()) if crashes.exists() else Counter()
-        status = report(clients, subscriber, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
+        status = report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
     finally:
         if not arguments.keep:
             local("wipe")

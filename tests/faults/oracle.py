@@ -31,6 +31,43 @@ class EventHistory:
 
 
 @dataclass
+class BulkFile:
+    """A file of new customers, or of one event for each of the external ids; outcome is that of its upload."""
+
+    name: str
+    entity: str
+    external_ids: list
+    outcome: str = UNKNOWN
+
+    @staticmethod
+    def customers(name, n):
+        return BulkFile(f"{name}.csv", "CUSTOMER", [f"{name}-{i}" for i in range(n)])
+
+    @staticmethod
+    def events(name, of, n):
+        """Every other event for somebody whom nobody has heard of."""
+        return BulkFile(f"{name}.csv", "EVENT", [of.external_ids[i] if i % 2 else f"{name}-{i}" for i in range(n)])
+
+    def marker(self, i):
+        return f"{self.name}-{i}"
+
+    def text(self):
+        if self.entity == "CUSTOMER":
+            return "externalId\r\n" + "".join(f"{id_}\r\n" for id_ in self.external_ids)
+        rows = [f"{id_},OTHER,{self.marker(i)}\r\n" for i, id_ in enumerate(self.external_ids)]
+        return "externalId,context,properties.name\r\n" + "".join(rows)
+
+
+@dataclass
+class BulkJob:
+    """As the tables hold it; rows are (line, status, id) in the order of their lines."""
+
+    name: str
+    status: str
+    rows: list = field(default_factory=list)
+
+
+@dataclass
 class Snapshot:
     """customers: id -> (external_id, version, extra); tombstones: set of customer ids; events: list of (id, marker,
     customer_id); event_tombstones: list of ids; stream: list of (offset, entity, operation, id, version) in offset order."""
@@ -100,6 +137,55 @@ def check(customers, events, snapshot):
     if snapshot.dead_letters:
         faults.append(f"{snapshot.dead_letters} dead letters")
     return faults
+
+
+def check_bulk(files, jobs):
+    """Each file that was taken is one job, which has applied each of its rows."""
+    faults = []
+    by_name = defaultdict(list)
+    for job in jobs:
+        by_name[job.name].append(job)
+    faults += [f"bulk job {name} was never sent" for name in by_name.keys() - {file.name for file in files}]
+    for file in files:
+        found = by_name[file.name]
+        if len(found) > 1:
+            faults.append(f"bulk job {file.name} is there {len(found)} times")
+        if file.outcome == OK and not found:
+            faults.append(f"bulk job {file.name} was answered but is lost")
+        for job in found:
+            faults += check_bulk_job(file, job)
+    return faults
+
+
+def check_bulk_job(file, job):
+    faults = []
+    if file.outcome == REFUSED:
+        faults.append(f"bulk job {file.name} was refused but is there")
+    if job.status != "PROCESSED":
+        faults.append(f"bulk job {file.name} is {job.status}")
+    if [line for line, _, _ in job.rows] != list(range(1, len(file.external_ids) + 1)):
+        faults.append(f"bulk job {file.name} has {len(job.rows)} results for {len(file.external_ids)} rows")
+    wrong = Counter(status for _, status, _ in job.rows if status != "CREATED")
+    if wrong:
+        faults.append(f"bulk job {file.name} has rows that are {dict(wrong)}")
+    return faults
+
+
+def bulk_histories(files, jobs):
+    """What must be there after the jobs: customers, and events."""
+    made = {job.name: {line: id_ for line, _, id_ in job.rows} for job in jobs}
+    customers, events = {}, []
+    for file in files:
+        if file.name not in made:
+            continue
+        for i, external_id in enumerate(file.external_ids):
+            id_ = made[file.name].get(i + 1)
+            customer = customers.setdefault(external_id, CustomerHistory(external_id, created=OK))
+            if file.entity == "CUSTOMER":
+                customer.id = id_
+            else:
+                events.append(EventHistory(file.marker(i), OK, id_, external_id, by_external_id=True))
+    return list(customers.values()), events
 
 
 def check_customers(histories, snapshot):

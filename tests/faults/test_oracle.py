@@ -6,7 +6,8 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from oracle import OK, REFUSED, UNKNOWN, CustomerHistory, EventHistory, Reading, Snapshot, check, check_reading
+from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, Reading, Snapshot, bulk_histories,
+                    check, check_bulk, check_reading)
 
 
 def sound():
@@ -101,7 +102,61 @@ def dead_letter(c, e, s):
     s.dead_letters = 1
 
 
+def sound_bulk():
+    people, unknown = BulkFile.customers("p", 2), BulkFile.customers("u", 2)
+    events, refused = BulkFile.events("e", people, 2), BulkFile.customers("r", 2)
+    people.outcome, events.outcome, refused.outcome = OK, OK, REFUSED
+    jobs = [
+        BulkJob("p.csv", "PROCESSED", [(1, "CREATED", "1"), (2, "CREATED", "2")]),
+        BulkJob("e.csv", "PROCESSED", [(1, "CREATED", "3"), (2, "CREATED", "4")]),
+    ]
+    return [people, events, unknown, refused], jobs
+
+
+def lost_job(files, jobs):
+    jobs.pop()
+
+
+def doubled_job(files, jobs):
+    jobs.append(copy.deepcopy(jobs[0]))
+
+
+def refused_job(files, jobs):
+    jobs.append(BulkJob("r.csv", "PROCESSED", jobs[0].rows))
+
+
+def unsent_job(files, jobs):
+    jobs.append(BulkJob("x.csv", "PROCESSED"))
+
+
+def unfinished_job(files, jobs):
+    jobs[0].status = "PROCESSING"
+
+
+def lost_row(files, jobs):
+    jobs[0].rows.pop()
+
+
+def failed_row(files, jobs):
+    jobs[0].rows[0] = (1, "FAILED", None)
+
+
 class OracleTest(unittest.TestCase):
+    def test_sound_jobs_have_no_faults(self):
+        files, jobs = sound_bulk()
+        self.assertEqual(check_bulk(files, jobs), [])
+        customers, events = bulk_histories(files, jobs)
+        self.assertEqual([(c.external_id, c.id) for c in customers], [("p-0", "1"), ("p-1", "2"), ("e-0", None)])
+        self.assertEqual([(e.marker, e.id, e.customer_external_id) for e in events],
+                         [("e.csv-0", "3", "e-0"), ("e.csv-1", "4", "p-1")])
+
+    def test_each_fault_of_a_job_is_found(self):
+        for spoil in (lost_job, doubled_job, refused_job, unsent_job, unfinished_job, lost_row, failed_row):
+            with self.subTest(spoil.__name__):
+                parts = copy.deepcopy(sound_bulk())
+                spoil(*parts)
+                self.assertTrue(check_bulk(*parts), spoil.__name__)
+
     def test_sound_run_has_no_faults(self):
         self.assertEqual(check(*sound()), [])
 

@@ -1,7 +1,6 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/bulk_job.h"
-#include "common/crash.h"
 #include "common/json.h"
 #include "workers/bulk_processor/bulk_processor.h"
 
@@ -167,7 +166,6 @@ static bool create(struct batch *batch, size_t index, struct err *err)
 		batch_refuse(batch, index, ERR_CONFLICT,
 		        STR("ten bulk jobs of the node are LOADED already: wait for one"), STR_NONE);
 	PQclear(row);
-	CRASH_POINT("bulk-processor-created");
 	return true;
 }
 

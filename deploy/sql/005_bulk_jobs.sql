@@ -22,6 +22,7 @@ CREATE TABLE bulk_jobs (
 	-- the first row whose outcome is not known yet: rows from here to next_byte that bulk_rows does not hold are on their way
 	done_byte bigint NOT NULL DEFAULT 0,
 	done_line bigint NOT NULL DEFAULT 0, -- rows before it
+	epoch integer NOT NULL DEFAULT 0, -- how often a process has taken the job up: one that was overtaken writes nothing more
 	stopping boolean NOT NULL DEFAULT false, -- an operator has asked: no more rows are read
 	PRIMARY KEY (workspace_id, id)
 );

@@ -136,10 +136,8 @@ void feed_run(struct feed *feed, size_t size)
 		feed_run_some(feed, size ? size : feed_queued(feed));
 }
 
-void feed_background(struct feed *feed)
+static bool run_background(struct feed *feed, struct err *err)
 {
-	struct err err = {0};
-
 	arena_reset(feed->batch_arena);
 	running = feed;
 	feed->positions[0].owned = true;
@@ -150,6 +148,24 @@ void feed_background(struct feed *feed)
 	        .positions = feed->positions,
 	        .background = true,
 	        .n_positions = 1});
-	if (!batch_run(batch, &err))
+	return batch_run(batch, err);
+}
+
+void feed_background(struct feed *feed)
+{
+	struct err err = {0};
+
+	if (!run_background(feed, &err))
 		fail_msg("%s: %s", feed->definition.name, err.message);
+}
+
+bool feed_try_background(struct feed *feed)
+{
+	struct err err = {0};
+
+	if (run_background(feed, &err))
+		return true;
+	assert_int_equal(err_class(err.code), ERR_CLASS_RETRY);
+	assert_true(db_rollback(feed->db));
+	return false;
 }

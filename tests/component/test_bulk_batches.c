@@ -607,6 +607,34 @@ static void every_row_is_deleted_once(void **state)
 	}
 }
 
+/* A process that was frozen with rows on their way, and does not know that another one has sent them again: it must not
+   take their results away. */
+static void a_process_that_was_overtaken_stands_back(void **state)
+{
+	struct stage *stage = *state;
+	struct file file = {
+	        .node = FREE, .operation = BULK_INSERT, .text = many_rows(stage->arena, "externalId", 60, "#")};
+	const char *job = upload(stage, &file);
+
+	for (int i = 0; i < 3; i++)
+		step(stage, LIVES);
+	assert_int_equal(feed_queued(stage->merge), WINDOW);
+	struct processor *frozen = stage->processor;
+	stage->processor = NULL;
+	new_processor(stage);
+	step(stage, LIVES);
+	assert_int_equal(feed_queued(stage->merge), 2 * WINDOW);
+	feed_run_some(stage->merge, WINDOW);
+	feed_set_state(stage->bulk, frozen);
+	assert_false(feed_try_background(stage->bulk));
+	processor_forget(frozen);
+	run_others(stage);
+	feed_set_state(stage->bulk, stage->processor);
+	run(stage, job);
+	processor_free(frozen);
+	check_once(stage, job, "customers", 60);
+}
+
 /* Longer than one piece of a file, with rows that lie across its borders, and deaths in between. */
 static void a_file_of_many_pieces(void **state)
 {
@@ -641,6 +669,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(configuration_is_followed, set_up, tear_down),
 	        cmocka_unit_test(every_row_is_applied_once),
 	        cmocka_unit_test(every_row_is_deleted_once),
+	        cmocka_unit_test_setup_teardown(a_process_that_was_overtaken_stands_back, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_file_of_many_pieces, set_up, tear_down),
 	};
 

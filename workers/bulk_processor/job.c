@@ -329,6 +329,7 @@ static void read_row(struct job *job, const PGresult *row)
 	job->next_byte = db_i64(row, 0, 9);
 	job->done_byte = db_i64(row, 0, 10);
 	job->done_line = db_i64(row, 0, 11);
+	job->epoch = db_i64(row, 0, 12);
 }
 
 /* Of the rows that were read before, those that have an outcome. */
@@ -370,7 +371,7 @@ bool job_load(struct job *job, struct batch *batch, const struct processor_optio
 {
 	int64_t window = options->window;
 	struct db_params params = job_params(job, batch_arena(batch));
-	PGresult *row = job_ask(batch, "bulk_load", &params, err);
+	PGresult *row = job_ask(batch, "bulk_take_up", &params, err);
 
 	if (!row)
 		return false;

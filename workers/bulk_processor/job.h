@@ -20,6 +20,7 @@ struct job {
 	enum bulk_entity entity;
 	const struct event_type *event_type;
 	int64_t bytes;
+	int64_t epoch;
 	bool stopping;
 	bool loaded;
 	struct str failure; /* nothing more is read, and the job fails when all rows have come back; absent = none */
@@ -58,7 +59,7 @@ struct job {
 struct job *job_new(const struct uuid *workspace, const struct uuid *id);
 void job_free(struct job *job);
 
-/* Reads the job's row, configuration and header. An unreadable header is no error: job->failure says so. */
+/* Takes the job up: its row, configuration and header. An unreadable header is no error: job->failure says so. */
 bool job_load(
         struct job *job, struct batch *batch, const struct processor_options *options, struct err *err) must_check;
 /* Compiles the configuration again when it has changed; head_seq is the present one. */

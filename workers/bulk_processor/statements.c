@@ -46,9 +46,10 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                        "AND c.id = '' AND c.doc ->> 'status' = 'ENABLED' WHERE j.status IN " OPEN
                        " ORDER BY j.workspace_id, j.node_id, j.created_us, j.id",
                 .n_params = 0},
-        {.name = "bulk_load",
-                .sql = "SELECT j.node_id, j.status, j.operation, j.entity, j.event_type, j.source_id, j.user_id, "
-                       "j.bytes, j.total, j.next_byte, j.done_byte, j.done_line FROM bulk_jobs j WHERE " THIS_JOB,
+        {.name = "bulk_take_up",
+                .sql = "UPDATE bulk_jobs j SET epoch = j.epoch + 1 WHERE " THIS_JOB " RETURNING j.node_id, j.status, "
+                       "j.operation, j.entity, j.event_type, j.source_id, j.user_id, j.bytes, j.total, j.next_byte, "
+                       "j.done_byte, j.done_line, j.epoch",
                 .n_params = 2},
         {.name = "bulk_schedule",
                 .sql = "UPDATE bulk_jobs j SET status = 'SCHEDULED', updated_us = $3::bigint WHERE " THIS_JOB
@@ -58,8 +59,8 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                 .sql = "UPDATE bulk_jobs j SET status = $3::text, error_message = $4::text, updated_us = $5::bigint, "
                        "total = $6::bigint, next_byte = $7::bigint, done_line = $8::bigint, done_byte = $9::bigint, "
                        "processed = j.processed + $10::bigint, failed = j.failed + $11::bigint WHERE " THIS_JOB
-                       " AND j.done_line = $12::bigint AND j.next_byte = $13::bigint AND j.status IN " OPEN,
-                .n_params = 13},
+                       " AND j.epoch = $12::integer AND j.status IN " OPEN,
+                .n_params = 12},
         {.name = "bulk_configuration",
                 .sql = "SELECT c.kind, c.id, c.doc::text FROM configuration c WHERE c.workspace_id = $1::uuid AND "
                        "(c.kind IN ('workspace', 'base-properties', 'extended', 'event-type', 'payload-size') "

@@ -386,7 +386,8 @@ static enum bulk_status status_now(const struct job *job)
 	return job->stopping ? BULK_STOPPED : BULK_PROCESSING;
 }
 
-/* The job's row is written when it moves; another process that has moved it meanwhile makes this one load it again. */
+/* Nothing leaves and no result goes without this: where another process has taken the job up meanwhile (and has sent
+   again what is on its way), the step fails, and this one takes it up anew. */
 static bool move(struct step *step, enum bulk_status status, struct err *err)
 {
 	struct job *job = step->job;
@@ -405,8 +406,7 @@ static bool move(struct step *step, enum bulk_status status, struct err *err)
 	db_param_i64(&params, done_byte);
 	db_param_i64(&params, step->lines.n);
 	db_param_i64(&params, step->n_failed);
-	db_param_i64(&params, job->done_line);
-	db_param_i64(&params, job->next_byte);
+	db_param_i32(&params, (int32_t)job->epoch);
 	job->status = status;
 	job->total = total;
 	job->next_byte = next_byte;

@@ -16,20 +16,15 @@ CREATE TABLE bulk_jobs (
 	bytes bigint NOT NULL,
 	chunks integer NOT NULL,
 	total bigint NOT NULL DEFAULT 0, -- rows read so far; of the whole file from PROCESSED on
-	processed bigint NOT NULL DEFAULT 0, -- rows whose outcome is known, failed ones among them
+	processed bigint NOT NULL DEFAULT 0,
 	failed bigint NOT NULL DEFAULT 0,
 	next_byte bigint NOT NULL DEFAULT 0, -- of the file: the row to be read next begins here
-	-- the first row whose outcome is not known yet: rows from here to next_byte that bulk_rows does not hold are on their way
-	done_byte bigint NOT NULL DEFAULT 0,
-	done_line bigint NOT NULL DEFAULT 0, -- rows before it
-	epoch integer NOT NULL DEFAULT 0, -- how often a process has taken the job up: one that was overtaken writes nothing more
-	stopping boolean NOT NULL DEFAULT false, -- an operator has asked: no more rows are read
 	PRIMARY KEY (workspace_id, id)
 );
 CREATE INDEX bulk_jobs_node ON bulk_jobs (workspace_id, node_id, created_us DESC, id);
 CREATE INDEX bulk_jobs_open ON bulk_jobs (created_us) WHERE status IN ('LOADED', 'SCHEDULED', 'PROCESSING');
 
--- The uploaded files in pieces of 256 KiB, until their job has ended.
+-- The uploaded files in pieces, until their job has ended.
 CREATE TABLE bulk_chunks (
 	workspace_id uuid NOT NULL,
 	job_id uuid NOT NULL,
@@ -38,19 +33,13 @@ CREATE TABLE bulk_chunks (
 	bytes bytea NOT NULL,
 	PRIMARY KEY (workspace_id, job_id, chunk)
 );
--- read from any byte on, and written once: not worth the time of compressing
-ALTER TABLE bulk_chunks ALTER bytes SET STORAGE EXTERNAL;
 
--- What became of the rows.
 CREATE TABLE bulk_rows (
 	workspace_id uuid NOT NULL,
 	job_id uuid NOT NULL,
 	line bigint NOT NULL, -- data row of the file, from 1
-	status text, -- CREATED, UPDATED, DELETED, UNCHANGED, FAILED
+	status text, -- CREATED, UPDATED, DELETED, UNCHANGED, FAILED; null: sent, its outcome is not known yet
 	entity_id text,
 	error text,
 	PRIMARY KEY (workspace_id, job_id, line)
 );
-
--- False: of a command that a replay does not read (uploads are not kept), so that it does not make this row again.
-ALTER TABLE command_results ADD COLUMN replayed boolean NOT NULL DEFAULT true;

@@ -57,7 +57,7 @@
 	X(INT, idempotency_retention_days, "CONTACTHUB_IDEMPOTENCY_RETENTION_DAYS", "0", 0, 36500,                     \
 	        "how long Idempotency-Keys are remembered; 0 = for ever")                                              \
 	X(INT, bulk_window, "CONTACTHUB_BULK_WINDOW", "500", 1, 10000,                                                 \
-	        "rows of bulk jobs that are on their way at a time; live writes wait behind them")                    \
+	        "rows of bulk jobs that are on their way at a time; live writes wait behind them")                     \
 	X(BOOL, replay, "CONTACTHUB_REPLAY", "false", 0, 0,                                                            \
 	        "a worker rebuilds tables from the log: it publishes nothing, writes no update stream, and ends at "   \
 	        "CONTACTHUB_REPLAY_UNTIL; set by `contacthubctl replay` alone")                                        \

@@ -1,8 +1,8 @@
 #ifndef GATEWAY_CONFIG_ENTRY_H
 #define GATEWAY_CONFIG_ENTRY_H
 
-#include "gateway/config.h"
 #include "common/schema_set.h"
+#include "gateway/config.h"
 
 /* Compiled configuration: one workspace's entry, and the users. Private to config.c. */
 

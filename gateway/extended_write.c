@@ -1,7 +1,7 @@
 #include "gateway/extended_write.h"
 
-#include "gateway/config_write.h"
 #include "common/extended.h"
+#include "gateway/config_write.h"
 
 void extended_answer(struct request *request, struct str set)
 {

@@ -1,8 +1,8 @@
 #include "gateway/property_path.h"
 
 #include "common/catalog.h"
-#include "common/json.h"
 #include "common/extended.h"
+#include "common/json.h"
 
 /* Schemas nest a $ref in a oneOf at most; anything deeper is no schema of ours. */
 #define MAX_HOPS 4

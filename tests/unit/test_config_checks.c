@@ -1,9 +1,9 @@
 #include "tests/unit/unit.h"
 
 #include "common/arena.h"
+#include "common/base_properties.h"
 #include "common/config_doc.h"
 #include "common/json.h"
-#include "common/base_properties.h"
 #include "gateway/config_checks.h"
 #include "gateway/config_entry.h"
 #include "gateway/property_path.h"

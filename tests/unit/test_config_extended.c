@@ -2,9 +2,9 @@
 
 #include "common/arena.h"
 #include "common/config_doc.h"
+#include "common/extended.h"
 #include "common/json.h"
 #include "common/schema.h"
-#include "common/extended.h"
 
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
 

@@ -4,9 +4,9 @@
 #include "common/clock.h"
 #include "gateway/customer_access.h"
 #include "gateway/handlers.h"
-#include "gateway/stat_range.h"
+#include "gateway/stat_series.h"
 
-/* The analytics operations read the counters that stats-rollup keeps; the statements make their JSON. */
+/* The analytics operations read the counters that stats-rollup keeps; those on one customer read its events. */
 
 #define YEAR 12
 #define NO_LIMIT 1200
@@ -19,7 +19,9 @@
 		months, months, months                                                                                 \
 	}
 
-/* By number of the operation, which is the route's variant. */
+static request_result_fn answer_text, answer_series, answer_info, answer_nodes;
+
+/* By number of the operation. */
 static const struct stat_operation {
 	const char *statement;
 	bool has_range;
@@ -27,47 +29,64 @@ static const struct stat_operation {
 	const char *kind_name;    /* a parameter with a choice of words, or NULL */
 	const char *const *kinds; /* the first is the default; ends with NULL */
 	int deleted_limit_months; /* where kind is DELETED */
+	request_result_fn *answer;
+	struct stat_series series; /* of answer_series; mode and days are the request's */
+	bool by_category;          /* points have event types; their series are the categories */
 } operations[] = {
         [1] = {.statement = "stat_categories",
+                .answer = answer_series,
+                .series = {.texts = true},
+                .by_category = true,
                 .has_range = true,
                 .range = {.has_mode = true, .mode = STAT_DAILY, .default_months = YEAR, .limit_months = BY_MODE}},
         [2] = {.statement = "stat_buying",
+                .answer = answer_text,
                 .has_range = true,
                 .range = {.default_months = YEAR, .limit_months = SAME(NO_LIMIT)}},
-        [3] = {.statement = "stat_total"},
-        [4] = {.statement = "stat_nodes"},
-        [5] = {.statement = "stat_snapshot"},
+        [3] = {.statement = "stat_total", .answer = answer_info},
+        [4] = {.statement = "stat_nodes", .answer = answer_nodes},
+        [5] = {.statement = "stat_snapshot", .answer = answer_text},
         [6] = {.statement = "stat_added",
+                .answer = answer_series,
+                .series = {.category = {"addedCustomers", 14}},
                 .has_range = true,
                 .range = {.has_mode = true, .mode = STAT_MONTHLY, .default_months = YEAR, .limit_months = BY_MODE}},
-        [7] = {.statement = "stat_channels"},
+        [7] = {.statement = "stat_channels", .answer = answer_text},
         [8] = {.statement = "stat_updated_customers",
+                .answer = answer_series,
+                .series = {.category = {"customers", 9}},
                 .has_range = true,
                 .range = {.default_months = 1, .limit_months = SAME(YEAR)},
                 .kind_name = "type",
                 .kinds = (const char *const[]){"ADDED", "UPDATED", "DELETED", NULL},
                 .deleted_limit_months = 1},
         [9] = {.statement = "stat_updated_events",
+                .answer = answer_series,
                 .has_range = true,
                 .range = {.default_months = 1, .limit_months = SAME(YEAR)},
                 .kind_name = "type",
                 .kinds = (const char *const[]){"ADDED", "UPDATED", "DELETED", NULL},
                 .deleted_limit_months = 1},
         [10] = {.statement = "stat_types",
+                .answer = answer_series,
+                .series = {.has_context = true},
                 .has_range = true,
                 .range = {.default_months = 1, .limit_months = SAME(YEAR)},
                 .kind_name = "context",
                 .kinds = (const char *const[]){"ALL", "WEB", "MOBILE", "ECOMMERCE", "RETAIL", "SOCIAL",
                         "DIGITAL_CAMPAIGN", "CONTACT_CENTER", "IOT", "OTHER", NULL}},
         [11] = {.statement = "stat_purchases",
+                .answer = answer_text,
                 .has_range = true,
                 .range = {.default_months = 1, .limit_months = SAME(NO_LIMIT)},
                 .kind_name = "type",
                 .kinds = (const char *const[]){"ALL", "ECOMMERCE", "RETAIL", NULL}},
         [12] = {.statement = "stat_ecommerce",
+                .answer = answer_text,
                 .has_range = true,
                 .range = {.default_months = 1, .limit_months = SAME(NO_LIMIT)}},
         [13] = {.statement = "stat_web",
+                .answer = answer_text,
                 .has_range = true,
                 .range = {.default_months = 1, .limit_months = SAME(NO_LIMIT)}},
 };
@@ -93,8 +112,7 @@ static struct stats *begin(struct request *request)
 	return stats;
 }
 
-/* --- what is asked for
- * ------------------------------------------------------------------------------------------------ */
+/* --- what is asked for --- */
 
 static void read_kind(struct request *request, struct stats *stats, struct problems *problems)
 {
@@ -137,8 +155,7 @@ static bool read_asked(struct request *request, struct stats *stats)
 	return false;
 }
 
-/* The node asked for, or the entry nodes that the caller may read: an aggregate node would count their customers twice.
- */
+/* The node asked for, or the entry nodes that the caller may read: with aggregate nodes customers would count twice. */
 static bool read_nodes(struct request *request, struct stats *stats)
 {
 	const struct config_workspace *workspace = request_workspace(request);
@@ -158,21 +175,7 @@ static bool read_nodes(struct request *request, struct stats *stats)
 	return true;
 }
 
-static void add_categories(struct db_params *params)
-{
-	struct db_array types, categories;
-
-	db_array_init(&types, params->arena, DB_TEXT);
-	db_array_init(&categories, params->arena, DB_TEXT);
-	for (size_t i = 0; i < EVENT_TYPE_COUNT; i++) {
-		db_array_text(&types, event_types[i].id);
-		db_array_text(&categories, event_types[i].category);
-	}
-	db_param_array(params, &types);
-	db_param_array(params, &categories);
-}
-
-static void send_query(struct request *request, struct stats *stats, request_result_fn *on_result)
+static void send_query(struct request *request, struct stats *stats)
 {
 	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
 
@@ -181,15 +184,12 @@ static void send_query(struct request *request, struct stats *stats, request_res
 	db_param_array(params, &stats->nodes);
 	db_param_i64(params, stats->range.start_us);
 	db_param_i64(params, stats->range.end_us);
-	db_param_text(params, str_of(stat_mode_buckets[stats->range.mode]));
 	db_param_text(params, stats->kind ? str_of(stats->kind) : STR("ALL"));
 	db_param_uuid(params, &stats->customer);
-	add_categories(params);
-	request_query(request, stats->operation->statement, NULL, params, on_result);
+	request_query(request, stats->operation->statement, NULL, params, stats->operation->answer);
 }
 
-/* --- answers
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static void add_parameter(struct buf *buf, const char *name, const char *value)
 {
@@ -218,18 +218,62 @@ static void write_parameters(struct buf *buf, const struct stats *stats)
 	buf_add_literal(buf, "}");
 }
 
-static void answer(struct request *request, const PGresult *rows)
+static void begin_body(struct request *request, struct buf *body, size_t bytes)
 {
-	const struct stats *stats = request_state(request);
+	buf_init(body, request_arena(request), bytes + 512);
+	write_parameters(body, request_state(request));
+	buf_add_literal(body, ",\"data\":");
+}
+
+static void end_body(struct request *request, struct buf *body)
+{
+	buf_add_char(body, '}');
+	request_answer(request, 200, buf_str(body));
+}
+
+static void answer_text(struct request *request, const PGresult *rows)
+{
 	struct str data = db_text(rows, 0, 0);
 	struct buf body;
 
-	buf_init(&body, request_arena(request), data.n + 512);
-	write_parameters(&body, stats);
-	buf_add_literal(&body, ",\"data\":");
+	begin_body(request, &body, data.n);
 	buf_add_str(&body, data);
-	buf_add_char(&body, '}');
-	request_answer(request, 200, buf_str(&body));
+	end_body(request, &body);
+}
+
+/* Columns of a series' rows; the range stands in every row, and the only row has no day when nothing was counted. */
+enum { ROW_FIRST, ROW_LAST, ROW_CATEGORY, ROW_CONTEXT, ROW_DAY, ROW_N };
+
+static struct str category_of(const struct stat_operation *operation, struct str label)
+{
+	const struct event_type *type = operation->by_category ? event_type_find(label) : NULL;
+
+	return type ? type->category : label;
+}
+
+static void answer_series(struct request *request, const PGresult *rows)
+{
+	const struct stats *stats = request_state(request);
+	struct arena *arena = request_arena(request);
+	struct stat_series series = stats->operation->series;
+	size_t n = db_is_null(rows, 0, ROW_DAY) ? 0 : (size_t)PQntuples(rows);
+	struct stat_point *points = arena_zalloc(arena, (n + 1) * sizeof(*points));
+	struct buf body;
+
+	series.mode = stats->range.mode;
+	series.first = (int32_t)db_i64(rows, 0, ROW_FIRST);
+	series.last = (int32_t)db_i64(rows, 0, ROW_LAST);
+	for (size_t i = 0; i < n; i++) {
+		int row = (int)i;
+		points[i] =
+		        (struct stat_point){.category = category_of(stats->operation, db_text(rows, row, ROW_CATEGORY)),
+		                .context = db_text(rows, row, ROW_CONTEXT),
+		                .day = (int32_t)db_i64(rows, row, ROW_DAY),
+		                .n = db_i64(rows, row, ROW_N)};
+	}
+	begin_body(request, &body, 64UL * 1024);
+	stat_series_write(&body, arena, &series, points, n);
+	end_body(request, &body);
 }
 
 /* Operations 5 to 13. */
@@ -238,7 +282,7 @@ void stats_get(struct request *request)
 	struct stats *stats = begin(request);
 
 	if (read_nodes(request, stats) && read_asked(request, stats))
-		send_query(request, stats, answer);
+		send_query(request, stats);
 }
 
 static void of_customer(struct request *request, const struct uuid *customer, const struct config_node *node)
@@ -251,7 +295,7 @@ static void of_customer(struct request *request, const struct uuid *customer, co
 	}
 	stats->customer = *customer;
 	if (read_asked(request, stats))
-		send_query(request, stats, answer);
+		send_query(request, stats);
 }
 
 /* Operations 1 and 2. */
@@ -286,7 +330,7 @@ void stats_info(struct request *request)
 	struct stats *stats = begin(request);
 
 	if (read_nodes(request, stats))
-		send_query(request, stats, answer_info);
+		send_query(request, stats);
 }
 
 static void answer_nodes(struct request *request, const PGresult *rows)
@@ -332,5 +376,5 @@ void stats_nodes(struct request *request)
 		return;
 	for (size_t i = 0; i < config_node_count(workspace); i++)
 		db_array_uuid(&stats->nodes, &config_node_at(workspace, i)->id);
-	send_query(request, stats, answer_nodes);
+	send_query(request, stats);
 }

@@ -5,9 +5,11 @@
 #include <time.h>
 
 #define SECOND_US 1000000LL
+#define DAY_SECONDS 86400
+#define WEEK_DAYS 7
+#define FIRST_MONDAY 4 /* 1970-01-05 */
 
 const char *const stat_mode_names[3] = {"DAILY", "WEEKLY", "MONTHLY"};
-const char *const stat_mode_buckets[3] = {"day", "week", "month"};
 
 static int days_of_month(int year, int month)
 {
@@ -80,4 +82,34 @@ bool stat_range_read(const struct stat_range_rule *rule, struct str start, struc
 	if (ret_range->start_us < earliest_us)
 		ret_range->start_us = earliest_us;
 	return true;
+}
+
+static struct tm date_of(int32_t day)
+{
+	time_t seconds = (time_t)day * DAY_SECONDS;
+	struct tm tm = {0};
+
+	gmtime_r(&seconds, &tm);
+	return tm;
+}
+
+int32_t stat_step_of(int32_t day, enum stat_mode mode)
+{
+	int32_t since_monday = (day - FIRST_MONDAY) % WEEK_DAYS;
+
+	if (mode == STAT_DAILY)
+		return day;
+	if (mode == STAT_WEEKLY)
+		return day - (since_monday < 0 ? since_monday + WEEK_DAYS : since_monday);
+	return day - (date_of(day).tm_mday - 1);
+}
+
+int32_t stat_step_next(int32_t step, enum stat_mode mode)
+{
+	if (mode == STAT_DAILY)
+		return step + 1;
+	if (mode == STAT_WEEKLY)
+		return step + WEEK_DAYS;
+	struct tm tm = date_of(step);
+	return step + days_of_month(tm.tm_year + 1900, tm.tm_mon);
 }

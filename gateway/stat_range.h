@@ -6,8 +6,7 @@
 /* Ranges of time of the analytics operations. Pure. */
 enum stat_mode { STAT_DAILY, STAT_WEEKLY, STAT_MONTHLY };
 
-extern const char *const stat_mode_names[3];   /* "DAILY" */
-extern const char *const stat_mode_buckets[3]; /* "day", as PostgreSQL's date_trunc takes it */
+extern const char *const stat_mode_names[3]; /* "DAILY" */
 
 /* What an operation allows. The API document's "date range" sentences. */
 struct stat_range_rule {
@@ -31,5 +30,10 @@ bool stat_range_read(const struct stat_range_rule *rule, struct str start, struc
 
 /* The same moment so many months earlier; the last day of a shorter month stands for the days that it lacks. */
 int64_t stat_months_before(int64_t time_us, int months);
+
+/* Days are numbers, 0 = 1970-01-01. The step that holds a day: the day itself, its Monday, the first of its month. */
+int32_t stat_step_of(int32_t day, enum stat_mode mode);
+/* The step after one. */
+int32_t stat_step_next(int32_t step, enum stat_mode mode);
 
 #endif

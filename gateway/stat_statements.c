@@ -2,46 +2,32 @@
 #include "gateway/handlers.h"
 
 /*
- * The reads of the analytics operations: each statement answers the JSON text of `data`. All take the same parameters:
- * $1 workspace, $2 nodes, $3 and $4 first and last moment, $5 bucket (day, week, month), $6 the operation's kind
- * (ADDED, a context, RETAIL ...), $7 customer, $8 and $9 event types and their categories.
+ * The reads of the analytics operations. All take the same parameters: $1 workspace, $2 nodes, $3 and $4 first and last
+ * moment, $5 the operation's kind (ADDED, a context, RETAIL ...), $6 customer. Series answer points (answer_series in
+ * handlers_stats.c), the others one text.
  */
 #define ASKED                                                                                                          \
 	"WITH p AS (SELECT $1::uuid AS w, $2::uuid[] AS nodes, stat_day($3::bigint, z.zone) AS a, "                    \
-	"stat_day($4::bigint, z.zone) AS b, $5::text AS bucket, $6::text AS kind, $7::uuid AS customer, "              \
-	"$8::text[] AS types, $9::text[] AS categories, $3 AS a_us, $4 AS b_us, z.zone, COALESCE((SELECT "             \
-	"c.doc ->> 'currency' FROM configuration c WHERE c.workspace_id = $1 AND c.kind = 'workspace' AND c.id = "     \
-	"''), "                                                                                                        \
-	"'EUR') AS currency FROM (SELECT COALESCE((SELECT zone FROM stat_zones WHERE workspace_id = $1), "             \
-	"'Europe/Rome') AS zone) z) "
+	"stat_day($4::bigint, z.zone) AS b, $5::text AS kind, $6::uuid AS customer, $3 AS a_us, $4 AS b_us, z.zone, "  \
+	"COALESCE((SELECT c.doc ->> 'currency' FROM configuration c WHERE c.workspace_id = $1 "                        \
+	"AND c.kind = 'workspace' AND c.id = ''), 'EUR') AS currency FROM (SELECT COALESCE((SELECT zone "              \
+	"FROM stat_zones WHERE workspace_id = $1), 'Europe/Rome') AS zone) z) "
 
-/* Every bucket of the range, so that a series has no holes. */
-#define BUCKETS                                                                                                        \
-	", buckets AS (SELECT generate_series(date_trunc(p.bucket, p.a::timestamp), p.b, ('1 ' || "                    \
-	"p.bucket)::interval)"                                                                                         \
-	"::date AS day FROM p) "
-
-/* Counts (series, bucket, n) become data with a series each. */
-#define SERIES(head, value)                                                                                            \
-	"SELECT COALESCE(json_agg(json_build_object(" head ", 'type', 'timeseries', 'values', s.points) ORDER BY "     \
-	"s.label, s.context), '[]')::text FROM (SELECT l.label, l.context, json_agg(json_build_object('datetime', "    \
-	"to_char(b.day, 'YYYY-MM-DD'), 'value', " value ") ORDER BY b.day) AS points FROM labels l "                   \
-	"CROSS JOIN buckets b LEFT JOIN counts c ON c.label = l.label AND c.context = l.context AND c.day = b.day "    \
-	"GROUP BY l.label, l.context) s"
+/* Points (label, context, day, n) with the range's days; a row also when there is none. */
+#define POINTS                                                                                                         \
+	" SELECT p.a - '1970-01-01'::date, p.b - '1970-01-01'::date, c.label, c.context, c.day - '1970-01-01'::date, " \
+	"c.n FROM p LEFT JOIN counts c ON true"
 
 #define COUNTED(label, context, metric, where)                                                                         \
-	", counts AS (SELECT " label " AS label, " context                                                             \
-	" AS context, date_trunc(p.bucket, d.day::timestamp)::date "                                                   \
-	"AS day, sum(d.n) AS n FROM p JOIN stat_days d ON d.workspace_id = p.w AND d.node_id = ANY (p.nodes) "         \
-	"AND d.metric = " metric " AND d.day BETWEEN p.a AND p.b WHERE " where " GROUP BY 1, 2, 3)"
+	", counts AS (SELECT " label " AS label, " context " AS context, d.day, sum(d.n)::bigint AS n FROM p "         \
+	"JOIN stat_days d ON d.workspace_id = p.w AND d.node_id = ANY (p.nodes) "                                      \
+	"AND d.metric = " metric " AND d.day BETWEEN p.a AND p.b WHERE " where " GROUP BY 3, 1, 2)"
 
-#define ONE_LABEL(name) ", labels AS (SELECT '" name "'::text AS label, ''::text AS context) "
-#define FOUND_LABELS ", labels AS (SELECT DISTINCT label, context FROM counts) "
-#define N "COALESCE(c.n, 0)"
 #define BY_KIND(added, updated, deleted)                                                                               \
 	"CASE p.kind WHEN 'ADDED' THEN " added " WHEN 'UPDATED' THEN " updated " ELSE " deleted " END"
 
-#define MONEY(amount) "to_char(" amount ", 'FM999999999999999999990.00')"
+/* Any amount that an event can hold has two digits; to_char would draw # for a long one. */
+#define MONEY(amount) "round((" amount ")::numeric, 2)::text"
 #define CURRENCY(name, amount, gross)                                                                                  \
 	"json_build_object('name', '" name                                                                             \
 	"', 'type', 'currency', 'currency', k.currency, 'value', " MONEY(amount) ", 'total', " MONEY(gross) ")"
@@ -77,21 +63,23 @@
 	"json_build_array(json_build_object('key', '" name "', 'value', " value ")))"
 #define WEB_COUNT(type) "COALESCE((SELECT sum(n) FROM web WHERE type = '" type "'), 0)"
 
-/* The events of the customer, or of the members of the profile that it is. */
+/*
+ * The events of the customer, or of the members of the profile that it is. The index gives two days more on each side:
+ * a local day may have 25 hours; what belongs to the range is told by the days of the time zone.
+ */
+#define MARGIN_US "172800000000"
 #define OF_CUSTOMER                                                                                                    \
 	"events e WHERE e.workspace_id = p.w AND e.customer_id IN (SELECT p.customer UNION ALL SELECT m.customer_id "  \
 	"FROM aggregate_members m WHERE m.workspace_id = p.w AND m.profile_id = p.customer AND NOT m.excluded) "       \
-	"AND stat_day(e.date_us, p.zone) BETWEEN p.a AND p.b"
+	"AND e.date_us BETWEEN p.a_us - " MARGIN_US " AND p.b_us + " MARGIN_US                                         \
+	" AND stat_day(e.date_us, p.zone) BETWEEN p.a AND p.b"
 
 // clang-format off
 const struct statement stat_statements[] = {
-	{.name = "stat_categories", .n_params = 9, .sql = ASKED BUCKETS
-		", counts AS (SELECT k.category AS label, '' AS context, "
-		"date_trunc(p.bucket, stat_day(e.date_us, p.zone)::timestamp)::date AS day, count(*) AS n "
-		"FROM p CROSS JOIN LATERAL (SELECT e.type, e.date_us FROM " OF_CUSTOMER ") e "
-		"JOIN LATERAL unnest(p.types, p.categories) AS k(type, category) ON k.type = e.type GROUP BY 1, 2, 3)"
-		FOUND_LABELS SERIES("'category', s.label", N "::text")},
-	{.name = "stat_buying", .n_params = 9, .sql = ASKED
+	{.name = "stat_categories", .n_params = 6, .sql = ASKED
+		", counts AS (SELECT e.type AS label, NULL::text AS context, stat_day(e.date_us, p.zone) AS day, count(*) AS n "
+		"FROM p CROSS JOIN LATERAL (SELECT e.type, e.date_us FROM " OF_CUSTOMER ") e GROUP BY 3, 1, 2)" POINTS},
+	{.name = "stat_buying", .n_params = 6, .sql = ASKED
 		", orders AS (SELECT stat_amount(e.type, e.body, 'revenue') AS value, "
 		"stat_amount(e.type, e.body, 'total') AS total, stat_items(e.body) AS items, "
 		"COALESCE(e.body #>> '{properties,type}' = 'return', false) AS returned, e.date_us, p.b_us FROM p "
@@ -111,32 +99,29 @@ const struct statement stat_statements[] = {
 		NUMBER("averageDaysBetweenOrders",
 			"COALESCE(round((first_us - last_us) / 86400000000.0 / NULLIF(sales - 1, 0), 2), 0)")
 		")::text FROM k"},
-	{.name = "stat_total", .n_params = 9, .sql = ASKED
+	{.name = "stat_total", .n_params = 6, .sql = ASKED
 		"SELECT COALESCE(sum(d.n), 0)::text FROM p JOIN stat_days d ON " CUSTOMERS_ADDED},
-	{.name = "stat_nodes", .n_params = 9, .sql = ASKED
+	{.name = "stat_nodes", .n_params = 6, .sql = ASKED
 		"SELECT COALESCE(json_object_agg(x.node_id, x.n), '{}')::text FROM (SELECT d.node_id, sum(d.n) AS n "
 		"FROM p JOIN stat_days d ON " CUSTOMERS_ADDED " GROUP BY d.node_id) x"},
-	{.name = "stat_snapshot", .n_params = 9, .sql = ASKED
+	{.name = "stat_snapshot", .n_params = 6, .sql = ASKED
 		"SELECT json_build_object('category', 'CustomersSnapshot', 'type', 'keyValue', 'values', "
 		"json_build_array(json_build_object('key', 'total', 'value', COALESCE(sum(d.n), 0))))::text "
 		"FROM p JOIN stat_days d ON " CUSTOMERS_ADDED},
-	{.name = "stat_added", .n_params = 9, .sql = ASKED BUCKETS COUNTED("'addedCustomers'", "''", "1", "true")
-		ONE_LABEL("addedCustomers") SERIES("'category', s.label", N)},
-	{.name = "stat_channels", .n_params = 9, .sql = ASKED
+	{.name = "stat_added", .n_params = 6, .sql = ASKED COUNTED("NULL::text", "NULL::text", "1", "true") POINTS},
+	{.name = "stat_channels", .n_params = 6, .sql = ASKED
 		", counts AS (SELECT d.type, sum(d.n) AS n FROM p JOIN stat_days d ON d.workspace_id = p.w "
 		"AND d.node_id = ANY (p.nodes) AND d.metric = 4 GROUP BY d.type) "
 		"SELECT json_build_object('category', 'communicationChannels', 'type', 'keyValue', 'values', "
 		"json_agg(json_build_object('key', k.key, 'value', COALESCE(c.n, 0)::text) ORDER BY k.place))::text "
 		"FROM unnest(ARRAY['emailMobile', 'emailOnly', 'mobileOnly', 'notReachable']) "
 		"WITH ORDINALITY AS k(key, place) LEFT JOIN counts c ON c.type = k.key"},
-	{.name = "stat_updated_customers", .n_params = 9, .sql = ASKED BUCKETS
-		COUNTED("'customers'", "''", BY_KIND("1", "2", "3"), "true")
-		ONE_LABEL("customers") SERIES("'category', s.label", N)},
-	{.name = "stat_updated_events", .n_params = 9, .sql = ASKED BUCKETS
-		COUNTED("d.type", "''", BY_KIND("5", "6", "7"), "true") FOUND_LABELS SERIES("'category', s.label", N)},
-	{.name = "stat_types", .n_params = 9, .sql = ASKED BUCKETS COUNTED("d.type", "d.context", "8", ANY_OR_KIND)
-		FOUND_LABELS SERIES("'category', s.label, 'context', s.context", N)},
-	{.name = "stat_purchases", .n_params = 9, .sql = ASKED SUMS("o", "completedOrder", ANY_OR_KIND)
+	{.name = "stat_updated_customers", .n_params = 6, .sql = ASKED
+		COUNTED("NULL::text", "NULL::text", BY_KIND("1", "2", "3"), "true") POINTS},
+	{.name = "stat_updated_events", .n_params = 6, .sql = ASKED
+		COUNTED("d.type", "NULL::text", BY_KIND("5", "6", "7"), "true") POINTS},
+	{.name = "stat_types", .n_params = 6, .sql = ASKED COUNTED("d.type", "d.context", "8", ANY_OR_KIND) POINTS},
+	{.name = "stat_purchases", .n_params = 6, .sql = ASKED SUMS("o", "completedOrder", ANY_OR_KIND)
 		PEOPLE("buyers", "1", ANY_OR_KIND)
 		", k AS (SELECT p.currency, o.*, b.n AS buyers, b.repeated FROM p, o, buyers b) SELECT json_build_array("
 		CURRENCY("totalRevenue", "value", "total") ", "
@@ -144,7 +129,7 @@ const struct statement stat_statements[] = {
 		CURRENCY("averageItemPrice", MEAN("value", "items"), MEAN("total", "items")) ", "
 		NUMBER("orders", "sales") ", " NUMBER("items", "items") ", " NUMBER("returns", "returns") ", "
 		NUMBER("buyers", "buyers") ", " NUMBER("repeatBuyers", "repeated") ")::text FROM k"},
-	{.name = "stat_ecommerce", .n_params = 9, .sql = ASKED
+	{.name = "stat_ecommerce", .n_params = 6, .sql = ASKED
 		SUMS("o", "completedOrder", IN_ECOMMERCE) SUMS("a", "abandonedCart", IN_ECOMMERCE)
 		SUMS("added", "addedProduct", IN_ECOMMERCE) SUMS("viewed", "viewedProduct", IN_ECOMMERCE)
 		PEOPLE("visitors", "2", "true")
@@ -157,7 +142,7 @@ const struct statement stat_statements[] = {
 		NUMBER("orders", "sales") ", " NUMBER("abandonedCarts", "carts") ", " NUMBER("addedProducts", "added") ", "
 		NUMBER("viewedProducts", "viewed") ", " PERCENT("cartAbandonmentRate", "carts", "carts + sales") ", "
 		PERCENT("conversionRate", "sales", "visitors") ")::text FROM k"},
-	{.name = "stat_web", .n_params = 9, .sql = ASKED
+	{.name = "stat_web", .n_params = 6, .sql = ASKED
 		", web AS (SELECT d.type, sum(d.n) AS n FROM p JOIN stat_days d ON d.workspace_id = p.w "
 		"AND d.node_id = ANY (p.nodes) AND d.metric = 8 AND d.day BETWEEN p.a AND p.b GROUP BY d.type)"
 		PEOPLE("visitors", "2", "true") PEOPLE("sessions", "3", "true") " SELECT json_build_array("

@@ -53,6 +53,7 @@ static const struct {
         {.owner = "gateway nodes", .statements = node_statements, .n = &node_statement_count},
         {.owner = "gateway bulk jobs", .statements = bulk_statements, .n = &bulk_statement_count},
         {.owner = "gateway aggregates", .statements = aggregate_statements, .n = &aggregate_statement_count},
+        {.owner = "gateway statistics", .statements = stat_statements, .n = &stat_statement_count},
         {.owner = "gateway updates", .statements = update_statements, .n = &update_statement_count},
 };
 

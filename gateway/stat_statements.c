@@ -51,16 +51,17 @@
 	"JOIN stat_days d ON d.workspace_id = p.w AND d.node_id = ANY (p.nodes) AND d.metric = 8 "                     \
 	"AND d.day BETWEEN p.a AND p.b AND d.type = '" type "' AND " context ")"
 
-#define PEOPLE(name, number, context)                                                                                  \
-	", " name " AS (SELECT count(*) AS n, count(*) FILTER (WHERE x.n > 1) AS repeated FROM (SELECT d.person, "     \
-	"sum(d.n) AS n FROM p JOIN stat_people d ON d.workspace_id = p.w AND d.node_id = ANY (p.nodes) "               \
-	"AND d.kind = " number " AND d.day BETWEEN p.a AND p.b AND " context " GROUP BY d.person) x)"
+/* Distinct people in the range; PEOPLE(4) less PEOPLE(1) are buyers with more than one order. */
+#define PEOPLE(measure, context)                                                                                       \
+	"(SELECT stat_people_between(p.w, p.nodes, " measure "::smallint, " context ", p.a, p.b) FROM p)"
+#define KIND_OR_ALL "CASE p.kind WHEN 'ALL' THEN '' ELSE p.kind END"
 
 #define ANY_OR_KIND "(p.kind = 'ALL' OR d.context = p.kind)"
 
 #define WEB_KPI(name, value)                                                                                           \
 	"json_build_object('name', '" name "', 'category', 'eventsKPI', 'type', 'keyValue', 'values', "                \
 	"json_build_array(json_build_object('key', '" name "', 'value', " value ")))"
+#define WEB_TYPES "'viewedPage', 'clickedLink', 'formCompiled', 'loggedIn', 'searched'"
 #define WEB_COUNT(type) "COALESCE((SELECT sum(n) FROM web WHERE type = '" type "'), 0)"
 
 /*
@@ -122,8 +123,8 @@ const struct statement stat_statements[] = {
 		COUNTED("d.type", "NULL::text", BY_KIND("5", "6", "7"), "true") POINTS},
 	{.name = "stat_types", .n_params = 6, .sql = ASKED COUNTED("d.type", "d.context", "8", ANY_OR_KIND) POINTS},
 	{.name = "stat_purchases", .n_params = 6, .sql = ASKED SUMS("o", "completedOrder", ANY_OR_KIND)
-		PEOPLE("buyers", "1", ANY_OR_KIND)
-		", k AS (SELECT p.currency, o.*, b.n AS buyers, b.repeated FROM p, o, buyers b) SELECT json_build_array("
+		", b AS MATERIALIZED (SELECT " PEOPLE("1", KIND_OR_ALL) " AS n, " PEOPLE("4", KIND_OR_ALL) " AS orders)"
+		", k AS (SELECT p.currency, o.*, b.n AS buyers, b.orders - b.n AS repeated FROM p, o, b) SELECT json_build_array("
 		CURRENCY("totalRevenue", "value", "total") ", "
 		CURRENCY("averageOrderValue", MEAN("value", "sales"), MEAN("total", "sales")) ", "
 		CURRENCY("averageItemPrice", MEAN("value", "items"), MEAN("total", "items")) ", "
@@ -132,10 +133,9 @@ const struct statement stat_statements[] = {
 	{.name = "stat_ecommerce", .n_params = 6, .sql = ASKED
 		SUMS("o", "completedOrder", IN_ECOMMERCE) SUMS("a", "abandonedCart", IN_ECOMMERCE)
 		SUMS("added", "addedProduct", IN_ECOMMERCE) SUMS("viewed", "viewedProduct", IN_ECOMMERCE)
-		PEOPLE("visitors", "2", "true")
 		", k AS (SELECT p.currency, o.value, o.total, o.sales, a.n AS carts, a.value AS lost, "
-		"a.total AS lost_total, added.n AS added, viewed.n AS viewed, v.n AS visitors "
-		"FROM p, o, a, added, viewed, visitors v) SELECT json_build_array("
+		"a.total AS lost_total, added.n AS added, viewed.n AS viewed, " PEOPLE("2", "''") " AS visitors "
+		"FROM p, o, a, added, viewed) SELECT json_build_array("
 		CURRENCY("totalSales", "value", "total") ", "
 		CURRENCY("averageCart", MEAN("value", "sales"), MEAN("total", "sales")) ", "
 		CURRENCY("abandonedCartsValue", "lost", "lost_total") ", "
@@ -144,12 +144,13 @@ const struct statement stat_statements[] = {
 		PERCENT("conversionRate", "sales", "visitors") ")::text FROM k"},
 	{.name = "stat_web", .n_params = 6, .sql = ASKED
 		", web AS (SELECT d.type, sum(d.n) AS n FROM p JOIN stat_days d ON d.workspace_id = p.w "
-		"AND d.node_id = ANY (p.nodes) AND d.metric = 8 AND d.day BETWEEN p.a AND p.b GROUP BY d.type)"
-		PEOPLE("visitors", "2", "true") PEOPLE("sessions", "3", "true") " SELECT json_build_array("
-		WEB_KPI("pageViews", WEB_COUNT("viewedPage")) ", " WEB_KPI("visitors", "v.n") ", "
-		WEB_KPI("sessions", "s.n") ", " WEB_KPI("clickedLinks", WEB_COUNT("clickedLink")) ", "
+		"AND d.node_id = ANY (p.nodes) AND d.metric = 8 AND d.day BETWEEN p.a AND p.b "
+		"AND d.type IN (" WEB_TYPES ") GROUP BY d.type)"
+		" SELECT json_build_array("
+		WEB_KPI("pageViews", WEB_COUNT("viewedPage")) ", " WEB_KPI("visitors", PEOPLE("2", "''")) ", "
+		WEB_KPI("sessions", PEOPLE("3", "''")) ", " WEB_KPI("clickedLinks", WEB_COUNT("clickedLink")) ", "
 		WEB_KPI("compiledForms", WEB_COUNT("formCompiled")) ", " WEB_KPI("logins", WEB_COUNT("loggedIn")) ", "
-		WEB_KPI("searches", WEB_COUNT("searched")) ")::text FROM visitors v, sessions s"},
+		WEB_KPI("searches", WEB_COUNT("searched")) ")::text"},
 };
 // clang-format on
 const size_t stat_statement_count = ARRAY_LEN(stat_statements);

@@ -326,6 +326,7 @@ static void test_figures(void **state)
 	};
 
 	component_sql(*state, figure_rows);
+	component_sql(*state, "SELECT stat_recount_gaps('" W "')");
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char found[TEXT_BYTES];
 		PGresult *rows = ask(*state, &cases[i].ask);

@@ -210,8 +210,32 @@ static void check_counters(struct stage *stage)
 	        0);
 	assert_int_equal(component_number(stage->component,
 	                         "SELECT (SELECT count(*) FROM stat_days WHERE n <= 0) + (SELECT count(*) FROM "
-	                         "stat_people WHERE n <= 0)"),
+	                         "stat_people WHERE n <= 0) + (SELECT count(*) FROM stat_gaps WHERE n <= 0)"),
 	        0);
+}
+
+/* People of random ranges, by gaps and by looking at each of them; of buyers also those with a second order. */
+static void check_people(struct stage *stage)
+{
+	char sql[1024];
+
+	for (int i = 0; i < 40; i++) {
+		unsigned ago = roll(stage, 900), length = roll(stage, 8) ? roll(stage, 400) : 0,
+		         kind = 1 + roll(stage, 3);
+		const char *of_context = kind == 1 && roll(stage, 2) ? "RETAIL" : "";
+		snprintf(sql, sizeof(sql),
+		        "WITH r AS (SELECT '2027-02-01'::date - %u AS a, '2027-02-01'::date - %u + %u AS b, ARRAY[" NODE
+		        ", " AGGREGATE
+		        "] AS nodes), seen AS (SELECT sum(p.n) AS n FROM stat_people p, r WHERE p.kind = %u "
+		        "AND p.day BETWEEN a AND b AND '%s' IN ('', p.context) GROUP BY p.node_id, p.person), "
+		        "found AS (SELECT stat_people_between(" W ", nodes, %u::smallint, '%s', a, b) AS n, "
+		        "stat_people_between(" W ", nodes, 4::smallint, '%s', a, b) AS orders FROM r) "
+		        "SELECT CASE WHEN f.n = (SELECT count(*) FROM seen) AND (%u <> 1 OR f.orders - f.n = "
+		        "(SELECT count(*) FROM seen WHERE n > 1)) THEN 1 ELSE 0 END FROM found f",
+		        ago, ago, length, kind, of_context, kind, of_context, of_context, kind);
+		if (!component_number(stage->component, sql))
+			fail_msg("kind %u, context '%s': %u days from %u days ago on", kind, of_context, length, ago);
+	}
 }
 
 static void stage_run(struct stage *stage, uint64_t seed, size_t batch)
@@ -245,6 +269,7 @@ static void counters_equal_a_recount_after_any_history(void **state)
 		struct stage stage;
 		stage_run(&stage, seed, batches[seed % ARRAY_LEN(batches)]);
 		check_counters(&stage);
+		check_people(&stage);
 		assert_true(component_number(stage.component, "SELECT count(*) FROM stat_days") > 10);
 		stage_close(&stage);
 	}

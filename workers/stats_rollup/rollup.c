@@ -95,7 +95,8 @@ static bool apply(struct batch *batch, struct entities *all, struct err *err)
 	if (!rows)
 		return false;
 	bool good = remove_empty(batch, "rollup_empty_days", db_text(rows, 0, 0), err) &&
-	            remove_empty(batch, "rollup_empty_people", db_text(rows, 0, 1), err);
+	            remove_empty(batch, "rollup_empty_people", db_text(rows, 0, 1), err) &&
+	            remove_empty(batch, "rollup_empty_gaps", db_text(rows, 0, 2), err);
 	PQclear(rows);
 	return good;
 }

@@ -26,11 +26,45 @@
 	                         "items") ", returns = d.returns + excluded.returns "                                  \
 	                                  "RETURNING d.ctid AS place, d.n"
 
+#define PERSON "workspace_id, node_id, kind, person"
+/*
+ * What people's days gain and lose. Gaps are made of all days of a person, so of those whose days change ("changes")
+ * the gaps of before are taken off and those of after added. How often a visitor or a session was there on a day is no
+ * matter, of buyers it is.
+ */
+#define MOVED                                                                                                          \
+	"SELECT m.*, bool_or(m.kind = 1 OR COALESCE((SELECT p.n + m.n FROM stat_people p "                             \
+	"WHERE p.workspace_id = m.workspace_id AND p.node_id = m.node_id AND p.kind = m.kind "                         \
+	"AND p.person = m.person AND p.day = m.day AND p.context = m.context), 0) = 0) "                               \
+	"OVER (PARTITION BY m.workspace_id, m.node_id, m.kind, m.person) AS changes FROM ("                            \
+	"SELECT (x.s).workspace_id, (x.s).node_id, p.kind, p.day, p.context, p.person, sum(x.sign)::bigint AS n "      \
+	"FROM signed x CROSS JOIN LATERAL stat_people_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "                         \
+	"HAVING sum(x.sign) <> 0) m"
+#define DAYS_OF_PEOPLE "workspace_id, node_id, kind, day, context, person, n"
 #define ADD_PEOPLE                                                                                                     \
-	"INSERT INTO stat_people AS d SELECT (x.s).workspace_id, (x.s).node_id, p.kind, p.day, p.context, p.person, "  \
-	"sum(x.sign) FROM signed x CROSS JOIN LATERAL stat_people_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "             \
-	"HAVING sum(x.sign) <> 0 ON CONFLICT (workspace_id, node_id, kind, day, context, person) DO UPDATE "           \
-	"SET n = d.n + excluded.n RETURNING d.ctid AS place, d.n"
+	"INSERT INTO stat_people AS d SELECT " DAYS_OF_PEOPLE " FROM moved ON CONFLICT (" PERSON ", day, context) "    \
+	"DO UPDATE SET n = d.n + excluded.n RETURNING d.ctid AS place, d.n"
+#define WAS                                                                                                            \
+	"SELECT x.* FROM (SELECT DISTINCT " PERSON " FROM moved WHERE changes) c CROSS JOIN LATERAL (SELECT * "        \
+	"FROM stat_people x WHERE x.workspace_id = c.workspace_id AND x.node_id = c.node_id AND x.kind = c.kind "      \
+	"AND x.person = c.person OFFSET 0) x"
+#define IS_NOW                                                                                                         \
+	"SELECT workspace_id, node_id, kind, day, context, person, sum(n)::bigint AS n FROM (SELECT * FROM was "       \
+	"UNION ALL SELECT " DAYS_OF_PEOPLE " FROM moved WHERE changes) x GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(n) <> 0"
+#define HISTORIES(sign, rows)                                                                                          \
+	"SELECT " sign " AS sign, workspace_id, node_id, kind, array_agg(day) AS days, array_agg(context) AS "         \
+	"contexts, array_agg(n) AS ns FROM " rows " GROUP BY " PERSON
+#define NET_GAPS                                                                                                       \
+	"SELECT h.workspace_id, h.node_id, g.measure, g.context, g.day, g.last_day, sum(h.sign) AS n "                 \
+	"FROM (" HISTORIES("-1", "was") " UNION ALL " HISTORIES(                                                       \
+	        "1", "is_now") ") h "                                                                                  \
+	                       "CROSS JOIN LATERAL stat_gaps_of(h.kind, h.days, h.contexts, h.ns) g "                  \
+	                       "GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(h.sign) <> 0"
+#define ADD_GAPS                                                                                                       \
+	"INSERT INTO stat_gaps AS d SELECT g.workspace_id, g.node_id, g.measure, g.context, l.level, l.day, "          \
+	"l.last_day, sum(g.n) FROM (" NET_GAPS ") g CROSS JOIN LATERAL stat_gap_levels(g.day, g.last_day) l "          \
+	"GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(g.n) <> 0 ON CONFLICT (workspace_id, node_id, measure, context, "     \
+	"level, day, last_day) DO UPDATE SET n = d.n + excluded.n RETURNING d.ctid AS place, d.n"
 
 const struct statement rollup_statements[] = {
         /* entities are found by key: plans that read whole tables, made while these were small, are ruled out */
@@ -74,9 +108,13 @@ const struct statement rollup_statements[] = {
                        "WHERE (SELECT count(*) FROM old) >= 0 RETURNING *), "
                        "signed AS (SELECT 1 AS sign, new::stat_shares AS s FROM new "
                        "UNION ALL SELECT -1, old::stat_shares FROM old), days AS (" ADD_DAYS "), "
-                       "people AS (" ADD_PEOPLE ") "
-                       "SELECT (SELECT array_agg(place)::text FROM days WHERE n = 0), "
-                       "(SELECT array_agg(place)::text FROM people WHERE n = 0)",
+                       "moved AS MATERIALIZED (" MOVED "), people AS (" ADD_PEOPLE "), "
+                       "was AS MATERIALIZED (" WAS "), is_now AS (" IS_NOW "), gaps AS (" ADD_GAPS ") "
+                       "SELECT (SELECT array_agg(place)::text FROM days WHERE "
+                       "n = 0), "
+                       "(SELECT array_agg(place)::text FROM people WHERE n = "
+                       "0), "
+                       "(SELECT array_agg(place)::text FROM gaps WHERE n = 0)",
                 .n_params = 2},
         /* in the same transaction, so that the rows still stand where they stood */
         {.name = "rollup_empty_days",
@@ -84,6 +122,9 @@ const struct statement rollup_statements[] = {
                 .n_params = 1},
         {.name = "rollup_empty_people",
                 .sql = "DELETE FROM stat_people WHERE ctid = ANY ($1::text::tid[]) AND n = 0",
+                .n_params = 1},
+        {.name = "rollup_empty_gaps",
+                .sql = "DELETE FROM stat_gaps WHERE ctid = ANY ($1::text::tid[]) AND n = 0",
                 .n_params = 1},
         {.name = "rollup_moved_zones",
                 .sql = "SELECT z.workspace_id FROM stat_zones z JOIN stat_wanted_zones w "

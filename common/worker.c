@@ -91,7 +91,8 @@ uint32_t worker_partition_count(struct worker *worker)
 
 bool worker_owns(struct worker *worker, uint32_t partition)
 {
-	return partition < MAX_PARTITIONS && worker->positions[partition].owned;
+	/* in a replay nobody shares the new tables' background work */
+	return worker->settings.replay || (partition < MAX_PARTITIONS && worker->positions[partition].owned);
 }
 
 static void drop_messages(struct worker *worker)
@@ -540,6 +541,15 @@ static void idle_work(struct worker *worker)
 	}
 }
 
+/* In a replay, what is left to do when there is nothing (more) to read. */
+static void finish_background(struct worker *worker)
+{
+	do {
+		worker->background_due_us = 0;
+		background(worker);
+	} while (worker->background_more && !stop_requested);
+}
+
 static void run(struct worker *worker)
 {
 	after_commit(worker); /* what a killed predecessor did not publish any more */
@@ -553,7 +563,9 @@ static void run(struct worker *worker)
 		}
 		idle_work(worker);
 	}
-	if (worker->offsets_changed && !worker->settings.replay)
+	if (worker->settings.replay)
+		finish_background(worker);
+	else if (worker->offsets_changed)
 		commit_group_offsets(worker);
 	kafka_producer_flush(worker->producer, 2000);
 }

@@ -34,7 +34,9 @@ struct replay {
 	char *live_q, *new_q, *old_q; /* quoted */
 	char directory[4096];         /* of the workers' programs */
 	bool force;                   /* swap although tables differ */
-	bool differs;
+	bool differs;                 /* entities of the live tables are not what the log says */
+	bool quiet;                   /* the snapshot was taken when no fact was on its way */
+	bool derived_differs;         /* profiles or counters were not what their entities say */
 };
 
 /* Opens a connection that PostgreSQL ends when this process hangs inside a transaction for long. */
@@ -64,11 +66,24 @@ bool replay_run(struct replay *replay, const struct replay_vector *target, unsig
 /* False when the log does not reach from the offsets that the new tables stand at to the live ones. */
 bool replay_check_log(struct replay *replay, struct err *err) must_check;
 
+/* Opens the snapshot, in a quiet moment if there is one within seconds (replay->quiet tells). */
+bool replay_open_snapshot(struct replay *replay, struct err *err) must_check;
+
+/* Makes profiles and counters of the new tables' own entities. */
+bool replay_derive(struct replay *replay, struct err *err) must_check;
+/* Makes the counters of a schema, "{live}" or "{new}", from its entities. */
+bool replay_recount(struct replay *replay, const char *schema, struct err *err) must_check;
+
+/* Runs a worker on the new tables until its background work is done; it reads no record. */
+bool replay_run_to_end(struct replay *replay, const char *worker, struct err *err) must_check;
+
 /*
  * Compares what the snapshot sees of the live tables with the new tables, which stand at the same offsets. Prints a
- * line per table and some of the rows that differ; *ret_equal tells.
+ * line per table and some of the rows that differ (after that the snapshot is over); *ret_equal tells. What is derived
+ * is judged in quiet moments alone.
  */
-bool replay_compare(struct replay *replay, bool *ret_equal, struct err *err) must_check;
+enum replay_part { REPLAY_ENTITIES, REPLAY_DERIVED };
+bool replay_compare(struct replay *replay, enum replay_part part, bool *ret_equal, struct err *err) must_check;
 
 /* Customers of aggregate nodes are not in the command log: they are carried over, the bulk of them before the swap. */
 bool replay_carry_profiles(struct replay *replay, struct err *err) must_check;

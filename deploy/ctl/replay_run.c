@@ -19,6 +19,7 @@
 #define TRIES 5
 #define PAUSE_US 500000
 #define BATCH_RECORDS "2000"
+#define LIMITS_VARIABLE "CONTACTHUB_REPLAY_UNTIL="
 /* Nothing of the new tables counts before the swap, whose commit makes all of it durable. */
 #define SESSION_OPTIONS "PGOPTIONS=-c synchronous_commit=off"
 
@@ -80,7 +81,7 @@ static const char *limits_text(struct arena *arena, const int64_t *from, const i
 	struct buf text;
 
 	buf_init(&text, arena, 256);
-	buf_add_literal(&text, "CONTACTHUB_REPLAY_UNTIL=");
+	buf_add_literal(&text, LIMITS_VARIABLE);
 	size_t empty = text.n;
 	for (int i = lane; lane < lanes && i < REPLAY_MAX_PARTITIONS; i += lanes)
 		if (to[i] > from[i])
@@ -112,13 +113,11 @@ static char **child_environment(struct replay *replay, const char *limits)
 }
 
 /* The child dies with us, however we die. Between fork and exec only what is safe there: Kafka's client has threads. */
-static bool start_child(struct round *round, int number, const char *limits, struct err *err)
+static bool start(struct replay *replay, const char *worker, const char *limits, pid_t *ret_child, struct err *err)
 {
-	int worker = number / REPLAY_MAX_LANES;
-	struct arena *arena = round->replay->ctl->arena;
-	char *program = (char *)arena_printf(arena, "%s/%s", round->replay->directory, replay_workers[worker].name);
+	char *program = (char *)arena_printf(replay->ctl->arena, "%s/%s", replay->directory, worker);
 	char *words[] = {program, NULL};
-	char **environment = child_environment(round->replay, limits);
+	char **environment = child_environment(replay, limits);
 	pid_t parent = getpid(), child = fork();
 
 	if (child < 0)
@@ -129,7 +128,7 @@ static bool start_child(struct round *round, int number, const char *limits, str
 			execve(program, words, environment);
 		_exit(127);
 	}
-	round->children[number] = child;
+	*ret_child = child;
 	return true;
 }
 
@@ -146,7 +145,7 @@ static bool start_children(struct round *round, struct err *err)
 			continue;
 		const char *limits = limits_text(round->replay->ctl->arena, now.next[worker],
 		        round->target->next[worker], i % REPLAY_MAX_LANES, replay_workers[worker].lanes);
-		if (limits && !start_child(round, i, limits, err))
+		if (limits && !start(round->replay, replay_workers[worker].name, limits, &round->children[i], err))
 			return false;
 	}
 	return true;
@@ -274,4 +273,18 @@ bool replay_run(struct replay *replay, const struct replay_vector *target, unsig
 	}
 	end_children(&round);
 	return false;
+}
+
+bool replay_run_to_end(struct replay *replay, const char *worker, struct err *err)
+{
+	for (int tries = 0; tries < TRIES; tries++) {
+		int status = 0;
+		pid_t child;
+		if (!start(replay, worker, LIMITS_VARIABLE, &child, err))
+			return false;
+		if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			return true;
+		usleep(PAUSE_US);
+	}
+	return err_set(err, ERR_INTERNAL, "%s does not come to its end (its words are above)", worker);
 }

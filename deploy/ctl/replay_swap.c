@@ -134,8 +134,13 @@ static bool tell_differences(struct replay *replay, struct err *err)
 	        "version, changed_us) SELECT c.w, h.last_offset + 1 - row_number() OVER (PARTITION BY c.w "
 	        "ORDER BY c.entity DESC, c.id DESC), c.entity, c.operation, c.id, c.node, c.version, "
 	        "h.last_us FROM changed c "
-	        "JOIN heads h ON h.workspace_id = c.w; "
-	        "UPDATE {new}.aggregate_nodes SET building = true, built_to = NULL");
+	        "JOIN heads h ON h.workspace_id = c.w");
+}
+
+static bool build_profiles_again(struct replay *replay, struct err *err)
+{
+	return replay_do(replay, replay->main, err,
+	        "UPDATE {new}.aggregate_nodes SET building = true, built_to = NULL WHERE active");
 }
 
 /* Views and functions in the order in which they were made, so that each finds what it uses. */
@@ -191,8 +196,9 @@ static bool carry_over(struct replay *replay, struct err *err)
 	struct names code = {0};
 	bool good = carry_changed_profiles(replay, err) && carry_seqs(replay, err) && carry_offsets(replay, err) &&
 	            take_code(replay, &code, err) && carry_tables(replay, err) &&
-	            (!replay->differs || tell_differences(replay, err)) && rename_schemas(replay, err) &&
-	            put_code(replay, &code, err);
+	            (!replay->differs || tell_differences(replay, err)) &&
+	            (!(replay->differs || replay->derived_differs) || build_profiles_again(replay, err)) &&
+	            rename_schemas(replay, err) && put_code(replay, &code, err);
 
 	PQclear(code.rows);
 	return good;

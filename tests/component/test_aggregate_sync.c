@@ -196,11 +196,37 @@ static void a_removed_node_leaves_nothing(void **state)
 	stage_close(&stage);
 }
 
+/* Merge policies stand in the workspace's extended properties: no fact tells of them. */
+static void other_merge_policies_build_again(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_run(&stage, 8, 0);
+	run_sql(&stage,
+	        "UPDATE customers SET doc = doc || '{\"extended\":{\"points\":2}}' WHERE node_id <> '" AGGREGATE "'");
+	int64_t joined = component_number(stage.component,
+	        "SELECT count(*) FROM (SELECT 1 FROM aggregate_members WHERE NOT excluded GROUP BY profile_id "
+	        "HAVING count(*) = 2) x");
+	assert_true(joined > 0);
+	run_sql(&stage,
+	        "INSERT INTO configuration VALUES ('" W "', 'extended', 'customer', 1, 1, 0, 0, "
+	        "'{\"points\":{\"type\":\"number\",\"contactlabProperties\":{\"mergePolicy\":\"MATH_SUM\"}}}')");
+	feed_background(stage.feed);
+	build(&stage);
+	assert_int_equal(component_number(stage.component, "SELECT count(*) FROM customers WHERE node_id = '" AGGREGATE
+	                                                   "' AND doc -> 'extended' ->> 'points' = '4'"),
+	        joined);
+	check_equals_a_build(&stage);
+	stage_close(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(any_history_ends_like_a_build),
 	        cmocka_unit_test(a_removed_node_leaves_nothing),
+	        cmocka_unit_test(other_merge_policies_build_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

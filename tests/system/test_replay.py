@@ -228,6 +228,32 @@ def check_found_and_healed(history, space, sql, victim, healthy):
     assert [row[1:4] for row in told] == [["1", "2", victim]], "subscribers are told what differs from before, and nothing else"
 
 
+DERIVED = ("aggregate_nodes", "aggregate_members", "profiles", "stat_shares", "stat_days", "stat_people", "stat_gaps")
+
+
+def quiet_replay(*options):
+    """Of a moment in which no fact is on its way: only then is what follows from facts judged."""
+    def run():
+        status, out = replay(*options)
+        assert status == 0 and "in motion" not in out, out
+        return out
+    return eventually(run, timeout=60)
+
+
+def test_profiles_and_counters_follow_from_the_log(history, space, sql):
+    out = quiet_replay()
+    for table in DERIVED:
+        assert re.search(rf"^{table} .* equal$", out, re.MULTILINE), f"{table} must be equal: {out}"
+
+
+def test_wrong_counters_are_healed(history, space, sql):
+    sql(f"UPDATE stat_days SET n = n + 1 WHERE workspace_id = '{space.id}'")
+    out = quiet_replay()
+    assert re.search(r"^stat_days .* DIFFERS$", out, re.MULTILINE) and "counted again" in out, out
+    eventually(lambda: check_counters(space))
+    history.check()
+
+
 def test_killed_replay_leaves_no_trace(history):
     for seconds in (0.1, 0.5, 1.5):
         process = start_replay()

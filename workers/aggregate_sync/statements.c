@@ -94,6 +94,11 @@ const struct statement sync_statements[] = {
                 .n_params = 2},
 
         /* builds */
+        {.name = "sync_stale",
+                .sql = "UPDATE aggregate_nodes n SET extended_version = x.version, building = true, built_to = NULL "
+                       "FROM configuration x WHERE x.workspace_id = n.workspace_id AND x.kind = 'extended' "
+                       "AND x.id = 'customer' AND n.active AND n.extended_version <> x.version",
+                .n_params = 0},
         {.name = "sync_builds",
                 .sql = "SELECT workspace_id, node_id FROM aggregate_nodes WHERE building ORDER BY workspace_id, "
                        "node_id",

@@ -429,7 +429,8 @@ bool sync_background(struct batch *batch, bool *ret_more, struct err *err)
 	struct work work;
 
 	work_init(&work, batch);
-	if (!find_build(&work, &workspace, &node, ret_more, err))
+	if (!db_send_expect(work.db, "sync_stale", NULL, -1, ERR_INTERNAL, err) ||
+	        !find_build(&work, &workspace, &node, ret_more, err))
 		return false;
 	if (!*ret_more)
 		return true;

@@ -139,9 +139,14 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
 	struct kafka_producer *producer = opaque;
 
 	(void)client;
-	if (message->_private)
-		producer->delivered(producer->context, message->_private, message->err,
-		        message->err && rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED);
+	if (!message->_private)
+		return;
+	producer->delivered(producer->context, message->_private,
+	        &(struct kafka_delivery){.error = message->err,
+	                .persisted_unknown =
+	                        message->err && rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED,
+	                .partition = message->partition,
+	                .offset = message->offset});
 }
 
 /* An idempotent producer that lost its sequence can send nothing any more: the supervisor gives us a new one. */

@@ -32,11 +32,15 @@ void topic_name(const struct settings *settings, enum topic topic, char out[256]
 
 struct kafka_producer;
 
-/*
- * Called from kafka_producer_poll for each message sent with an opaque. `error` is NO_ERROR when every in-sync replica
- * has it. persisted_unknown: the broker may have it or not (answer 504, never "failed").
- */
-typedef void kafka_delivered_fn(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown);
+struct kafka_delivery {
+	rd_kafka_resp_err_t error; /* NO_ERROR: every in-sync replica has it */
+	bool persisted_unknown;    /* the broker may have it or not (answer 504, never "failed") */
+	int32_t partition;
+	int64_t offset; /* negative: not told */
+};
+
+/* Called from kafka_producer_poll for each message sent with an opaque. */
+typedef void kafka_delivered_fn(void *context, void *opaque, const struct kafka_delivery *delivery);
 
 /* Dies with a clear message when a setting is refused. A fatal producer error later ends the process (crash-only). */
 struct kafka_producer *kafka_producer_new(

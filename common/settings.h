@@ -57,7 +57,9 @@
 	X(INT, idempotency_retention_days, "CONTACTHUB_IDEMPOTENCY_RETENTION_DAYS", "0", 0, 36500,                     \
 	        "how long Idempotency-Keys are remembered; 0 = for ever")                                              \
 	X(INT, bulk_window, "CONTACTHUB_BULK_WINDOW", "500", 1, 10000,                                                 \
-	        "rows of bulk jobs that are on their way at a time; live writes wait behind them")                     \
+	        "rows of bulk jobs that are on their way at a time while nobody else writes into their partitions")    \
+	X(INT, bulk_shared_window, "CONTACTHUB_BULK_SHARED_WINDOW", "32", 1, 10000,                                    \
+	        "the same while others do: their writes wait behind these rows; not above the other")                  \
 	X(BOOL, replay, "CONTACTHUB_REPLAY", "false", 0, 0,                                                            \
 	        "a worker rebuilds tables from the log: it publishes nothing, writes no update stream, and ends at "   \
 	        "CONTACTHUB_REPLAY_UNTIL; set by `contacthubctl replay` alone")                                        \

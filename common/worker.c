@@ -571,11 +571,11 @@ static void run(struct worker *worker)
 }
 
 /* Replies carry no opaque: one that is lost is looked up by the gateway. */
-static void on_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+static void on_delivery(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
-	(void)context, (void)persisted_unknown;
+	(void)context;
 	if (opaque)
-		facts_delivered(opaque, error);
+		facts_delivered(opaque, delivery->error);
 }
 
 static void open_database(struct worker *worker)

@@ -121,6 +121,6 @@ bool step_upload_begin(struct request *request) must_check;
 bool step_upload_send(
         struct request *request, uint32_t partition, const struct command *command, struct buf *room) must_check;
 /* For kafka_producer_new: context is the gateway. */
-void step_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown);
+void step_delivered(void *context, void *opaque, const struct kafka_delivery *delivery);
 
 #endif

@@ -188,13 +188,13 @@ static void fail_undelivered(struct request *request, bool persisted_unknown)
 		request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
 }
 
-void step_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+void step_delivered(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
 	struct gateway *gateway = context;
 	uint64_t number = (uint64_t)(uintptr_t)opaque;
 
 	if (number == REPLIES_OPAQUE) {
-		replies_delivered(gateway->replies, !error);
+		replies_delivered(gateway->replies, !delivery->error);
 		return;
 	}
 	struct request *request = pending_find(gateway->pending, number);
@@ -202,14 +202,14 @@ void step_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool
 		return;
 	if (request->wait == WAIT_REPLY) {
 		/* Perhaps persisted: its reply or its row may still come, and if not, the deadline. */
-		if (error && !persisted_unknown)
+		if (delivery->error && !delivery->persisted_unknown)
 			fail_undelivered(request, false);
 	} else if (request->wait == WAIT_UPLOAD) {
-		upload_delivered(request, !error);
+		upload_delivered(request, !delivery->error);
 	} else if (request->wait == WAIT_DELIVERY) {
 		request_delivered_fn *then = request->then.delivered;
-		if (error) {
-			fail_undelivered(request, persisted_unknown);
+		if (delivery->error) {
+			fail_undelivered(request, delivery->persisted_unknown);
 		} else {
 			step_end(request);
 			then(request);

@@ -28,9 +28,9 @@ struct indexes {
 	PGresult *rows;
 };
 
-static void ignore_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+static void ignore_delivery(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
-	(void)context, (void)opaque, (void)error, (void)persisted_unknown;
+	(void)context, (void)opaque, (void)delivery;
 }
 
 static bool find_directory(struct replay *replay, struct err *err)

@@ -47,13 +47,13 @@ bool ctl_workspace_partition(struct ctl *ctl, const struct uuid *workspace, uint
 	return found;
 }
 
-static void on_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+static void on_delivery(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
 	struct ctl *ctl = context;
 
-	(void)opaque, (void)persisted_unknown;
+	(void)opaque;
 	ctl->delivered = true;
-	ctl->delivery_error = error;
+	ctl->delivery_error = delivery->error;
 }
 
 static bool open_kafka(struct ctl *ctl, struct err *err)

@@ -31,10 +31,10 @@ struct fixture {
 	pid_t worker; /* 0 = none runs */
 };
 
-static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool unknown)
+static void on_delivered(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
-	(void)context, (void)opaque, (void)unknown;
-	assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
+	(void)context, (void)opaque;
+	assert_int_equal(delivery->error, RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
 /* A process of its own, by exec: librdkafka's threads and locks do not survive a fork. */

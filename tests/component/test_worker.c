@@ -118,10 +118,10 @@ struct fixture {
 	int delivered;
 };
 
-static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error, bool unknown)
+static void on_delivered(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
-	(void)opaque, (void)unknown;
-	assert_int_equal(error, RD_KAFKA_RESP_ERR_NO_ERROR);
+	(void)opaque;
+	assert_int_equal(delivery->error, RD_KAFKA_RESP_ERR_NO_ERROR);
 	((struct fixture *)context)->delivered++;
 }
 

@@ -53,6 +53,7 @@ def local(script, *arguments, **environment):
         "CONTACTHUB_INSTANCES": str(INSTANCES),
         "CONTACTHUB_CRASH_LOG": str(STACK / "crashes"),
         "CONTACTHUB_BULK_WINDOW": str(BULK_WINDOW),
+        "CONTACTHUB_BULK_SHARED_WINDOW": str(BULK_WINDOW),
     }
     values |= {key: str(value) for key, value in environment.items()}
     return subprocess.run([ROOT / "deploy/local" / script, *arguments], env=values, check=True, text=True, stdout=subprocess.PIPE)

@@ -25,7 +25,7 @@ bool intake_handle(struct batch *batch, struct err *err) must_check;
 struct processor;
 
 struct processor_options {
-	int64_t window; /* rows of all jobs on their way */
+	int64_t window; /* rows of all jobs on their way, at most */
 	bool hash_passwords;
 	uint32_t event_partitions;
 	/* Jobs of which workspaces are this process's; NULL = all. */
@@ -35,6 +35,8 @@ struct processor_options {
 
 struct processor *processor_new(const struct processor_options *options);
 void processor_free(struct processor *processor);
+/* Fewer rows, or as many again. Those that are on their way stay. */
+void processor_set_window(struct processor *processor, int64_t rows);
 
 /* One background step. */
 bool processor_step(struct processor *processor, struct batch *batch, bool *ret_more, struct err *err) must_check;

@@ -19,6 +19,7 @@
 
 struct processor {
 	struct processor_options options;
+	size_t window;
 	struct job *jobs;
 	size_t share; /* of the window: rows of each job on their way */
 	struct outgoing *outgoing;
@@ -48,8 +49,14 @@ struct processor *processor_new(const struct processor_options *options)
 	if (!processor)
 		log_die("memory", "out of memory");
 	processor->options = *options;
+	processor->window = (size_t)options->window;
 	processor->sweeping = true; /* a predecessor may have left some */
 	return processor;
+}
+
+void processor_set_window(struct processor *processor, int64_t rows)
+{
+	processor->window = (size_t)(rows < processor->options.window ? rows : processor->options.window);
 }
 
 void processor_forget(struct processor *processor)
@@ -145,7 +152,7 @@ static int next_job(const struct processor *processor, const PGresult *open)
 
 static void add_jobs(struct processor *processor, const PGresult *open)
 {
-	size_t n = 0, window = (size_t)processor->options.window;
+	size_t n = 0, window = processor->window;
 	int row;
 
 	for (struct job *job = processor->jobs; job; job = job->next)

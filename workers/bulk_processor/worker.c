@@ -1,8 +1,10 @@
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/crash.h"
 #include "common/log.h"
 #include "workers/bulk_processor/bulk_processor.h"
+#include "workers/bulk_processor/pace.h"
 
 #include <stdlib.h>
 
@@ -20,16 +22,20 @@ struct bulk_state {
 	struct arena *arena;
 	size_t in_flight;
 	rd_kafka_resp_err_t error;
+	struct pace pace;
+	struct pace_log customers, events;
 };
 
-static void on_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+/* The opaque is the topic's log. */
+static void on_delivery(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
 	struct bulk_state *state = context;
 
-	(void)opaque, (void)persisted_unknown;
 	state->in_flight--;
-	if (error)
-		state->error = error;
+	if (delivery->error)
+		state->error = delivery->error;
+	else
+		pace_delivered(&state->pace, opaque, delivery->partition, delivery->offset, clock_monotonic_us());
 }
 
 static bool owns(const void *context, const struct uuid *workspace)
@@ -66,6 +72,10 @@ static bool step(struct batch *batch, bool *ret_more, struct err *err)
 {
 	struct bulk_state *state = batch_state(batch);
 
+	const struct settings *settings = worker_settings(batch_worker(batch));
+	bool shared = pace_is_shared(&state->pace, clock_monotonic_us());
+
+	processor_set_window(state->processor, shared ? settings->bulk_shared_window : settings->bulk_window);
 	return processor_step(state->processor, batch, ret_more, err);
 }
 
@@ -84,6 +94,7 @@ static bool check_delivered(const struct bulk_state *state, struct err *err)
 
 static bool send_one(struct bulk_state *state, const struct outgoing *outgoing, struct err *err)
 {
+	struct pace_log *log = outgoing->topic == TOPIC_EVENT_COMMANDS ? &state->events : &state->customers;
 	struct err full = {0};
 	struct buf record;
 
@@ -91,7 +102,7 @@ static bool send_one(struct bulk_state *state, const struct outgoing *outgoing, 
 	buf_init(&record, state->arena, 512 + outgoing->command.body.n + outgoing->command.text.n);
 	command_encode(&record, &outgoing->command);
 	while (!kafka_send(state->producer, outgoing->topic, outgoing->partition, &outgoing->command.entity,
-	        buf_str(&record), state, &full)) {
+	        buf_str(&record), log, &full)) {
 		kafka_producer_poll(state->producer, 100); /* the queue is full */
 		if (!check_delivered(state, err))
 			return false;

@@ -31,13 +31,13 @@ struct row {
 	struct command command;
 };
 
-static void on_delivery(void *context, void *opaque, rd_kafka_resp_err_t error, bool persisted_unknown)
+static void on_delivery(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
 	struct outbox *outbox = context;
 
-	(void)opaque, (void)persisted_unknown;
+	(void)opaque;
 	outbox->waiting = false;
-	outbox->error = error;
+	outbox->error = delivery->error;
 }
 
 struct outbox *outbox_new(const struct settings *settings)

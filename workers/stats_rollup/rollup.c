@@ -2,7 +2,7 @@
 
 #include "common/arena.h"
 
-/* Entities whose shares are to be replaced; of customers the nodes, too. */
+/* Entities of one kind whose shares are to be replaced; of customers the nodes, too. */
 struct entities {
 	struct db_array workspaces, ids, nodes;
 };
@@ -20,35 +20,35 @@ static void entities_add(struct entities *entities, const struct uuid *workspace
 	db_array_uuid(&entities->ids, id);
 }
 
-static void entities_params(struct entities *entities, struct arena *arena, struct db_params *params)
+static void entities_params(struct entities *entities, struct db_params *params)
 {
-	db_params_init(params, arena);
 	db_param_array(params, &entities->workspaces);
 	db_param_array(params, &entities->ids);
 }
 
-static void gather(struct batch *batch, struct entities *all, struct entities *customers)
+static void gather(struct batch *batch, struct entities *customers, struct entities *events)
 {
 	for (size_t i = 0; i < batch_size(batch); i++) {
 		const struct command *fact = batch_command(batch, i);
 		if (batch_skip(batch, i) || fact->type != COMMAND_CHANGE)
 			continue;
-		entities_add(all, &fact->workspace, &fact->entity);
-		if (fact->item == ENTITY_CUSTOMER) {
-			entities_add(customers, &fact->workspace, &fact->entity);
+		bool is_customer = fact->item == ENTITY_CUSTOMER;
+		entities_add(is_customer ? customers : events, &fact->workspace, &fact->entity);
+		if (is_customer)
 			db_array_uuid(&customers->nodes, &fact->node);
-		}
 	}
 }
 
 /* A profile's members may have come or gone: their events count in its node or do not any more. */
-static bool add_profile_events(struct batch *batch, struct entities *customers, struct entities *all, struct err *err)
+static bool add_profile_events(
+        struct batch *batch, struct entities *customers, struct entities *events, struct err *err)
 {
 	struct db_params params;
 
 	if (!customers->ids.n)
 		return true;
-	entities_params(customers, batch_arena(batch), &params);
+	db_params_init(&params, batch_arena(batch));
+	entities_params(customers, &params);
 	db_param_array(&params, &customers->nodes);
 	if (!db_send(batch_db(batch), "rollup_profile_events", &params, err) || !db_flush(batch_db(batch), err))
 		return false;
@@ -57,18 +57,19 @@ static bool add_profile_events(struct batch *batch, struct entities *customers, 
 		return false;
 	for (int row = 0; row < PQntuples(rows); row++) {
 		struct uuid workspace = db_uuid(rows, row, 0), id = db_uuid(rows, row, 1);
-		entities_add(all, &workspace, &id);
+		entities_add(events, &workspace, &id);
 	}
 	PQclear(rows);
 	return true;
 }
 
-static bool send_zones(struct batch *batch, struct entities *all, struct err *err)
+static bool send_zones(struct batch *batch, struct entities *customers, struct entities *events, struct err *err)
 {
 	struct db_params params;
 
 	db_params_init(&params, batch_arena(batch));
-	db_param_array(&params, &all->workspaces);
+	db_param_array(&params, &customers->workspaces);
+	db_param_array(&params, &events->workspaces);
 	return db_send_expect(batch_db(batch), "rollup_zones", &params, -1, ERR_INTERNAL, err);
 }
 
@@ -84,11 +85,13 @@ static bool remove_empty(struct batch *batch, const char *statement, struct str 
 	return db_send_expect(batch_db(batch), statement, &params, -1, ERR_INTERNAL, err);
 }
 
-static bool apply(struct batch *batch, struct entities *all, struct err *err)
+static bool apply(struct batch *batch, struct entities *customers, struct entities *events, struct err *err)
 {
 	struct db_params params;
 
-	entities_params(all, batch_arena(batch), &params);
+	db_params_init(&params, batch_arena(batch));
+	entities_params(customers, &params);
+	entities_params(events, &params);
 	if (!db_send(batch_db(batch), "rollup_apply", &params, err) || !db_flush(batch_db(batch), err))
 		return false;
 	PGresult *rows = db_result(batch_db(batch), err);
@@ -103,15 +106,15 @@ static bool apply(struct batch *batch, struct entities *all, struct err *err)
 
 bool rollup_handle(struct batch *batch, struct err *err)
 {
-	struct entities all, customers;
+	struct entities customers, events;
 
-	entities_init(&all, batch_arena(batch));
 	entities_init(&customers, batch_arena(batch));
-	gather(batch, &all, &customers);
-	if (!all.ids.n)
+	entities_init(&events, batch_arena(batch));
+	gather(batch, &customers, &events);
+	if (!customers.ids.n && !events.ids.n)
 		return true;
-	return send_zones(batch, &all, err) && add_profile_events(batch, &customers, &all, err) &&
-	       apply(batch, &all, err);
+	return send_zones(batch, &customers, &events, err) && add_profile_events(batch, &customers, &events, err) &&
+	       apply(batch, &customers, &events, err);
 }
 
 /* One workspace in each step: those of the partitions that this process owns. */

@@ -1,15 +1,15 @@
 #include "workers/stats_rollup/rollup.h"
 
-#define IDS "unnest($1::uuid[], $2::uuid[]) AS u(w, id)"
-
 /* OFFSET 0 keeps the planner from joining the views' tables in another order than from the one entity on. */
-#define OF(view)                                                                                                       \
-	"SELECT v.* FROM ids u CROSS JOIN LATERAL (SELECT * FROM " view                                                \
+#define OF(ids, view)                                                                                                  \
+	"SELECT v.* FROM " ids " u CROSS JOIN LATERAL (SELECT * FROM " view                                            \
 	" x WHERE x.workspace_id = u.w AND x.id = u.id OFFSET 0) v"
-#define AND_OF(view) " UNION ALL " OF(view)
-#define LIVE OF("stat_live_customers") AND_OF("stat_live_events")
-#define GONE OF("stat_gone_customers") AND_OF("stat_gone_events")
-#define NEW_SHARES LIVE " UNION ALL " GONE
+#define AND " UNION ALL "
+/* each kind in its own tables: a look for an event takes the index of every year */
+#define NEW_SHARES                                                                                                     \
+	OF("customers_of_facts", "stat_live_customers")                                                                \
+	AND OF("customers_of_facts", "stat_gone_customers") AND OF("events_of_facts", "stat_live_events")              \
+	        AND OF("events_of_facts", "stat_gone_events")
 
 /* sums lose the zeros at their end: whichever way they came about, they are written alike */
 #define SUM(column) "trim_scale(sum(x.sign * p." column "))"
@@ -75,10 +75,10 @@ const struct statement rollup_statements[] = {
                 .n_params = 0},
         {.name = "rollup_zones",
                 .sql = "INSERT INTO stat_zones (workspace_id, zone) SELECT DISTINCT u.w, COALESCE(z.zone, "
-                       "'Europe/Rome') FROM unnest($1::uuid[]) AS u(w) LEFT JOIN stat_wanted_zones z "
+                       "'Europe/Rome') FROM unnest($1::uuid[] || $2::uuid[]) AS u(w) LEFT JOIN stat_wanted_zones z "
                        "ON z.workspace_id = u.w WHERE NOT EXISTS (SELECT FROM stat_zones s WHERE s.workspace_id = u.w) "
                        "ON CONFLICT DO NOTHING",
-                .n_params = 1},
+                .n_params = 2},
         /* of each profile: its members' events that do not count in its node as they should, and events that count
            there and are no member's any more */
         {.name = "rollup_profile_events",
@@ -102,7 +102,10 @@ const struct statement rollup_statements[] = {
          * new shares are inserted when the old ones are gone: their statement counts those first.
          */
         {.name = "rollup_apply",
-                .sql = "WITH ids AS MATERIALIZED (SELECT DISTINCT w, id FROM " IDS "), "
+                .sql = "WITH customers_of_facts AS MATERIALIZED (SELECT DISTINCT w, id FROM unnest($1::uuid[], "
+                       "$2::uuid[]) AS u(w, id)), events_of_facts AS MATERIALIZED (SELECT DISTINCT w, id "
+                       "FROM unnest($3::uuid[], $4::uuid[]) AS u(w, id)), "
+                       "ids AS (TABLE customers_of_facts UNION ALL TABLE events_of_facts), "
                        "old AS (DELETE FROM stat_shares s USING ids u WHERE s.workspace_id = u.w AND s.id = u.id "
                        "RETURNING s.*), new AS (INSERT INTO stat_shares SELECT n.* FROM (" NEW_SHARES ") n "
                        "WHERE (SELECT count(*) FROM old) >= 0 RETURNING *), "
@@ -115,7 +118,7 @@ const struct statement rollup_statements[] = {
                        "(SELECT array_agg(place)::text FROM people WHERE n = "
                        "0), "
                        "(SELECT array_agg(place)::text FROM gaps WHERE n = 0)",
-                .n_params = 2},
+                .n_params = 4},
         /* in the same transaction, so that the rows still stand where they stood */
         {.name = "rollup_empty_days",
                 .sql = "DELETE FROM stat_days WHERE ctid = ANY ($1::text::tid[]) AND n = 0",

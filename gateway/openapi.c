@@ -243,7 +243,7 @@ static const struct failure {
         {.status = 503, .when = ALWAYS, .description = "The service takes no more requests now; see Retry-After."},
         {.status = 504,
                 .when = WITH_TOKEN,
-                .description = "The outcome is not known yet; data.commandId names the command."},
+                .description = "The outcome is not known yet; data.commandId names the command; see Retry-After."},
 };
 
 static bool applies(const struct failure *failure, const struct route *route)

@@ -77,7 +77,7 @@ static void answer(struct request *request, unsigned status, struct str body)
 		body = respond_reduce(request->arena, status, body);
 	request->answer.status = status;
 	request->answer.body = body;
-	if (status == 503 && request->answer.retry_after_s == 0)
+	if ((status == 503 || status == 504) && request->answer.retry_after_s == 0)
 		request->answer.retry_after_s = 1;
 	http_answered(request->gateway->http, request);
 }

@@ -18,6 +18,7 @@ from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, Ev
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-faults"))
+BIN = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_BIN", ROOT / "build-faults/bin"))
 CLIENTS = 8
 INSTANCES = 2
 # Above the server's own deadline: a request that takes longer hangs, and that is a fault.
@@ -49,7 +50,7 @@ def local(script, *arguments, **environment):
     """Runs a script of deploy/local against the stack of this run."""
     values = os.environ | {
         "CONTACTHUB_STACK": str(STACK),
-        "CONTACTHUB_BIN": str(ROOT / "build-faults/bin"),
+        "CONTACTHUB_BIN": str(BIN),
         "CONTACTHUB_INSTANCES": str(INSTANCES),
         "CONTACTHUB_CRASH_LOG": str(STACK / "crashes"),
         "CONTACTHUB_BULK_WINDOW": str(BULK_WINDOW),
@@ -89,19 +90,25 @@ class Api:
             text = response.read()
         except (OSError, http.client.HTTPException):
             self.connection = None
-            status, text = 0, b""
+            status, text, headers = 0, b"", {}
             time.sleep(0.05)
         else:
-            status = response.status
+            status, headers = response.status, response.headers
         self.slowest.append(time.monotonic() - began)
+        self.answered(method, path, status, headers, text, self.slowest[-1])
         if status in (503, 429):
             time.sleep(0.2)
         outcome = OK if 200 <= status < 300 else REFUSED if 400 <= status < 500 and status != 429 else UNKNOWN
         return outcome, (json.loads(text) if text and outcome == OK else {}), status
 
+    def answered(self, method, path, status, headers, text, seconds):
+        """For those who want to look at each answer; status 0 is a broken connection."""
+
 
 class Client(threading.Thread):
     """Writes to its own customers only, each value once, and notes every outcome."""
+
+    api_class = Api
 
     def __init__(self, number, env, seed, stop):
         super().__init__(name=f"client-{number}")
@@ -118,7 +125,7 @@ class Client(threading.Thread):
 
     def run(self):
         try:
-            self.api = Api(self.env, self.slowest)
+            self.api = self.api_class(self.env, self.slowest)
             while not self.stop_event.is_set():
                 self.step()
         except Exception as fault:  # reported by the main thread
@@ -214,6 +221,8 @@ class Client(threading.Thread):
 class Subscriber(threading.Thread):
     """Reads the update stream through the API, in pages of any size, and parts of it again, also with a filter."""
 
+    api_class = Api
+
     def __init__(self, env, seed, stop):
         super().__init__(name="subscriber")
         self.env, self.stop_event = env, stop
@@ -223,7 +232,7 @@ class Subscriber(threading.Thread):
 
     def run(self):
         try:
-            self.api = Api(self.env, self.slowest, "CONTACTHUB_ADMIN_TOKEN")
+            self.api = self.api_class(self.env, self.slowest, "CONTACTHUB_ADMIN_TOKEN")
             while not self.stop_event.wait(self.random.uniform(0, 0.1)):
                 known = len(self.reading.entries)
                 way = self.random.choices(("on", "again", "filtered"), (6, 2, 2))[0]
@@ -259,6 +268,8 @@ class Subscriber(threading.Thread):
 class BulkClient(threading.Thread):
     """Sends files of new customers, and of events for them and for external ids that nobody has; one after the other."""
 
+    api_class = Api
+
     def __init__(self, env, stop):
         super().__init__(name="bulk")
         self.env, self.stop_event = env, stop
@@ -266,7 +277,7 @@ class BulkClient(threading.Thread):
 
     def run(self):
         try:
-            self.api = Api(self.env, self.slowest)
+            self.api = self.api_class(self.env, self.slowest)
             while not self.stop_event.is_set():
                 self.send(BulkFile.customers(f"b{len(self.files)}", BULK_ROWS))
                 self.send(BulkFile.events(f"b{len(self.files)}", self.files[-1], BULK_ROWS))
@@ -422,6 +433,15 @@ def probe(env, seconds=60):
     raise SystemExit(f"faults: no write succeeded within {seconds} s after the last fault")
 
 
+def recount_faults():
+    """The counters are what a recount from the entities gives."""
+    try:
+        local("ctl", "recount")
+        return []
+    except subprocess.CalledProcessError as fault:
+        return [f"counters  {line}" for line in fault.stdout.splitlines()[:10]] or ["counters  the recount failed"]
+
+
 def report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
     outcomes = Counter(o for c in clients for h in c.customers for o in [h.created, *(o for _, o in h.changes)])
     outcomes += Counter(e.outcome for c in clients for e in c.events)
@@ -500,7 +520,7 @@ def main():
         customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)] + of_rows
         faults = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot)
         faults += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs)
-        faults += replay_faults()
+        faults += recount_faults() + replay_faults()
         crashes = STACK / "crashes"
         hits = Counter(crashes.read_text().split()) if crashes.exists() else Counter()
         status = report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)

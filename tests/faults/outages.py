@@ -93,11 +93,6 @@ def sv(*words):
     return subprocess.run(["sv", "-w", "30", *words[:-1], STACK / "service" / words[-1]], check=True, stdout=subprocess.DEVNULL)
 
 
-def kill_service(name):
-    """Now: what a machine that falls over does."""
-    sv("kill", name)
-
-
 def processes():
     """Name -> pid of what runs."""
     out = subprocess.run([ROOT / "deploy/local/status"], env=os.environ | {"CONTACTHUB_STACK": str(STACK)}, text=True,
@@ -125,7 +120,7 @@ class Stack:
         return local(script, *arguments, CONTACTHUB_BIN=self.binaries, CONTACTHUB_INSTANCES=INSTANCES, **environment)
 
     def up(self):
-        self.port_base = int(faults.free_port_base())
+        self.port_base = int(os.environ.get("CONTACTHUB_PORT_BASE") or faults.free_port_base())
         self.local("up", CONTACTHUB_PORT_BASE=self.port_base)
         self.env = faults.read_env()
 
@@ -153,8 +148,6 @@ def on_small_disk(store):
     """The store's data moves to a file system of its own while the store is down."""
 
     def prepare(stack):
-        if os.geteuid() != 0:
-            raise SystemExit(f"{store}-disk-full mounts a small file system, which takes root: run it as root")
         data = DATA[store]
         owner = data.stat()
         sv("down", store)
@@ -330,18 +323,18 @@ def upgrade(stack, seconds):
 
 
 class Scenario:
-    """prepare and outage work on a Stack; must_refuse: an outage that nobody noticed was none."""
+    """prepare and outage work on a Stack; must_refuse: an outage that nobody noticed was none; old: begins with old binaries."""
 
-    def __init__(self, name, outage, seconds, prepare=None, must_refuse=True, old=False):
+    def __init__(self, name, outage, seconds, prepare=None, must_refuse=True, old=False, mounts=False):
         self.name, self.outage, self.seconds, self.prepare = name, outage, seconds, prepare
-        self.must_refuse, self.old = must_refuse, old
+        self.must_refuse, self.old, self.mounts = must_refuse, old, mounts
 
 
 SCENARIOS = [
     Scenario("kafka-gone", gone("kafka"), 60),
     Scenario("postgres-gone", gone("postgres"), 60),
-    Scenario("kafka-disk-full", disk_full("kafka"), 40, on_small_disk("kafka")),
-    Scenario("postgres-disk-full", disk_full("postgres"), 40, on_small_disk("postgres")),
+    Scenario("kafka-disk-full", disk_full("kafka"), 40, on_small_disk("kafka"), mounts=True),
+    Scenario("postgres-disk-full", disk_full("postgres"), 40, on_small_disk("postgres"), mounts=True),
     *(Scenario(f"{who}-{store}-{mode}", network(mode), 30, proxied(names, store), must_refuse=mode != proxy.SLOW)
       for who, names in (("workers", WORKERS), ("gateway", ("gateway",)))
       for store in ("postgres", "kafka")
@@ -384,7 +377,6 @@ def play(scenario, stack, seconds):
         time.sleep(BEFORE_SECONDS)
         before = answers.refused()
         scenario.outage(stack, seconds)
-        # what was asked during the outage is answered within its deadline
         recovered = probe(stack.env, RECOVERY_SECONDS)
         time.sleep(AFTER_SECONDS)
     finally:
@@ -419,12 +411,12 @@ def run(scenario, seconds, old, keep):
                 link(links, name, old)
         stack = Stack(undo, links or faults.BIN)
         undo.callback(stack.local, "down")
-        stack.up()
-        if scenario.prepare:
-            scenario.prepare(stack)
         try:
+            stack.up()
+            if scenario.prepare:
+                scenario.prepare(stack)
             line = play(scenario, stack, seconds)
-        except (SystemExit, AssertionError) as failure:
+        except (SystemExit, AssertionError, subprocess.CalledProcessError) as failure:
             line = "not judged"
             stack.faults.append(str(failure))
     print(f"{scenario.name:24} {seconds} s: {line}", flush=True)
@@ -448,6 +440,9 @@ def main():
     if arguments.list:
         return print("\n".join(by_name))
     chosen = [by_name[name] for name in arguments.names or by_name]
+    mounting = [scenario.name for scenario in chosen if scenario.mounts]
+    if mounting and os.geteuid() != 0:
+        parser.error(f"{', '.join(mounting)}: a small file system is mounted, which takes root; name others, or run it as root")
     old = build_old(arguments.old or before_newest_migration(), ROOT / "build-old") if any(s.old for s in chosen) else None
     passed = [run(scenario, arguments.seconds or scenario.seconds, old, arguments.keep) for scenario in chosen]
     print(f"{sum(passed)} passed, {len(passed) - sum(passed)} failed")

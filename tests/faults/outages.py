@@ -175,13 +175,22 @@ def fill(path, number):
     return free
 
 
+def switch_log(stack):
+    """PostgreSQL asks for a new segment of its log, for which there is no room: it panics, which full tables do not make it do."""
+    subprocess.run(["psql", "-X", "-q", "-d", stack.env["CONTACTHUB_PG"], "-c", "SELECT pg_switch_wal()"], check=False,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def disk_full(store):
+    """Whatever becomes free is taken, too; PostgreSQL's own log meets the full disk in the second half."""
     def outage(stack, seconds):
-        end, rounds, pid = time.monotonic() + seconds, 0, processes().get(store)
-        while time.monotonic() < end:
+        began, rounds, pid = time.monotonic(), 0, processes().get(store)
+        while time.monotonic() < began + seconds:
             fill(DATA[store], rounds)
             rounds += 1
             time.sleep(0.1)
+            if store == "postgres" and time.monotonic() > began + seconds / 2:
+                switch_log(stack)
         stack.note = f"{store} stopped by itself" if processes().get(store) != pid else f"{store} went on"
         for ballast in DATA[store].glob("ballast.*"):
             ballast.unlink()

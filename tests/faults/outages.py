@@ -216,6 +216,7 @@ def start_proxy(stack, pairs):
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     stack.undo.callback(process.wait)
     stack.undo.callback(process.kill)
+    stack.undo.callback(stack.local, "down")  # while the network is whole: nobody waits for a broker then
     if process.stdout.readline() != "ready\n":
         raise SystemExit("outages: the proxy did not start")
     stack.proxy = process

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 
-from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, Reading, Snapshot, bulk_histories,
+from oracle import (OK, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, Reading, Snapshot, bulk_histories,
                     check, check_bulk, check_reading)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -123,6 +123,10 @@ class Client(threading.Thread):
         self.serial += 1
         return f"{kind}{self.number}-{self.serial}"
 
+    def household(self):
+        """Customers with one address are one profile of the aggregate node; each write may move them to another."""
+        return {"base": {"contacts": {"email": f"h{self.number}-{self.random.randrange(20)}@example.com"}}}
+
     def run(self):
         try:
             self.api = self.api_class(self.env, self.slowest)
@@ -151,7 +155,7 @@ class Client(threading.Thread):
 
     def create(self):
         history = CustomerHistory(self.unique("c"))
-        body = {"nodeId": self.node, "externalId": history.external_id}
+        body = {"nodeId": self.node, "externalId": history.external_id} | self.household()
         self.customers.append(history)
         if self.random.random() < 0.5:
             history.created, answer, status = self.certain("POST", "/customers", body, f"key-{history.external_id}")
@@ -170,7 +174,7 @@ class Client(threading.Thread):
 
     def merge(self, history):
         value = self.unique("v")
-        body = {"nodeId": self.node, "externalId": history.external_id, "extra": value}
+        body = {"nodeId": self.node, "externalId": history.external_id, "extra": value} | self.household()
         outcome, answer, status = self.api.request("POST", "/customers", body)
         self.note_change(history, value, outcome, status)
         if outcome == OK and answer["id"] != history.id:
@@ -303,6 +307,15 @@ class BulkClient(threading.Thread):
                 break
 
 
+def make_aggregate(env):
+    """An aggregate node over the node of all customers: one profile for those with one address."""
+    body = {"name": "Households", "entryNodes": [env["CONTACTHUB_NODE"]], "state": "ACTIVE",
+            "matchingProperties": {"properties": ["base.contacts.email"], "caseSensitive": True}}
+    outcome, answer, status = Api(env, [], "CONTACTHUB_ADMIN_TOKEN").request("POST", "/configuration/nodes/aggregates", body)
+    if outcome != OK:
+        raise SystemExit(f"faults: the aggregate node was not made: {status} {answer}")
+
+
 class Chaos(threading.Thread):
     """Kills (most often) or freezes a random process; one at a time is frozen, for 2 to 8 seconds."""
 
@@ -362,12 +375,21 @@ class Tables:
 
     def snapshot(self):
         w = f"workspace_id = '{self.env['CONTACTHUB_WORKSPACE']}'"
+        node = f"node_id = '{self.env['CONTACTHUB_NODE']}'"
         value = lambda text: text or None
         return Snapshot(
             customers={
                 id_: (value(ext), int(version), value(extra))
-                for id_, ext, version, extra in self.rows(f"SELECT id, external_id, version, doc->>'extra' FROM customers WHERE {w}")
+                for id_, ext, version, extra in self.rows(f"SELECT id, external_id, version, doc->>'extra' FROM customers WHERE {w} AND {node}")
             },
+            profiles={
+                id_: int(version) for id_, version in self.rows(f"SELECT id, version FROM customers WHERE {w} AND NOT {node}")
+            },
+            addresses={
+                id_: value(email)
+                for id_, email in self.rows(f"SELECT id, doc #>> '{{base,contacts,email}}' FROM customers WHERE {w} AND {node}")
+            },
+            members=dict(self.rows(f"SELECT customer_id, profile_id FROM aggregate_members WHERE {w}")),
             tombstones={id_ for (id_,) in self.rows(f"SELECT id FROM customer_tombstones WHERE {w}")},
             events=[
                 (id_, marker, value(customer))
@@ -375,9 +397,10 @@ class Tables:
             ],
             event_tombstones=[id_ for (id_,) in self.rows(f"SELECT id FROM event_tombstones WHERE {w}")],
             stream=[
-                (int(offset), ENTITIES[int(entity)], OPERATIONS[int(operation)], id_, int(version))
-                for offset, entity, operation, id_, version in self.rows(
-                    f"SELECT stream_offset, entity, operation, entity_id, version FROM update_stream WHERE {w} ORDER BY stream_offset"
+                (int(offset), ENTITIES[int(entity)] if own == "t" else PROFILE, OPERATIONS[int(operation)], id_, int(version))
+                for offset, entity, own, operation, id_, version in self.rows(
+                    f"SELECT stream_offset, entity, entity <> 1 OR {node}, operation, entity_id, version FROM update_stream WHERE {w} "
+                    "ORDER BY stream_offset"
                 )
             ],
             dead_letters=int(self.rows("SELECT count(*) FROM dead_letters")[0][0]),
@@ -459,7 +482,7 @@ def report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, 
     print(f"kills     {sum(chaos.kills.values())} by signal {dict(chaos.kills)}, {sum(hits.values())} at crash points {dict(hits)}")
     print(f"freezes   {dict(chaos.freezes)}")
     print(f"recovery  a write succeeded {recovered:.1f} s after the last fault")
-    print(f"tables    {len(snapshot.customers)} customers, {len(snapshot.events)} events, {len(snapshot.stream)} stream entries")
+    print(f"tables    {len(snapshot.customers)} customers, {len(snapshot.profiles)} profiles, {len(snapshot.events)} events, {len(snapshot.stream)} stream entries")
     print(f"stream    {len(subscriber.reading.entries)} entries read in {subscriber.reading.pages} pages, {subscriber.reading.again} read again")
     for fault in faults[:40]:
         print(f"FAULT     {fault}")
@@ -490,6 +513,7 @@ def main():
         # only now may crash points fire: provisioning is not part of the run
         (STACK / "environment/CONTACTHUB_CRASH_ODDS").write_text(str(arguments.odds))
         env = read_env()
+        make_aggregate(env)
         stop, quiet = threading.Event(), threading.Event()
         clients = [Client(n, env, arguments.seed, stop) for n in range(CLIENTS)]
         bulk = BulkClient(env, stop)

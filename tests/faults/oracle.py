@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 # Outcomes of a request as its client saw them.
 OK, REFUSED, UNKNOWN = "ok", "refused", "unknown"
+# In the stream of a snapshot: a customer of an aggregate node, which may come and go and whose version is a sum.
+PROFILE = "PROFILE"
 
 
 @dataclass
@@ -70,7 +72,8 @@ class BulkJob:
 @dataclass
 class Snapshot:
     """customers: id -> (external_id, version, extra); tombstones: set of customer ids; events: list of (id, marker,
-    customer_id); event_tombstones: list of ids; stream: list of (offset, entity, operation, id, version) in offset order."""
+    customer_id); event_tombstones: list of ids; stream: list of (offset, entity, operation, id, version) in offset order; profiles of the aggregate
+    node: id -> version; addresses: customer id -> address; members: customer id -> profile id."""
 
     customers: dict
     tombstones: set
@@ -78,6 +81,9 @@ class Snapshot:
     event_tombstones: list
     stream: list
     dead_letters: int
+    profiles: dict = field(default_factory=dict)
+    addresses: dict = field(default_factory=dict)
+    members: dict = field(default_factory=dict)
 
 
 class Reading:
@@ -118,7 +124,7 @@ class Reading:
 def check_reading(reading, snapshot):
     """Faults of a subscriber that has read to the end."""
     faults = list(reading.faults)
-    stream = [(entity, operation, id_) for _, entity, operation, id_, _ in snapshot.stream]
+    stream = [("CUSTOMER" if entity == PROFILE else entity, operation, id_) for _, entity, operation, id_, _ in snapshot.stream]
     if len(reading.entries) != len(stream):
         faults.append(f"update stream: {len(reading.entries)} of {len(stream)} entries were read")
     for offset, (told, kept) in enumerate(zip(reading.entries, stream), start=1):
@@ -133,7 +139,7 @@ def check(customers, events, snapshot):
     faults = []
     faults += check_customers(customers, snapshot)
     faults += check_events(customers, events, snapshot)
-    faults += check_stream(snapshot)
+    faults += check_stream(snapshot) + check_profiles(snapshot)
     if snapshot.dead_letters:
         faults.append(f"{snapshot.dead_letters} dead letters")
     return faults
@@ -278,22 +284,50 @@ def check_stream(snapshot):
         key = (entity, id_)
         if key in last_version and operation != "DELETE" and entity == "CUSTOMER" and version <= last_version[key]:
             faults.append(f"update stream: {entity} {id_} goes from version {last_version[key]} to {version}")
-        if last_operation.get(key) == "DELETE" and operation != "DELETE":
+        if entity != PROFILE and last_operation.get(key) == "DELETE" and operation != "DELETE":
             faults.append(f"update stream: {entity} {id_} changes after its delete")
-        if operation == "CREATE" and key in last_version:
+        if operation == "CREATE" and key in last_version and (entity != PROFILE or last_operation[key] != "DELETE"):
             faults.append(f"update stream: {entity} {id_} is created twice")
         last_version[key] = version
         last_operation[key] = operation
-    live = {id_: version for id_, (_, version, _) in snapshot.customers.items()}
-    streamed = {k[1]: v for k, v in last_version.items() if k[0] == "CUSTOMER" and last_operation[k] != "DELETE"}
-    for id_ in live.keys() ^ streamed.keys():
-        faults.append(f"customer {id_} differs between table and update stream")
-    faults += [
-        f"customer {id_} has version {live[id_]} in its table and {streamed[id_]} in the update stream"
-        for id_ in live.keys() & streamed.keys()
-        if live[id_] != streamed[id_]
-    ]
+    customers = {id_: version for id_, (_, version, _) in snapshot.customers.items()}
+    for entity, live in (("CUSTOMER", customers), (PROFILE, snapshot.profiles)):
+        streamed = {k[1]: v for k, v in last_version.items() if k[0] == entity and last_operation[k] != "DELETE"}
+        faults += [f"{entity} {id_} differs between table and update stream" for id_ in live.keys() ^ streamed.keys()]
+        faults += [
+            f"{entity} {id_} has version {live[id_]} in its table and {streamed[id_]} in the update stream"
+            for id_ in live.keys() & streamed.keys()
+            if live[id_] != streamed[id_]
+        ]
     events = {id_ for id_, _, _ in snapshot.events}
     streamed_events = {k[1] for k in last_version if k[0] == "EVENT" and last_operation[k] != "DELETE"}
     faults += [f"event {id_} differs between table and update stream" for id_ in events ^ streamed_events]
+    return faults
+
+
+def check_profiles(snapshot):
+    """Every customer is in one profile, with exactly those who have its address; the version is the sum of its members'."""
+    if not snapshot.profiles:
+        return [f"customer {id_} belongs to a profile, but there is none" for id_ in snapshot.members]
+    faults = [f"customer {id_} differs between customers and members" for id_ in snapshot.customers.keys() ^ snapshot.members.keys()]
+    of_address, of_profile = {}, defaultdict(list)
+    for id_, profile in snapshot.members.items():
+        of_profile[profile].append(id_)
+        address = snapshot.addresses.get(id_)
+        if address and of_address.setdefault(address, profile) != profile:
+            faults.append(f"customer {id_} is in another profile than others with its address")
+    faults += [f"profile {id_} differs between customers and members" for id_ in snapshot.profiles.keys() ^ of_profile.keys()]
+    for profile, members in of_profile.items():
+        faults += check_profile(profile, members, snapshot)
+    return faults
+
+
+def check_profile(profile, members, snapshot):
+    faults = []
+    addresses = {snapshot.addresses.get(id_) for id_ in members}
+    if len(addresses) > 1 or (None in addresses and len(members) > 1):
+        faults.append(f"profile {profile} has members that do not belong together")
+    version = sum(snapshot.customers[id_][1] for id_ in members if id_ in snapshot.customers)
+    if snapshot.profiles.get(profile) not in (None, version):
+        faults.append(f"profile {profile} has version {snapshot.profiles[profile]}, its members' sum is {version}")
     return faults

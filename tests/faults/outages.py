@@ -123,6 +123,7 @@ class Stack:
         self.port_base = int(os.environ.get("CONTACTHUB_PORT_BASE") or faults.free_port_base())
         self.local("up", CONTACTHUB_PORT_BASE=self.port_base)
         self.env = faults.read_env()
+        faults.make_aggregate(self.env)
 
     def port(self, index):
         """The ports behind the stack's own are the proxy's."""
@@ -167,12 +168,15 @@ def on_small_disk(store):
 
 
 def fill(path, number):
-    """Takes what is left; answers the number of bytes."""
-    free = os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
-    if free:
-        with contextlib.suppress(OSError), open(path / f"ballast.{number}", "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free)
-    return free
+    """Takes all that is left, in pieces: somebody else may be faster, and a piece that does not fit is not taken at all."""
+    at, size = 0, 64 << 20
+    with open(path / f"ballast.{number}", "wb") as file:
+        while size >= 4096:
+            try:
+                os.posix_fallocate(file.fileno(), at, size)
+                at += size
+            except OSError:
+                size //= 2
 
 
 def switch_log(stack):

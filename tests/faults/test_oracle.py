@@ -38,8 +38,14 @@ def sound():
             (7, "EVENT", "CREATE", "e2", 1),
             (8, "EVENT", "DELETE", "e3", 1),
             (9, "CUSTOMER", "DELETE", "2", 1),
+            (10, "PROFILE", "CREATE", "7", 4),
+            (11, "PROFILE", "DELETE", "7", 4),
+            (12, "PROFILE", "CREATE", "7", 3),
         ],
         dead_letters=0,
+        profiles={"7": 3},
+        addresses={"1": "a@example.com"},
+        members={"1": "7"},
     )
     return customers, events, snapshot
 
@@ -102,6 +108,48 @@ def dead_letter(c, e, s):
     s.dead_letters = 1
 
 
+def profile_lost(c, e, s):
+    del s.profiles["7"]
+
+
+def profile_left_over(c, e, s):
+    s.profiles["8"] = 1
+
+
+def profile_counts_wrong(c, e, s):
+    s.profiles["7"] = 4
+    s.stream[11] = (*s.stream[11][:4], 4)
+
+
+def member_lost(c, e, s):
+    del s.members["1"]
+
+
+def member_left_over(c, e, s):
+    s.members["2"] = "7"
+
+
+def second_customer(s, address, profile):
+    """Sound when it stands where its address belongs."""
+    s.customers["5"] = ("d", 1, None)
+    s.stream.append((13, "CUSTOMER", "CREATE", "5", 1))
+    s.stream.append((14, "PROFILE", "UPDATE" if profile in s.profiles else "CREATE", profile, s.profiles.get(profile, 0) + 1))
+    s.profiles[profile] = s.profiles.get(profile, 0) + 1
+    s.addresses["5"], s.members["5"] = address, profile
+
+
+def strangers_together(c, e, s):
+    second_customer(s, "b@example.com", "7")
+
+
+def without_address_together(c, e, s):
+    second_customer(s, None, "7")
+
+
+def household_torn(c, e, s):
+    second_customer(s, "a@example.com", "8")
+
+
 def sound_bulk():
     people, unknown = BulkFile.customers("p", 2), BulkFile.customers("u", 2)
     events, refused = BulkFile.events("e", people, 2), BulkFile.customers("r", 2)
@@ -160,10 +208,18 @@ class OracleTest(unittest.TestCase):
     def test_sound_run_has_no_faults(self):
         self.assertEqual(check(*sound()), [])
 
+    def test_customers_with_one_address_are_one_profile(self):
+        for address, profile in (("a@example.com", "7"), ("b@example.com", "8"), (None, "8")):
+            with self.subTest(address):
+                customers, events, snapshot = sound()
+                second_customer(snapshot, address, profile)
+                self.assertEqual(check(customers, events, snapshot), [])
+
     def test_each_fault_is_found(self):
         for spoil in (
             lost_write, lost_change, doubled_change, doubled_customer, undone_delete, buried_alive, refused_applied, lost_event,
-            doubled_event, unbound_event, gap, swapped, change_not_streamed, dead_letter,
+            doubled_event, unbound_event, gap, swapped, change_not_streamed, dead_letter, profile_lost, profile_left_over, profile_counts_wrong,
+            member_lost, member_left_over, strangers_together, without_address_together, household_torn,
         ):
             with self.subTest(spoil.__name__):
                 parts = copy.deepcopy(sound())
@@ -173,13 +229,15 @@ class OracleTest(unittest.TestCase):
 
 def told(first, last):
     """Entries behind `first` up to `last`, as a page tells them."""
-    return [(entity, operation, id_) for _, entity, operation, id_, _ in sound()[2].stream[first:last]]
+    stream = sound()[2].stream[first:last]
+    return [("CUSTOMER" if entity == "PROFILE" else entity, operation, id_) for _, entity, operation, id_, _ in stream]
 
 
 def read_well(reading):
     reading.take(0, told(0, 4), 4)
     reading.take(4, told(4, 9), 9)
-    reading.take(9, [], 9)
+    reading.take(9, told(9, 12), 12)
+    reading.take(12, [], 12)
     reading.take(2, told(2, 6), 6)
     reading.take_filtered(0, [entry for entry in told(0, 9) if entry[0] == "EVENT"], 8, "EVENT")
     reading.take_filtered(8, [], 8, "EVENT")
@@ -191,21 +249,21 @@ def entry_changed(reading):
 
 
 def entry_left_out(reading):
-    reading.take(0, told(0, 4) + told(5, 9), 8)
+    reading.take(0, told(0, 4) + told(5, 12), 11)
 
 
 def entries_swapped(reading):
     reading.take(0, told(0, 4), 4)
-    reading.take(4, told(4, 6) + told(7, 8) + told(6, 7) + told(8, 9), 9)
+    reading.take(4, told(4, 6) + told(7, 8) + told(6, 7) + told(8, 12), 12)
 
 
 def page_passed_over(reading):
     reading.take(0, told(0, 4), 5)
-    reading.take(5, told(5, 9), 9)
+    reading.take(5, told(5, 12), 12)
 
 
 def not_read_to_the_end(reading):
-    reading.take(0, told(0, 8), 8)
+    reading.take(0, told(0, 11), 11)
 
 
 def filter_lost_one(reading):

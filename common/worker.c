@@ -429,12 +429,15 @@ static void commit_group_offsets(struct worker *worker)
 	worker->last_group_commit_us = clock_monotonic_us();
 }
 
-static bool has_unread(struct worker *worker, int32_t partition)
+/* False when Kafka does not tell. */
+static bool look_for_unread(struct worker *worker, int32_t partition, bool *ret_unread)
 {
 	int64_t end;
 
-	return kafka_log_end(worker->producer, worker->definition->topic, partition, LOG_END_MS, &end) &&
-	       end > worker->positions[partition].next_offset;
+	if (!kafka_log_end(worker->producer, worker->definition->topic, partition, LOG_END_MS, &end))
+		return false;
+	*ret_unread = end > worker->positions[partition].next_offset;
+	return true;
 }
 
 /* Unread records may just have been written: only those that stay unread mean that the consumer is stuck. */
@@ -450,8 +453,10 @@ static void check_silence(struct worker *worker)
 	if (now_us - worker->last_silence_check_us < SILENCE_CHECK_US)
 		return;
 	worker->last_silence_check_us = now_us;
+	/* a broker that does not answer about one partition is not asked about the others: a stop would wait for it */
 	for (int32_t i = 0; i < MAX_PARTITIONS && !unread; i++)
-		unread = worker->positions[i].owned && has_unread(worker, i);
+		if (worker->positions[i].owned && !look_for_unread(worker, i, &unread))
+			break;
 	if (!unread)
 		worker->stuck_since_us = 0;
 	else if (!worker->stuck_since_us)

@@ -26,6 +26,8 @@
 #define SILENCE_US (10 * 1000000LL)
 #define SILENCE_CHECK_US (5 * 1000000LL)
 #define LOG_END_MS 1000
+/* From being asked to stop to being gone. */
+#define STOP_S 5
 #define TOPIC_WAIT_US (20 * 1000000LL)
 /* Ranges of records in which processes died that are kept in mind. */
 #define MAX_SUSPECTS 256
@@ -63,10 +65,13 @@ struct worker {
 
 static volatile sig_atomic_t stop_requested;
 
+/* What cannot be ended in time is left as a crash leaves it: librdkafka asks a broker that is gone for ever. */
 static void on_signal(int signal_number)
 {
-	(void)signal_number;
+	if (signal_number == SIGALRM)
+		_exit(0);
 	stop_requested = 1;
+	alarm(STOP_S);
 }
 
 const struct settings *worker_settings(struct worker *worker)
@@ -698,6 +703,7 @@ int worker_main(const struct worker_definition *definition, int argc, char **arg
 	crashed_watch();
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	open_worker(&worker);
 	log_event(LOG_INFO, "started", "waiting for records of %s", worker.topic);

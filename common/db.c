@@ -484,6 +484,11 @@ bool db_commit(struct db *db, struct err *err)
 	return db_send(db, "commit", NULL, err) && sync_pipeline(db, err) && drain(db, err);
 }
 
+PGresult *db_ask(struct db *db, const char *statement, const struct db_params *params, struct err *err)
+{
+	return db_send(db, statement, params, err) && db_flush(db, err) ? db_result(db, err) : NULL;
+}
+
 PGresult *db_query(struct db *db, const char *statement, const struct db_params *params, struct err *err)
 {
 	if (!db_send(db, statement, params, err) || !sync_pipeline(db, err))

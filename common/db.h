@@ -88,6 +88,9 @@ bool db_done(struct db *db, struct err *err) must_check;
 bool db_settle(struct db *db, struct err *err) must_check;
 /* Queues COMMIT and a sync, and reads everything still pending. */
 bool db_commit(struct db *db, struct err *err) must_check;
+/* db_send + flush + db_result, inside a transaction; what was queued before is sent, too. The caller frees the result.
+ */
+PGresult *db_ask(struct db *db, const char *statement, const struct db_params *params, struct err *err) must_check;
 /* db_send + sync + db_result: outside a transaction its effect is committed. */
 PGresult *db_query(struct db *db, const char *statement, const struct db_params *params, struct err *err) must_check;
 /* Ends a failed transaction and drains the pipeline; false = the connection is lost, open a new one. */

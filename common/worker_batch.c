@@ -439,9 +439,7 @@ static bool answer_repeats(struct batch *batch, struct err *err)
 	db_params_init(&params, batch->context.arena);
 	db_param_array(&params, &workspaces);
 	db_param_array(&params, &ids);
-	if (!db_send(batch->context.db, "runtime_find_results", &params, err) || !db_flush(batch->context.db, err))
-		return false;
-	PGresult *rows = db_result(batch->context.db, err);
+	PGresult *rows = db_ask(batch->context.db, "runtime_find_results", &params, err);
 	if (!rows)
 		return false;
 	match_stored_results(batch, rows);

@@ -51,13 +51,6 @@ static void add_customer(struct work *work, const struct uuid *workspace, const 
 	db_array_uuid(&work->customers, customer);
 }
 
-static PGresult *ask(struct work *work, const char *statement, const struct db_params *params, struct err *err)
-{
-	if (!db_send(work->db, statement, params, err) || !db_flush(work->db, err))
-		return NULL;
-	return db_result(work->db, err);
-}
-
 /* --- what is known
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -84,7 +77,7 @@ static bool load_nodes(struct work *work, struct err *err)
 
 	db_params_init(&params, work->arena);
 	db_param_array(&params, &work->workspaces);
-	PGresult *rows = ask(work, "sync_nodes", &params, err);
+	PGresult *rows = db_ask(work->db, "sync_nodes", &params, err);
 	if (!rows)
 		return false;
 	work->nodes = arena_alloc(work->arena, ((size_t)PQntuples(rows) + 1) * sizeof(*work->nodes));
@@ -163,7 +156,7 @@ static bool place_customers(struct work *work, struct err *err)
 	db_params_init(&params, work->arena);
 	db_param_array(&params, &work->workspaces);
 	db_param_array(&params, &work->customers);
-	PGresult *rows = ask(work, "sync_customers", &params, err);
+	PGresult *rows = db_ask(work->db, "sync_customers", &params, err);
 	if (!rows)
 		return false;
 	work->targets = arena_alloc(work->arena, (2 * (size_t)PQntuples(rows) + 1) * sizeof(*work->targets));
@@ -325,7 +318,7 @@ static bool drop_profiles(struct work *work, struct db_params *params, struct er
 {
 	if (!db_send_expect(work->db, "sync_drop_members", params, -1, ERR_INTERNAL, err))
 		return false;
-	PGresult *rows = ask(work, "sync_drop_profiles", params, err);
+	PGresult *rows = db_ask(work->db, "sync_drop_profiles", params, err);
 	if (!rows)
 		return false;
 	for (int row = 0; row < PQntuples(rows); row++) {
@@ -386,7 +379,7 @@ static bool find_build(
         struct work *work, struct uuid *ret_workspace, struct uuid *ret_node, bool *ret_found, struct err *err)
 {
 	struct worker *worker = batch_worker(work->batch);
-	PGresult *rows = ask(work, "sync_builds", NULL, err);
+	PGresult *rows = db_ask(work->db, "sync_builds", NULL, err);
 
 	*ret_found = false;
 	if (!rows)
@@ -411,7 +404,7 @@ static bool load_chunk(struct work *work, const struct uuid *workspace, const st
 	db_param_uuid(&params, workspace);
 	db_param_uuid(&params, node);
 	db_param_i64(&params, BUILD_CUSTOMERS);
-	PGresult *rows = ask(work, "sync_build_chunk", &params, err);
+	PGresult *rows = db_ask(work->db, "sync_build_chunk", &params, err);
 	if (!rows)
 		return false;
 	for (int row = 0; row < PQntuples(rows); row++) {

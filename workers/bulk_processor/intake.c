@@ -56,13 +56,6 @@ static bool add_chunk(struct chunks *chunks, size_t index, struct err *err)
 	return chunks->columns[0].n < CHUNKS_AT_ONCE || store(chunks, err);
 }
 
-static PGresult *ask(struct batch *batch, const char *statement, const struct db_params *params, struct err *err)
-{
-	struct db *db = batch_db(batch);
-
-	return db_send(db, statement, params, err) && db_flush(db, err) ? db_result(db, err) : NULL;
-}
-
 static struct db_params job_params(struct batch *batch, const struct command *command)
 {
 	struct db_params params;
@@ -83,7 +76,7 @@ static bool is_complete(struct batch *batch, const struct command *command, int6
 	db_param_i64(&params, n_chunks);
 	db_param_i64(&params, n_bytes);
 	db_param_i32(&params, BULK_CHUNK_BYTES);
-	PGresult *row = ask(batch, "bulk_is_complete", &params, err);
+	PGresult *row = db_ask(batch_db(batch), "bulk_is_complete", &params, err);
 	*ret_complete = row && db_i64(row, 0, 0);
 	PQclear(row);
 	return row != NULL;
@@ -157,7 +150,7 @@ static bool create(struct batch *batch, size_t index, struct err *err)
 	if (!is_complete(batch, command, n_bytes, n_chunks, &complete, err))
 		return false;
 	struct db_params params = create_params(batch, command, body, complete);
-	PGresult *row = ask(batch, "bulk_create", &params, err);
+	PGresult *row = db_ask(batch_db(batch), "bulk_create", &params, err);
 	if (!row)
 		return false;
 	if (PQntuples(row))

@@ -54,13 +54,6 @@ struct db_params job_params(const struct job *job, struct arena *arena)
 	return params;
 }
 
-PGresult *job_ask(struct batch *batch, const char *statement, const struct db_params *params, struct err *err)
-{
-	struct db *db = batch_db(batch);
-
-	return db_send(db, statement, params, err) && db_flush(db, err) ? db_result(db, err) : NULL;
-}
-
 /* --- flights --- */
 
 struct flight *job_flight(struct job *job, size_t index)
@@ -206,7 +199,7 @@ static bool compile(struct job *job, struct batch *batch, struct err *err)
 	db_params_init(&params, batch_arena(batch));
 	db_param_uuid(&params, &job->workspace);
 	db_param_text(&params, str_of(node));
-	PGresult *rows = job_ask(batch, "bulk_configuration", &params, err);
+	PGresult *rows = db_ask(batch_db(batch), "bulk_configuration", &params, err);
 	if (!rows)
 		return false;
 	job->rules.job = job->id;
@@ -232,7 +225,7 @@ bool job_refresh(struct job *job, struct batch *batch, int64_t head_seq, struct 
 		return true;
 	db_params_init(&params, batch_arena(batch));
 	db_param_uuid(&params, &job->workspace);
-	PGresult *row = job_ask(batch, "bulk_configuration_seq", &params, err);
+	PGresult *row = db_ask(batch_db(batch), "bulk_configuration_seq", &params, err);
 	if (!row)
 		return false;
 	int64_t seq = db_i64(row, 0, 0);
@@ -253,7 +246,7 @@ static bool read_chunk(struct job *job, struct batch *batch, int64_t chunk, int6
 
 	db_param_i32(&params, (int32_t)chunk);
 	db_param_i32(&params, (int32_t)from + 1);
-	PGresult *row = job_ask(batch, "bulk_chunk", &params, err);
+	PGresult *row = db_ask(batch_db(batch), "bulk_chunk", &params, err);
 	if (!row)
 		return false;
 	struct str bytes = PQntuples(row) ? db_text(row, 0, 0) : STR_NONE;
@@ -343,7 +336,7 @@ static bool load_done_lines(struct job *job, struct batch *batch, struct err *er
 	job->done_lines = allocate((size_t)n, sizeof(bool));
 	job->first_done_line = job->done_line + 1;
 	db_param_i64(&params, job->done_line);
-	PGresult *rows = job_ask(batch, "bulk_done_lines", &params, err);
+	PGresult *rows = db_ask(batch_db(batch), "bulk_done_lines", &params, err);
 	for (int row = 0; rows && row < PQntuples(rows); row++) {
 		int64_t index = db_i64(rows, row, 0) - job->done_line - 1;
 		if (index < n)
@@ -371,7 +364,7 @@ bool job_load(struct job *job, struct batch *batch, const struct processor_optio
 {
 	int64_t window = options->window;
 	struct db_params params = job_params(job, batch_arena(batch));
-	PGresult *row = job_ask(batch, "bulk_take_up", &params, err);
+	PGresult *row = db_ask(batch_db(batch), "bulk_take_up", &params, err);
 
 	if (!row)
 		return false;

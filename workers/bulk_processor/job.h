@@ -77,7 +77,5 @@ void job_clear_flights(struct job *job);
 
 /* Parameters workspace and job, to be added to. */
 struct db_params job_params(const struct job *job, struct arena *arena);
-PGresult *job_ask(
-        struct batch *batch, const char *statement, const struct db_params *params, struct err *err) must_check;
 
 #endif

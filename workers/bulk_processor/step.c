@@ -172,7 +172,7 @@ static void add_jobs(struct processor *processor, const PGresult *open)
 
 static bool choose_jobs(struct processor *processor, struct batch *batch, int64_t *ret_seq, struct err *err)
 {
-	PGresult *open = job_ask(batch, "bulk_open", NULL, err);
+	PGresult *open = db_ask(batch_db(batch), "bulk_open", NULL, err);
 
 	if (!open)
 		return false;
@@ -495,7 +495,7 @@ static bool sweep(struct processor *processor, struct batch *batch, struct err *
 	processor->swept_us = now_us;
 	db_params_init(&params, batch_arena(batch));
 	db_param_i64(&params, clock_wall_us() - ORPHAN_US);
-	PGresult *result = job_ask(batch, "bulk_sweep", &params, err);
+	PGresult *result = db_ask(batch_db(batch), "bulk_sweep", &params, err);
 	processor->sweeping = result && strtol(PQcmdTuples(result), NULL, 10) > 0;
 	PQclear(result);
 	return result != NULL;

@@ -72,9 +72,7 @@ static bool rekey_page(struct work *work, const struct command *command, const s
 	node_params(&params, arena, command);
 	db_param_uuid(&params, last);
 	db_param_i64(&params, PAGE_CUSTOMERS);
-	if (!db_send(work->db, "cm_node_customers", &params, err) || !db_flush(work->db, err))
-		return false;
-	page = db_result(work->db, err);
+	page = db_ask(work->db, "cm_node_customers", &params, err);
 	if (!page)
 		return false;
 	rows_init(&keys, arena, "uu");

@@ -50,9 +50,7 @@ static bool add_profile_events(
 	db_params_init(&params, batch_arena(batch));
 	entities_params(customers, &params);
 	db_param_array(&params, &customers->nodes);
-	if (!db_send(batch_db(batch), "rollup_profile_events", &params, err) || !db_flush(batch_db(batch), err))
-		return false;
-	PGresult *rows = db_result(batch_db(batch), err);
+	PGresult *rows = db_ask(batch_db(batch), "rollup_profile_events", &params, err);
 	if (!rows)
 		return false;
 	for (int row = 0; row < PQntuples(rows); row++) {
@@ -92,9 +90,7 @@ static bool apply(struct batch *batch, struct entities *customers, struct entiti
 	db_params_init(&params, batch_arena(batch));
 	entities_params(customers, &params);
 	entities_params(events, &params);
-	if (!db_send(batch_db(batch), "rollup_apply", &params, err) || !db_flush(batch_db(batch), err))
-		return false;
-	PGresult *rows = db_result(batch_db(batch), err);
+	PGresult *rows = db_ask(batch_db(batch), "rollup_apply", &params, err);
 	if (!rows)
 		return false;
 	bool good = remove_empty(batch, "rollup_empty_days", db_text(rows, 0, 0), err) &&
@@ -126,9 +122,7 @@ bool rollup_background(struct batch *batch, bool *ret_more, struct err *err)
 	bool good = true;
 
 	*ret_more = false;
-	if (!db_send(db, "rollup_moved_zones", NULL, err) || !db_flush(db, err))
-		return false;
-	PGresult *rows = db_result(db, err);
+	PGresult *rows = db_ask(db, "rollup_moved_zones", NULL, err);
 	if (!rows)
 		return false;
 	for (int row = 0; row < PQntuples(rows) && !*ret_more; row++) {

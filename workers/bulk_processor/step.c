@@ -150,13 +150,20 @@ static int next_job(const struct processor *processor, const PGresult *open)
 	return best;
 }
 
+static size_t count_jobs(const struct processor *processor)
+{
+	size_t n = 0;
+
+	for (const struct job *job = processor->jobs; job; job = job->next)
+		n++;
+	return n;
+}
+
 static void add_jobs(struct processor *processor, const PGresult *open)
 {
-	size_t n = 0, window = processor->window;
+	size_t n = count_jobs(processor), window = processor->window;
 	int row;
 
-	for (struct job *job = processor->jobs; job; job = job->next)
-		n++;
 	for (; n < JOBS_AT_ONCE && (row = next_job(processor, open)) >= 0; n++) {
 		struct uuid workspace = db_uuid(open, row, 0), id = db_uuid(open, row, 1);
 		struct job *job = job_new(&workspace, &id);
@@ -450,11 +457,10 @@ static bool write_job(struct step *step, bool *ret_progress, struct err *err)
 	return write_rows(step, err) && move(step, status, err) && forget_chunks(step, err);
 }
 
-static bool schedule(struct processor *processor, struct batch *batch, struct job *job, struct err *err)
+static bool schedule(struct batch *batch, struct job *job, struct err *err)
 {
 	struct db_params params = job_params(job, batch_arena(batch));
 
-	(void)processor;
 	job->status = BULK_SCHEDULED;
 	db_param_i64(&params, clock_wall_us());
 	return db_send_expect(batch_db(batch), "bulk_schedule", &params, 1, ERR_DATABASE, err);
@@ -469,7 +475,7 @@ static bool run_job(struct processor *processor, struct batch *batch, struct job
 	if (!job->loaded && !job_load(job, batch, &processor->options, err))
 		return false;
 	if (job->status == BULK_LOADED)
-		return schedule(processor, batch, job, err);
+		return schedule(batch, job, err);
 	db_array_init(&step.lines, step.arena, DB_I64);
 	db_array_init(&step.statuses, step.arena, DB_TEXT);
 	db_array_init(&step.ids, step.arena, DB_TEXT);
@@ -521,16 +527,23 @@ static void remove_ended(struct processor *processor)
 	}
 }
 
+/* A row leaves as one command, or as two where the customer has to be ensured first. */
+static void make_room(struct processor *processor, struct batch *batch)
+{
+	size_t n = count_jobs(processor) * ROWS_PER_STEP * 2;
+
+	processor->outgoing = n ? arena_alloc(batch_arena(batch), n * sizeof(*processor->outgoing)) : NULL;
+}
+
 bool processor_step(struct processor *processor, struct batch *batch, bool *ret_more, struct err *err)
 {
 	bool progress = false, one = false;
 	int64_t seq;
 
 	processor->n_outgoing = 0;
-	processor->outgoing =
-	        arena_alloc(batch_arena(batch), JOBS_AT_ONCE * ROWS_PER_STEP * 2 * sizeof(*processor->outgoing));
 	if (!choose_jobs(processor, batch, &seq, err) || !sweep(processor, batch, err))
 		return false;
+	make_room(processor, batch);
 	for (struct job *job = processor->jobs; job; job = job->next) {
 		if (!run_job(processor, batch, job, seq, &one, err))
 			return false;

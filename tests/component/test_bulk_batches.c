@@ -489,6 +489,33 @@ static void rows_on_their_way_are_bounded(void **state)
 	assert_int_equal(component_number(stage->component, "SELECT total FROM bulk_jobs"), WINDOW);
 }
 
+/* Fewer rows from one step to the next; a step takes up rows only when a quarter of the window is free. */
+static void a_smaller_window_lets_rows_land_first(void **state)
+{
+	struct stage *stage = *state;
+	struct file file = {
+	        .node = FREE, .operation = BULK_INSERT, .text = many_rows(stage->arena, "externalId", 100, "#")};
+	const char *job = upload(stage, &file);
+
+	for (int i = 0; i < 4; i++)
+		step(stage, LIVES);
+	processor_set_window(stage->processor, 4);
+	for (int i = 0; i < 4; i++)
+		step(stage, LIVES);
+	assert_int_equal(feed_queued(stage->merge), WINDOW);
+	feed_run(stage->merge, 0);
+	for (int i = 0; i < 4; i++)
+		step(stage, LIVES);
+	assert_int_equal(feed_queued(stage->merge), 4);
+	processor_set_window(stage->processor, 10 * WINDOW); /* never above its options */
+	for (int i = 0; i < 4; i++)
+		step(stage, LIVES);
+	assert_int_equal(feed_queued(stage->merge), WINDOW);
+	run_others(stage);
+	run(stage, job);
+	assert_int_equal(count(stage, "customers"), 100);
+}
+
 /* A workspace that takes no writes has its jobs wait. */
 static void jobs_wait_while_the_workspace_is_suspended(void **state)
 {
@@ -665,6 +692,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(ten_jobs_of_a_node_may_wait, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_job_is_stopped_between_rows, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(rows_on_their_way_are_bounded, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(a_smaller_window_lets_rows_land_first, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(jobs_wait_while_the_workspace_is_suspended, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(configuration_is_followed, set_up, tear_down),
 	        cmocka_unit_test(every_row_is_applied_once),

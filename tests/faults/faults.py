@@ -21,6 +21,8 @@ STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-fa
 BIN = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_BIN", ROOT / "build-faults/bin"))
 CLIENTS = 8
 INSTANCES = 2
+STORES = ("kafka", "postgres")
+STORE_SECONDS = 20
 # Above the server's own deadline: a request that takes longer hangs, and that is a fault.
 HANG_SECONDS = 40
 # Every window between two steps that a kill can fall into (common/crash.h); one that was not hit fails a long run.
@@ -323,6 +325,7 @@ class Chaos(threading.Thread):
         super().__init__(name="chaos")
         self.random, self.stop_event = random.Random(f"{seed}-chaos"), stop
         self.kills, self.freezes = Counter(), Counter()
+        self.began, self.stores_hit = time.monotonic(), 0
 
     def running(self):
         lines = subprocess.run(
@@ -333,15 +336,23 @@ class Chaos(threading.Thread):
     def run(self):
         while not self.stop_event.wait(self.random.uniform(0.05, 0.6)):
             processes = self.running()
-            # the two stores need seconds to come back: hit them rarely, or nothing else would ever be tested
-            weights = [0.03 if name in ("kafka", "postgres") else 1 for name, _ in processes]
-            if not processes:
-                continue
-            name, pid = self.random.choices(processes, weights)[0]
-            if self.random.random() < 0.12 and name not in ("kafka", "postgres"):
-                self.freeze(name, pid)
-            else:
-                self.send(pid, signal.SIGKILL) and self.kills.update([name])
+            others = [process for process in processes if process[0] not in STORES]
+            if not self.hit_store(dict(processes)) and others:
+                self.hit(*self.random.choice(others))
+
+    def hit_store(self, processes):
+        """The two stores need seconds to come back: they take turns, or nothing else would ever be tested."""
+        store = STORES[self.stores_hit % len(STORES)]
+        if time.monotonic() < self.began + (self.stores_hit + 1) * STORE_SECONDS or store not in processes:
+            return False
+        self.stores_hit += 1
+        return self.send(processes[store], signal.SIGKILL) and not self.kills.update([store])
+
+    def hit(self, name, pid):
+        if self.random.random() < 0.12:
+            self.freeze(name, pid)
+        elif self.send(pid, signal.SIGKILL):
+            self.kills.update([name])
 
     def send(self, pid, what):
         """False when the process is gone already: crash points kill, too."""
@@ -473,6 +484,9 @@ def report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, 
     missed = [w for w in WINDOWS if not hits[w]]
     if slowest > HANG_SECONDS:
         faults.append(f"a request hung for {slowest:.0f} s")
+    missed_stores = [store for store in STORES if not chaos.kills[store]]
+    if seconds > len(STORES) * STORE_SECONDS + 5 and missed_stores:
+        faults.append("stores that were not killed: " + ", ".join(missed_stores))
     if need_windows and missed:
         faults.append("windows that no crash hit: " + ", ".join(missed))
     if refusals:
@@ -529,7 +543,7 @@ def main():
         chaos.join()
         (STACK / "environment/CONTACTHUB_CRASH_ODDS").write_text("0")
         for name, pid in chaos.running():
-            if name not in ("kafka", "postgres"):
+            if name not in STORES:
                 chaos.send(pid, signal.SIGKILL)
         recovered = probe(env)
         stop.set()

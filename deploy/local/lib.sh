@@ -16,6 +16,8 @@ readonly PG_NAME=contacthub
 readonly KAFKA_VERSION=4.3.1
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/contacthub
 readonly KAFKA_JARS=$CACHE/kafka-$KAFKA_VERSION
+readonly SCHEMATHESIS_VERSION=4.32.5
+readonly SCHEMATHESIS=$CACHE/schemathesis-$SCHEMATHESIS_VERSION
 readonly STOP_SECONDS=15
 
 say() {

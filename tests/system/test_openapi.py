@@ -1,0 +1,69 @@
+"""The served OpenAPI document drives requests at the running stack (schemathesis): no answer is a server error, each has a status,
+content type and body that the document tells of. The same requests each time; paths name things that are there."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from client import PREFIX, masked
+from conftest import CHECKOUT
+from test_isolation import Things, filled_with
+from test_transport import openapi
+
+EXAMPLES = 8
+RUN_SECONDS = 100
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+# What makes its workspace useless for the requests after it.
+CLOSING = ("/status", "/throttling", "/events-payload-size", "/empty", "/enabled")
+
+
+@pytest.fixture(scope="module")
+def tool():
+    """Where deploy/local/install --tests puts it."""
+    run = subprocess.run(["bash", "-c", "source deploy/local/lib.sh; echo $SCHEMATHESIS"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    path = run.stdout.strip()
+    assert os.path.isdir(path), "schemathesis is missing: run deploy/local/install --tests"
+    return path
+
+
+def things_for(method, path, spaces):
+    """Reads, writes and what closes a workspace do not meet."""
+    if method == "GET":
+        return spaces["read"]
+    return spaces["closed" if method == "DELETE" or path.endswith(CLOSING) else "written"]
+
+
+def parameters_of(method, path, spaces):
+    things = things_for(method, path, spaces)
+    parts, values = path.strip("/").split("/"), filled_with(path, things.space.id, things).strip("/").split("/")
+    chosen = {f"path.{part.strip('{}')}": value for part, value in zip(parts, values) if part.startswith("{")}
+    if (method, path) == ("GET", "/workspaces/{workspaceId}/customers"):
+        chosen["query.nodeId"] = things.node
+    return chosen
+
+
+def settings(admin, spaces):
+    """The tool's settings: the caller, and for each operation values of the path that name something. JSON texts are TOML, too."""
+    lines = ["[headers]", f"Authorization = {json.dumps('Bearer ' + admin.token)}"]
+    for path, item in openapi(admin)["paths"].items():
+        for method in item:
+            chosen = parameters_of(method.upper(), path, spaces)
+            lines += ["[[operations]]", f"include-name = {json.dumps(f'{method.upper()} {path}')}", "[operations.parameters]",
+                      *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in chosen.items())]
+    return "\n".join(lines) + "\n"
+
+
+def test_every_answer_is_as_documented(tool, admin, make_space, tmp_path):
+    spaces = {name: Things(make_space(name)) for name in ("read", "written", "closed")}
+    config = tmp_path / "settings.toml"
+    config.write_text(settings(admin, spaces), encoding="utf-8")
+    config.chmod(0o600)
+    run = subprocess.run([sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{admin.url}{PREFIX}/openapi.json",
+                          "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--generation-deterministic", "--seed", "1",
+                          "--max-examples", str(EXAMPLES), "--no-color", "--continue-on-failure"],
+                         cwd=tmp_path, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
+                         env={**os.environ, "PYTHONPATH": tool, "NO_PROXY": "*"})
+    assert run.returncode == 0, masked(run.stdout[-20_000:] + run.stderr[-2_000:])

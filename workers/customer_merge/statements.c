@@ -162,7 +162,8 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "ON CONFLICT DO NOTHING",
                 .n_params = 4},
         {.name = "cm_node_emptied",
-                .sql = "UPDATE node_rules SET seq = $3::bigint, emptied_us = $4::bigint "
+                .sql = "UPDATE node_rules SET seq = $3::bigint, emptied_us = $4::bigint, "
+                       "emptied_before_us = emptied_before_us || array_remove(ARRAY[emptied_us], 0) "
                        "WHERE workspace_id = $1::uuid AND node_id = $2::uuid",
                 .n_params = 4},
         {.name = "cm_node_unbound",

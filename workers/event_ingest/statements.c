@@ -5,9 +5,9 @@
 const struct statement event_ingest_statements[] = {
         LOCK_STATEMENT,
         /*
-         * Of each POST: its customer, and since when that customer or its node's events are gone. The subquery is the
-         * function binding_at() written out: PostgreSQL runs it twice as fast inside the statement; a test compares the
-         * two. Materialized, or it would be run once for each place that uses its result.
+         * Of each POST: its customer, and since when that customer or its node's events are gone. The first subquery is
+         * the function binding_at() written out: PostgreSQL runs it twice as fast inside the statement; a test compares
+         * the two. Materialized, or it would be run once for each place that uses its result.
          */
         {.name = "ingest_facts",
                 .sql = "WITH posts AS MATERIALIZED (SELECT u.i, u.w, u.n, u.k, u.t, COALESCE(u.c, "
@@ -16,8 +16,8 @@ const struct statement event_ingest_statements[] = {
                        "ORDER BY b.bound_us > u.t, b.bound_us, b.customer_id LIMIT 1)) AS customer "
                        "FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], "
                        "$7::bigint[]) AS u(i, w, n, c, k, v, t)) "
-                       "SELECT p.i, p.customer, LEAST(t.deleted_us, CASE WHEN r.emptied_us > p.t THEN r.emptied_us "
-                       "END) "
+                       "SELECT p.i, p.customer, LEAST(t.deleted_us, (SELECT min(e.us) "
+                       "FROM unnest(r.emptied_before_us || r.emptied_us) AS e(us) WHERE e.us > p.t)) "
                        "FROM posts p "
                        "LEFT JOIN customer_tombstones t ON t.workspace_id = p.w AND t.id = p.customer "
                        "LEFT JOIN node_rules r ON r.workspace_id = p.w AND r.node_id = p.n "

@@ -36,7 +36,10 @@ enum csv_status {
 	CSV_ENDLESS, /* the row is larger than CSV_ROW_BYTES, or has no closing quote */
 };
 
-/* bytes: from the beginning of a row on. at_start: it is the beginning of the file. at_end: nothing follows them. */
+/*
+ * bytes: from the beginning of a row on. at_start: it is the beginning of the file. at_end: nothing follows them. What
+ * a row that is not whole took from the arena (up to 20 KB and the row once more) is of no use: give large pieces.
+ */
 enum csv_status csv_next(struct arena *arena, struct str bytes, bool at_start, bool at_end, struct csv_row *ret_row);
 
 #endif

@@ -51,9 +51,10 @@ static uint64_t read_file(struct arena *arena, struct str file, size_t step)
 			mix_row(&sum, &row);
 			FUZZ_CHECK(row.n_bytes > 0);
 			rows++;
-			arena_reset(arena);
-			continue;
 		}
+		arena_reset(arena);
+		if (status == CSV_ROW)
+			continue;
 		FUZZ_CHECK(have < file.n);
 		have = file.n - have < step ? file.n : have + step;
 	}

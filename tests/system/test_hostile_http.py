@@ -168,9 +168,8 @@ def most_lines(process):
     return min(IDLE_LINES, min(hard, theirs) - 500)
 
 
-def test_idle_lines_take_nothing_from_others(source, process, record_property):
+def test_idle_lines_take_nothing_from_others(source, process):
     count = most_lines(process)
-    record_property("idle lines", count)
     print(f"{count} idle lines")
     lines = open_lines(source.address, count)
     time.sleep(2)

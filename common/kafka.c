@@ -226,20 +226,33 @@ uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic
 	return count;
 }
 
-bool kafka_log_range(struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms,
-        int64_t *ret_first, int64_t *ret_end)
+/* Not rd_kafka_query_watermark_offsets: without a broker it asks until one is back, whatever its timeout. */
+static bool log_offset(struct kafka_producer *producer, enum topic topic, int32_t partition, int64_t which,
+        int timeout_ms, int64_t *ret)
 {
-	const char *name = rd_kafka_topic_name(producer->topics[topic]);
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_t *asked =
+	        rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(producer->topics[topic]), partition);
 
-	return !rd_kafka_query_watermark_offsets(producer->client, name, partition, ret_first, ret_end, timeout_ms);
+	asked->offset = which;
+	bool good =
+	        !rd_kafka_offsets_for_times(producer->client, list, timeout_ms) && !asked->err && asked->offset >= 0;
+	*ret = asked->offset;
+	rd_kafka_topic_partition_list_destroy(list);
+	return good;
 }
 
 bool kafka_log_end(
         struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms, int64_t *ret_offset)
 {
-	int64_t first;
+	return log_offset(producer, topic, partition, RD_KAFKA_OFFSET_END, timeout_ms, ret_offset);
+}
 
-	return kafka_log_range(producer, topic, partition, timeout_ms, &first, ret_offset);
+bool kafka_log_range(struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms,
+        int64_t *ret_first, int64_t *ret_end)
+{
+	return log_offset(producer, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, ret_first) &&
+	       kafka_log_end(producer, topic, partition, timeout_ms, ret_end);
 }
 
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,

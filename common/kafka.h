@@ -63,8 +63,7 @@ uint32_t kafka_partition_count(struct kafka_producer *producer, enum topic topic
 
 /*
  * The offset behind the last record of a partition. Asked over the producer's connection: a consumer's own waits behind
- * its long-polling Fetch, half a second for each partition. Without any broker librdkafka 2.0.2 does not keep to
- * timeout_ms: it asks until one is back.
+ * its long-polling Fetch, half a second for each partition. False when no broker tells within timeout_ms.
  */
 bool kafka_log_end(struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms,
         int64_t *ret_offset) must_check;

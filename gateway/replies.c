@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #define MESSAGES_PER_CALL 256
-#define BROKER_ANSWER_MS 5000
+#define BROKER_ANSWER_US (5 * 1000 * 1000)
+#define LOG_END_MS 1000
 #define ECHO_EVERY_US (2 * INT64_C(1000000))
 /* No echo for so long: not ready. */
 #define ECHO_LOST_US (10 * INT64_C(1000000))
@@ -125,18 +127,18 @@ static void watch_queue(struct replies *replies, int loop)
 	loop_watch(loop, &replies->source, fd, EPOLLIN);
 }
 
-static bool read_end(struct replies *replies, int64_t *ret_end)
+/* A broker that has just begun may not lead its partitions yet. */
+static int64_t read_end(struct replies *replies)
 {
-	char topic[256];
-	int64_t low;
+	int64_t give_up_us = clock_monotonic_us() + BROKER_ANSWER_US;
+	int64_t end;
 
-	topic_name(replies->gateway->settings, TOPIC_REPLIES, topic);
-	rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(
-	        replies->client, topic, replies->partition, &low, ret_end, BROKER_ANSWER_MS);
-	if (error)
-		log_event(LOG_WARN, "replies", "the end of partition %d is not known: %s", (int)replies->partition,
-		        rd_kafka_err2str(error));
-	return !error;
+	while (!kafka_log_end(replies->gateway->producer, TOPIC_REPLIES, replies->partition, LOG_END_MS, &end)) {
+		if (clock_monotonic_us() > give_up_us)
+			log_die("replies", "Kafka does not tell where partition %d ends", (int)replies->partition);
+		usleep(50 * 1000);
+	}
+	return end;
 }
 
 static void echo(struct replies *replies)
@@ -159,7 +161,6 @@ static void echo(struct replies *replies)
 struct replies *replies_new(struct gateway *gateway, int loop)
 {
 	struct replies *replies = calloc(1, sizeof(*replies));
-	int64_t end;
 
 	if (!replies)
 		log_die("memory", "out of memory");
@@ -169,8 +170,7 @@ struct replies *replies_new(struct gateway *gateway, int loop)
 	for (size_t i = 0; i < TURNS; i++)
 		list_init(&replies->late[i]);
 	replies->client = kafka_consumer_new(gateway->settings, "gateway", NULL, NULL, NULL);
-	if (!read_end(replies, &end))
-		log_die("replies", "Kafka does not answer");
+	int64_t end = read_end(replies);
 	watch_queue(replies, loop);
 	assign(replies, end);
 	echo(replies);

@@ -23,8 +23,9 @@ CLIENTS = 8
 INSTANCES = 2
 STORES = ("kafka", "postgres")
 STORE_SECONDS = 20
-# Above the server's own deadline: a request that takes longer hangs, and that is a fault.
-HANG_SECONDS = 40
+FREEZE_SECONDS = (2, 30)
+# Above the server's own deadline and the longest freeze together: a request that takes longer hangs, and that is a fault.
+HANG_SECONDS = 60
 # Every window between two steps that a kill can fall into (common/crash.h); one that was not hit fails a long run.
 WINDOWS = (
     "worker-after-begin",
@@ -319,13 +320,14 @@ def make_aggregate(env):
 
 
 class Chaos(threading.Thread):
-    """Kills (most often) or freezes a random process; one at a time is frozen, for 2 to 8 seconds."""
+    """Kills (most often) or freezes a random process. One at a time is frozen, mostly for a few seconds; kills go on meanwhile."""
 
     def __init__(self, seed, stop):
         super().__init__(name="chaos")
         self.random, self.stop_event = random.Random(f"{seed}-chaos"), stop
         self.kills, self.freezes = Counter(), Counter()
         self.began, self.stores_hit = time.monotonic(), 0
+        self.frozen, self.longest = None, 0
 
     def running(self):
         lines = subprocess.run(
@@ -339,14 +341,21 @@ class Chaos(threading.Thread):
             others = [process for process in processes if process[0] not in STORES]
             if not self.hit_store(dict(processes)) and others:
                 self.hit(*self.random.choice(others))
+        if self.frozen:
+            self.frozen.join()
 
     def hit_store(self, processes):
-        """The two stores need seconds to come back: they take turns, or nothing else would ever be tested."""
-        store = STORES[self.stores_hit % len(STORES)]
+        """The two stores need seconds to come back: they take turns, or nothing else would ever be tested. Killed first, then frozen."""
+        turn, store = divmod(self.stores_hit, len(STORES))
+        store = STORES[store]
         if time.monotonic() < self.began + (self.stores_hit + 1) * STORE_SECONDS or store not in processes:
             return False
+        if turn % 2 and not self.freeze(store, processes[store]):
+            return False
+        if turn % 2 == 0 and self.send(processes[store], signal.SIGKILL):
+            self.kills.update([store])
         self.stores_hit += 1
-        return self.send(processes[store], signal.SIGKILL) and not self.kills.update([store])
+        return True
 
     def hit(self, name, pid):
         if self.random.random() < 0.12:
@@ -363,11 +372,23 @@ class Chaos(threading.Thread):
             return False
 
     def freeze(self, name, pid):
-        if not self.send(pid, signal.SIGSTOP):
-            return
+        """The process and its children, as PostgreSQL has them."""
+        if self.frozen and self.frozen.is_alive():
+            return False
+        children = subprocess.run(["pgrep", "-P", str(pid)], text=True, stdout=subprocess.PIPE).stdout.split()
+        pids = [other for other in (pid, *map(int, children)) if self.send(other, signal.SIGSTOP)]
+        least, most = FREEZE_SECONDS
+        seconds = least + (most - least) * self.random.random() ** 3
+        self.frozen = threading.Thread(target=self.thaw, args=(pids, seconds))
+        self.frozen.start()
         self.freezes.update([name])
-        self.stop_event.wait(self.random.uniform(2, 8))
-        self.send(pid, signal.SIGCONT)
+        self.longest = max(self.longest, seconds)
+        return True
+
+    def thaw(self, pids, seconds):
+        self.stop_event.wait(seconds)
+        for pid in pids:
+            self.send(pid, signal.SIGCONT)
 
 
 class Tables:
@@ -494,7 +515,7 @@ def report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, 
     print(f"load      {seconds} s, {sum(outcomes.values())} writes: {dict(outcomes)}, slowest {slowest:.1f} s")
     print(f"bulk      {len(bulk.files)} files of {BULK_ROWS} rows")
     print(f"kills     {sum(chaos.kills.values())} by signal {dict(chaos.kills)}, {sum(hits.values())} at crash points {dict(hits)}")
-    print(f"freezes   {dict(chaos.freezes)}")
+    print(f"freezes   {sum(chaos.freezes.values())} {dict(chaos.freezes)}, the longest {chaos.longest:.0f} s")
     print(f"recovery  a write succeeded {recovered:.1f} s after the last fault")
     print(f"tables    {len(snapshot.customers)} customers, {len(snapshot.profiles)} profiles, {len(snapshot.events)} events, {len(snapshot.stream)} stream entries")
     print(f"stream    {len(subscriber.reading.entries)} entries read in {subscriber.reading.pages} pages, {subscriber.reading.again} read again")

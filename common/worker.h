@@ -84,8 +84,9 @@ struct db *batch_db(struct batch *batch);
 void *batch_state(struct batch *batch);
 
 /*
- * Keyed commands (COMMAND_KEYED) whose key was used before: the runtime has answered them already (first result, or 409
- * for another body), and the handler must skip them. Also true for records that could not be decoded.
+ * Keyed commands (COMMAND_KEYED) whose key was used before in their partition: the runtime has answered them already
+ * (first result, or 409 for another body), and the handler must skip them. Also true for records that could not be
+ * decoded.
  */
 bool batch_skip(const struct batch *batch, size_t index);
 

@@ -76,10 +76,11 @@ const struct statement runtime_statements[] = {
                        "AND o.partition = u.partition AND o.next_offset = u.before",
                 .n_params = 6},
         {.name = "runtime_find_results",
-                .sql = "SELECT r.command_id, r.fingerprint, r.status, r.entity_id, r.seq, r.body::text "
-                       "FROM command_results r JOIN unnest($1::uuid[], $2::uuid[]) AS u(w, c) "
-                       "ON r.workspace_id = u.w AND r.command_id = u.c",
-                .n_params = 2},
+                .sql = "SELECT u.i, r.fingerprint, r.status, r.entity_id, r.seq, r.body::text "
+                       "FROM command_results r JOIN unnest($2::uuid[], $3::uuid[], $4::integer[], $5::integer[]) "
+                       "AS u(w, c, partition, i) ON r.workspace_id = u.w AND r.command_id = u.c AND (r.topic = '' OR "
+                       "(r.topic = $1::text AND r.partition = u.partition)) ORDER BY r.topic",
+                .n_params = 5},
         {.name = "runtime_hold",
                 .sql = "SELECT 1 FROM consumer_offsets o, unnest($3::integer[], $4::bigint[]) AS u(partition, before) "
                        "WHERE o.worker = $1::text AND o.topic = $2::text AND o.partition = u.partition "
@@ -87,10 +88,10 @@ const struct statement runtime_statements[] = {
                 .n_params = 4},
         {.name = "runtime_add_results",
                 .sql = "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, entity_id, "
-                       "seq, created_us, body, replayed) SELECT u.*, $10::boolean FROM unnest($1::uuid[], $2::uuid[], "
-                       "$3::boolean[], $4::bigint[], $5::smallint[], $6::uuid[], $7::bigint[], $8::bigint[], "
-                       "$9::json[]) AS u ON CONFLICT DO NOTHING",
-                .n_params = 10},
+                       "seq, created_us, body, partition, topic, replayed) SELECT u.*, $11::text, $12::boolean "
+                       "FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::bigint[], $5::smallint[], $6::uuid[], "
+                       "$7::bigint[], $8::bigint[], $9::json[], $10::integer[]) AS u ON CONFLICT DO NOTHING",
+                .n_params = 12},
         {.name = "runtime_add_dead_letters",
                 .sql = "INSERT INTO dead_letters (workspace_id, topic, partition, record_offset, worker, command_id, "
                        "command_type, created_us, reason, record) SELECT u.w, $1::text, u.partition, u.record_offset, "
@@ -363,9 +364,11 @@ static bool is_keyed(const struct entry *entry)
 	return entry->decoded && !entry->skip && entry->command.flags & COMMAND_KEYED;
 }
 
+/* Partitions are read in any order: what one decides must not depend on another. */
 static bool same_key(const struct entry *a, const struct entry *b)
 {
-	return uuid_eq(&a->command.id, &b->command.id) && uuid_eq(&a->command.workspace, &b->command.workspace);
+	return uuid_eq(&a->command.id, &b->command.id) && uuid_eq(&a->command.workspace, &b->command.workspace) &&
+	       a->message->partition == b->message->partition;
 }
 
 /* A key used before with another request is a conflict; with the same one it gives the first result. */
@@ -410,39 +413,35 @@ static void take_stored_result(struct batch *batch, size_t index, const PGresult
 	entry->stored = true;
 }
 
-static void match_stored_results(struct batch *batch, const PGresult *rows)
-{
-	for (int row = 0; row < PQntuples(rows); row++) {
-		struct uuid id = db_uuid(rows, row, 0);
-		for (size_t i = 0; i < batch->n; i++)
-			if (is_keyed(&batch->entries[i]) && uuid_eq(&batch->entries[i].command.id, &id))
-				take_stored_result(batch, i, rows, row);
-	}
-}
-
 /* Answers repeats of Idempotency-Keys, from the table and from earlier in this batch. */
 static bool answer_repeats(struct batch *batch, struct err *err)
 {
-	struct db_array workspaces, ids;
+	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I32, DB_I32};
+	struct db_array columns[ARRAY_LEN(types)];
 	struct db_params params;
 
-	db_array_init(&workspaces, batch->context.arena, DB_UUID);
-	db_array_init(&ids, batch->context.arena, DB_UUID);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_array_init(&columns[i], batch->context.arena, types[i]);
 	for (size_t i = 0; i < batch->n; i++) {
-		if (!is_keyed(&batch->entries[i]))
+		const struct entry *entry = &batch->entries[i];
+		if (!is_keyed(entry))
 			continue;
-		db_array_uuid(&workspaces, &batch->entries[i].command.workspace);
-		db_array_uuid(&ids, &batch->entries[i].command.id);
+		db_array_uuid(&columns[0], &entry->command.workspace);
+		db_array_uuid(&columns[1], &entry->command.id);
+		db_array_i64(&columns[2], entry->message->partition);
+		db_array_i64(&columns[3], (int64_t)i);
 	}
-	if (!ids.n)
+	if (!columns[0].n)
 		return true;
 	db_params_init(&params, batch->context.arena);
-	db_param_array(&params, &workspaces);
-	db_param_array(&params, &ids);
+	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_param_array(&params, &columns[i]);
 	PGresult *rows = db_ask(batch->context.db, "runtime_find_results", &params, err);
 	if (!rows)
 		return false;
-	match_stored_results(batch, rows);
+	for (int row = 0; row < PQntuples(rows); row++)
+		take_stored_result(batch, (size_t)db_i64(rows, row, 0), rows, row);
 	PQclear(rows);
 	mark_repeats_in_batch(batch);
 	return true;
@@ -465,7 +464,7 @@ static void copy_outcomes_of_repeats(struct batch *batch)
 static bool send_results(struct batch *batch, struct err *err)
 {
 	static const enum db_element types[] = {
-	        DB_UUID, DB_UUID, DB_BOOL, DB_I64, DB_I16, DB_UUID, DB_I64, DB_I64, DB_JSON};
+	        DB_UUID, DB_UUID, DB_BOOL, DB_I64, DB_I16, DB_UUID, DB_I64, DB_I64, DB_JSON, DB_I32};
 	struct db_array columns[ARRAY_LEN(types)];
 	struct db_params params;
 
@@ -485,14 +484,16 @@ static bool send_results(struct batch *batch, struct err *err)
 		db_array_i64(&columns[6], entry->seq);
 		db_array_i64(&columns[7], entry->command.time_us);
 		db_array_text(&columns[8], entry->reread && !keyed ? STR_NONE : entry->body);
+		db_array_i64(&columns[9], entry->message->partition);
 	}
 	if (!columns[0].n)
 		return true;
 	db_params_init(&params, batch->context.arena);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		db_param_array(&params, &columns[i]);
+	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
 	db_param_bool(&params, batch->context.definition->topic != TOPIC_BULK_JOBS);
-	/* a key that another partition's worker used meanwhile: try again, then it is found */
+	/* a row that a worker of before migration 014 wrote meanwhile: try again, then it is found */
 	return db_send_expect(batch->context.db, "runtime_add_results", &params, columns[0].n, ERR_DATABASE, err);
 }
 

@@ -90,6 +90,8 @@ struct request {
 	} then;
 	struct uuid command, command_workspace; /* of the last command sent: nil = none */
 	uint64_t command_fingerprint;
+	enum topic command_topic;
+	uint32_t command_partition;
 	bool row_wanted;  /* the reply came without its body */
 	struct list late; /* place in a list of replies.c */
 	unsigned late_turn;

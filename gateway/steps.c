@@ -120,6 +120,8 @@ static bool produce(struct request *request, enum topic topic, uint32_t partitio
 	request->command = command->id;
 	request->command_workspace = command->workspace;
 	request->command_fingerprint = command->fingerprint;
+	request->command_topic = topic;
+	request->command_partition = partition;
 	buf_init(&buf, request->arena, 256 + command->text.n + command->body.n);
 	command_encode(&buf, command);
 	if (kafka_send(request->gateway->producer, topic, partition,

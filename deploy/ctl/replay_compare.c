@@ -44,7 +44,7 @@ static const struct table {
         {.name = "event_tombstones", .key = "concat_ws('/', t.workspace_id, t.id)", .row = "t::text", .where = ""},
         /* what was asked under which Idempotency-Key; ids of version 8 are rows of bulk jobs, which are removed */
         {.name = "command_results",
-                .key = "concat_ws('/', t.workspace_id, t.command_id)",
+                .key = "concat_ws('/', t.workspace_id, t.command_id, t.fingerprint)",
                 .row = "concat_ws('/', t.workspace_id, t.command_id, t.fingerprint)",
                 .where = " WHERE t.keyed AND t.replayed AND substr(t.command_id::text, 15, 1) <> '8'"},
 

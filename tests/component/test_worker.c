@@ -150,7 +150,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void send_one(struct fixture *fixture, struct command *command)
+static void send_to(struct fixture *fixture, uint32_t partition, struct command *command)
 {
 	struct buf record;
 	struct err err = {0};
@@ -162,7 +162,13 @@ static void send_one(struct fixture *fixture, struct command *command)
 	command->entity = command->id;
 	buf_init(&record, fixture->arena, 512);
 	command_encode(&record, command);
-	assert_true(kafka_send(fixture->producer, TOPIC_CUSTOMER_COMMANDS, 0, NULL, buf_str(&record), fixture, &err));
+	assert_true(kafka_send(
+	        fixture->producer, TOPIC_CUSTOMER_COMMANDS, partition, NULL, buf_str(&record), fixture, &err));
+}
+
+static void send_one(struct fixture *fixture, struct command *command)
+{
+	send_to(fixture, 0, command);
 }
 
 static void send_numbered(struct fixture *fixture, int first, int n)
@@ -384,6 +390,29 @@ static void test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict(v
 	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 0);
 }
 
+/* Who came first can only be told inside a partition: a replay reads partitions in any order. */
+static void test_a_key_is_decided_by_its_partition_alone(void **state)
+{
+	struct fixture *fixture = *state;
+	struct uuid key = uuid_v5(&fixture->workspace, STR("key"));
+
+	for (uint32_t i = 0; i < 4; i++) {
+		struct command command = {
+		        .id = key, .flags = COMMAND_KEYED, .fingerprint = i % 2, .time_us = 1, .body = STR("0")};
+		send_to(fixture, i % 2, &command);
+	}
+	assert_true(kafka_producer_flush(fixture->producer, 20000));
+	pid_t pid = start_worker("0");
+	wait_for_rows(fixture, 2);
+	send_numbered(fixture, 1, 1);
+	wait_for_rows(fixture, 3);
+	stop_worker(pid, SIGTERM);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM command_results WHERE keyed"), 2);
+	assert_int_equal(component_number(fixture->component,
+	                         "SELECT count(*) FROM command_results WHERE keyed AND partition = fingerprint"),
+	        2);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "worker"))
@@ -401,6 +430,7 @@ int main(int argc, char **argv)
 	                test_a_record_that_kills_its_worker_is_set_aside_after_three_tries, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_a_key_is_decided_by_its_partition_alone, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

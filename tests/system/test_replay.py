@@ -70,17 +70,17 @@ class History:
         waiting = self.event({"bringBackProperties": {"type": "SESSION_ID", "value": session, "nodeId": self.node}})
         made = self.people.new({"base": {"firstName": f"N{number}", "contacts": {"email": email}}, "extra": "one"})
         check_ok(self.source.post(f"customers/{made['id']}/sessions", {"value": session}), (200, 201))
-        merged = self.source.post("customers", {"nodeId": self.node, "base": {"lastName": "L", "contacts": {"email": email}}},
-                                  headers={"Idempotency-Key": unique()})
+        key = {"Idempotency-Key": unique()}
+        merged = self.source.post("customers", {"nodeId": self.node, "base": {"lastName": "L", "contacts": {"email": email}}}, headers=key)
         assert merged.status in (200, 201, 409), f"a second POST of the same e-mail merges or conflicts: {merged}"
         check_ok(self.source.patch(f"customers/{made['id']}", {"extra": f"patched {number}"}))
         check_ok(self.source.post(f"customers/{made['id']}/likes", {"id": unique(), "name": "tea"}), (200, 201))
-        self.events += [waiting, self.event({"customerId": made["id"]})]
+        self.events += [waiting, self.event({"customerId": made["id"]}, headers=key)]  # which worker comes first does not matter
         return made["id"]
 
-    def event(self, whose):
+    def event(self, whose, **more):
         body = {**whose, "type": "viewedPage", "context": "WEB", "properties": {"title": unique()}}
-        return check_ok(self.source.post("events", body), 202)["id"]
+        return check_ok(self.source.post("events", body, **more), 202)["id"]
 
     def delete(self, customer):
         last = self.event({"customerId": customer})

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 import statistics
 import time
@@ -177,7 +176,7 @@ def replay(stack):
 # --- processes -------------------------------------------------------------------------------------------------------
 
 IDLE_S = 10
-WARM_READY = {"gateway": None}
+ASSIGNED = '"event":"assigned"'
 
 
 def memory(stack):
@@ -192,10 +191,10 @@ def idle(stack):
 
 def ready_ms(stack, name):
     """From the kill until it serves again: the gateway says so, a worker has its partitions."""
-    lines = stack.log(name).count(" assigned")
+    lines = stack.log(name).count(ASSIGNED)
     stack.kill(name)
     began = time.monotonic()
-    until(stack.is_ready if name == "gateway" else lambda: stack.log(name).count(" assigned") > lines, f"{name} is ready", 0.005, 60)
+    until(stack.is_ready if name == "gateway" else lambda: stack.log(name).count(ASSIGNED) > lines, f"{name} is ready", 0.005, 60)
     return (time.monotonic() - began) * 1000
 
 

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /*
  * What librdkafka costs by itself: records of so many bytes produced with so many in flight, and consumed by a second
@@ -35,18 +36,27 @@ static void on_delivered(void *context, void *opaque, const struct kafka_deliver
 	run->in_flight--;
 }
 
+/* A topic that was made a moment ago has no leader yet. */
+static int64_t end_of(struct run *run, int32_t partition)
+{
+	int64_t began_us = clock_monotonic_us(), end;
+
+	while (!kafka_log_end(run->producer, TOPIC_EVENT_COMMANDS, partition, TOPIC_MS, &end)) {
+		if (clock_monotonic_us() - began_us > SILENCE_US)
+			log_die("raw", "Kafka does not tell the end of partition %d", partition);
+		usleep(100000);
+	}
+	return end;
+}
+
 static void assign_ends(struct run *run)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)run->partitions);
 	char name[256];
 
 	topic_name(&run->settings, TOPIC_EVENT_COMMANDS, name);
-	for (int32_t i = 0; i < (int32_t)run->partitions; i++) {
-		int64_t end;
-		if (!kafka_log_end(run->producer, TOPIC_EVENT_COMMANDS, i, TOPIC_MS, &end))
-			log_die("raw", "Kafka does not tell the end of partition %d", i);
-		rd_kafka_topic_partition_list_add(list, name, i)->offset = end;
-	}
+	for (int32_t i = 0; i < (int32_t)run->partitions; i++)
+		rd_kafka_topic_partition_list_add(list, name, i)->offset = end_of(run, i);
 	if (rd_kafka_assign(run->consumer, list))
 		log_die("raw", "cannot consume %s", name);
 	rd_kafka_topic_partition_list_destroy(list);

@@ -41,7 +41,10 @@ def cpu_of(pid, ended_children=False):
 
 
 def children_of(pid):
-    return subprocess.run(["pgrep", "-P", str(pid)], text=True, stdout=subprocess.PIPE).stdout.split()
+    try:
+        return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
 
 
 def memory_mib(pid):

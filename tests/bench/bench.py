@@ -122,6 +122,8 @@ class Bench:
     def replay(self):
         if self.wants(jobs.REPLAY[0]):
             self.add(jobs.REPLAY[0], [jobs.replay(self.stack)])
+            time.sleep(2)  # workers find their tables replaced, end, and are started again
+            self.stack.rest()
             self.stack.learn_pids()
 
     def flat(self):
@@ -130,10 +132,10 @@ class Bench:
         began = time.monotonic()
         data.make_customers(self.stack, self.given.customers)
         data.make_events(self.stack, self.given.events or 2 * self.given.customers)
-        print(f"loaded in {time.monotonic() - began:.0f} s", flush=True)
+        print(f"loaded in {time.monotonic() - began:.0f} s; rows with * have {self.given.customers:,} customers", flush=True)
         for row in rows.ROWS:
             if row.flat and row.name in few:
-                self.run_row(dataclasses.replace(row, name=row.name, lua=row.lua or row.name))
+                self.run_row(dataclasses.replace(row, name=f"{row.name}*", lua=row.lua or row.name))
                 self.report_flat(row, few[row.name], self.found[-1][1])
 
     def report_flat(self, row, few, many):

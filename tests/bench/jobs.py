@@ -200,9 +200,9 @@ def ready_ms(stack, name):
 
 def restarts(stack):
     found = {}
-    for name in stack.pids:
+    for name in list(stack.pids):
         if name not in ("postgres", "kafka"):
             found[name] = {"ready after ms": ready_ms(stack, name)}
             time.sleep(1.2)  # runit waits when a process has lived for less than a second
-    stack.learn_pids()
+            stack.learn_pids()
     return found

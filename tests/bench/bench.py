@@ -30,10 +30,14 @@ def arguments():
     parser.add_argument("--customers", type=int, default=0, help="measure flat rows again with so many customers")
     parser.add_argument("--events", type=int, default=0, help="and so many events (default: two for each customer)")
     parser.add_argument("--changes", type=int, default=0, help="put so many changes into the tables before the stream is read")
+    parser.add_argument("--list", action="store_true", help="say what each row does and what it should reach")
     parser.add_argument("--keep", action="store_true", help="leave the stack up")
     given = parser.parse_args()
     if given.quick:
         given.seconds, given.rounds = min(given.seconds, 4), 1
+    if given.list:
+        table.report_rows((*rows.ROWS, *jobs.CATCHING_UP, *jobs.BULK, *jobs.AGGREGATES, *jobs.REPLAY))
+        sys.exit(0)
     given.rows = set(filter(None, given.rows.split(",")))
     return given
 
@@ -43,6 +47,7 @@ class Bench:
         self.stack, self.given = stack, given
         self.found = []  # (row, results) in the order of the table
         self.reached = {}  # (row, connections) -> median rate
+        self.flatness = []  # sentences
 
     def wants(self, row):
         if self.given.rows:
@@ -52,7 +57,7 @@ class Bench:
     def add(self, row, results):
         self.found.append((row, results))
         self.reached[row.name, row.connections] = table.median(results, lambda r: r.per_second)
-        print(table.line(row, results), flush=True)
+        print(table.progress(row, results), file=sys.stderr, flush=True)
 
     def run_row(self, row):
         rate = self.reached[row.half_of, row.connections] / 2 if row.half_of else 0
@@ -93,8 +98,8 @@ class Bench:
             return
         limit, rate = raw.limit(self.raw_us), self.reached["event", 256]
         cpu_us = sum(table.per_process(ours[0]).values())
-        print(f"\nraw limit: {limit:,.0f} events/s ({' + '.join(f'{us:.1f}' for us in self.raw_us)} us CPU on all cores, without a load tool); ours "
-              f"spends {cpu_us:.1f} us: {raw.limit([cpu_us]):,.0f}/s by the same sum, {raw.limit([cpu_us]) / limit:.2f} of the limit; measured "
+        print(f"\nraw limit: {limit:,.0f} events/s ({' + '.join(f'{us:.1f}' for us in self.raw_us)} us CPU, all cores, no load tool); ours spends "
+              f" {cpu_us:.1f} us: {raw.limit([cpu_us]):,.0f}/s by the same sum, {raw.limit([cpu_us]) / limit:.2f} of the limit; measured "
               f"{rate:,.0f}/s, {rate / limit:.2f}")
 
     def wrk_rows(self, wanted):
@@ -132,17 +137,17 @@ class Bench:
         began = time.monotonic()
         data.make_customers(self.stack, self.given.customers)
         data.make_events(self.stack, self.given.events or 2 * self.given.customers)
-        print(f"loaded in {time.monotonic() - began:.0f} s; rows with * have {self.given.customers:,} customers", flush=True)
+        print(f"loaded in {time.monotonic() - began:.0f} s; rows with * have {self.given.customers:,} customers", file=sys.stderr, flush=True)
         for row in rows.ROWS:
             if row.flat and row.name in few:
                 self.run_row(dataclasses.replace(row, name=f"{row.name}*", lua=row.lua or row.name))
-                self.report_flat(row, few[row.name], self.found[-1][1])
+                self.compare_flat(row, few[row.name], self.found[-1][1])
 
-    def report_flat(self, row, few, many):
+    def compare_flat(self, row, few, many):
         ratios = [sum(table.per_process(many).values()) / max(sum(table.per_process(few).values()), 1e-9)]
         ratios.append(table.median(many, lambda r: r.p50) / table.median(few, lambda r: r.p50))
-        print(f"  {row.name} at {self.given.customers:,} customers beside {BASE_CUSTOMERS:,}: CPU {ratios[0]:.2f} times, p50 {ratios[1]:.2f} "
-              "times (goal: 1.3 at most)", flush=True)
+        self.flatness.append(f"{row.name} at {self.given.customers:,} customers beside {BASE_CUSTOMERS:,}: CPU {ratios[0]:.2f} times, p50 "
+                             f"{ratios[1]:.2f} times (goal: 1.3 at most)")
 
     def processes(self):
         found = jobs.memory(self.stack)
@@ -154,7 +159,6 @@ class Bench:
     def all(self):
         given = self.given
         stream = [row for row in rows.ROWS if row.name.startswith("updates")]
-        print(table.HEAD, flush=True)
         self.prepare()
         self.raw_limits()
         self.wrk_rows([row for row in rows.ROWS if row not in stream])
@@ -169,6 +173,7 @@ class Bench:
             self.flat()
         table.report(self.found)
         self.report_raw()
+        print("\n".join(self.flatness))
         if "stream_cost" in given.rows or not (given.rows or given.quick):
             cost.stream_cost(self.stack)
         if not given.rows or "processes" in given.rows:

@@ -21,7 +21,9 @@ def http(stack, connections, seconds):
     try:
         time.sleep(0.2)
         stack.pids["raw_http"] = str(server.pid)
-        return load.run(stack, "event", connections, seconds, url=f"http://127.0.0.1:{port}")
+        result = load.run(stack, "event", connections, seconds, url=f"http://127.0.0.1:{port}")
+        result.cpu = {"raw_http": result.cpu["raw_http"]}
+        return result
     finally:
         del stack.pids["raw_http"]
         server.kill()

@@ -8,6 +8,8 @@ SHORT = {"gateway": "gw", "customer-merge": "merge", "event-ingest": "ingest", "
          "stats-rollup": "stats", "bulk-processor": "bulk", "postgres": "pg", "load tool": "load"}
 HEAD = (f"{'row':20} {'conn':>4} {'ops/s':>8} {'p50 ms':>7} {'p99 ms':>7} {'failed':>6} {'CPU s/1000':>10}  "
         f"{'goal':34} bound by | CPU s per 1,000 operations of each process")
+PROCESS_GOALS = {"most MiB": 64, "idle % of core": 1, "ready after ms": 300}
+STORES = ("postgres", "kafka")
 FULL, ONE_CORE = 0.92, 0.85
 
 
@@ -66,6 +68,16 @@ def line(row, results):
             f"{f'; load {tools / 1000:.4f}' if tools else ''}{f'; drained {lag:.1f} s' if lag > 0.1 else ''}{note}")
 
 
+def progress(row, results):
+    return f"{row.name} {row.connections or ''}: {median(results, lambda r: r.per_second):,.0f}/s, {sum(per_process(results).values()):.1f} us CPU each"
+
+
+def report_rows(rows):
+    for row in rows:
+        wanted = {"ops/s": row.rate, "ms p50": row.p50, "ms p99": row.p99, "us CPU": row.cpu_us}
+        print(f"{row.name:20} {row.connections or '':>4}  {row.what}; goal: {', '.join(f'{v:,} {k}' for k, v in wanted.items() if v) or 'none'}")
+
+
 def report(rows):
     """rows: (row, its results)"""
     print(f"\nmedians of each row's rounds; goal: ratio to it, 1 or more is reached\n{HEAD}")
@@ -79,3 +91,6 @@ def report_processes(found):
     print(f"\n{'process':18}" + "".join(f"{column:>16}" for column in columns))
     for name, values in found.items():
         print(f"{name:18}" + "".join(f"{format(values[column], '.1f') if column in values else '':>16}" for column in columns))
+    above = [f"{name} {column} {values[column]:.1f}" for name, values in found.items() for column, most in PROCESS_GOALS.items()
+             if name not in STORES and values.get(column, 0) > most]
+    print(f"goals of our own: {', '.join(f'{column} {most}' for column, most in PROCESS_GOALS.items())} at most; above: {', '.join(above) or 'none'}")

@@ -36,25 +36,31 @@ const struct statement sync_statements[] = {
         {.name = "sync_nodes",
                 .sql = "SELECT n.workspace_id, n.node_id, n.doc::text, x.doc::text FROM aggregate_nodes n "
                        "LEFT JOIN configuration x ON x.workspace_id = n.workspace_id AND x.kind = 'extended' "
-                       "AND x.id = 'customer' WHERE n.workspace_id = ANY ($1::uuid[]) AND n.active",
-                .n_params = 1},
-        /* each customer with each node that it is, or was, a member of */
+                       "AND x.id = 'customer' WHERE n.workspace_id = ANY ($1::uuid[]) AND n.active "
+                       "AND ($2::uuid IS NULL OR n.node_id = $2)",
+                .n_params = 2},
+        /* each customer with each node that it is, or was, a member of; or with one node */
         {.name = "sync_customers",
                 .sql = "SELECT n.workspace_id, n.node_id, u.id, m.profile_id, " CUSTOMER_ROW_COLUMNS
                        " FROM (SELECT DISTINCT w, id FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id)) u "
-                       "JOIN aggregate_nodes n ON n.workspace_id = u.w AND n.active "
+                       "JOIN aggregate_nodes n ON n.workspace_id = u.w AND n.active AND ($3::uuid IS NULL OR n.node_id "
+                       "= $3) "
                        "LEFT JOIN aggregate_members m ON m.workspace_id = u.w AND m.node_id = n.node_id "
                        "AND m.customer_id = u.id LEFT JOIN customers c ON c.workspace_id = u.w AND c.id = u.id "
                        "AND n.doc -> 'entryNodes' ? c.node_id::text "
                        "WHERE c.id IS NOT NULL OR m.profile_id IS NOT NULL ORDER BY n.workspace_id, u.id, n.node_id",
-                .n_params = 2},
+                .n_params = 3},
         {.name = "sync_members",
-                .sql = "SELECT u.i, m.excluded, " CUSTOMER_ROW_COLUMNS
-                       " FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, profile) CROSS JOIN LATERAL "
+                .sql = "SELECT u.i, m.excluded, m.customer_id "
+                       "FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, profile) CROSS JOIN LATERAL "
                        "(SELECT m.customer_id, m.excluded FROM aggregate_members m WHERE m.workspace_id = u.w "
                        "AND m.profile_id = u.profile ORDER BY m.customer_id LIMIT " MAX_MEMBERS ") m "
-                       "JOIN customers c ON c.workspace_id = u.w AND c.id = m.customer_id ORDER BY u.i, c.id",
+                       "ORDER BY u.i, m.customer_id",
                 .n_params = 3},
+        {.name = "sync_other_customers",
+                .sql = "SELECT u.w, " CUSTOMER_ROW_COLUMNS " FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
+                       "JOIN customers c ON c.workspace_id = u.w AND c.id = u.id",
+                .n_params = 2},
         {.name = "sync_profiles",
                 .sql = "SELECT u.i, " CUSTOMER_ROW_COLUMNS
                        " FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, profile) "
@@ -100,15 +106,16 @@ const struct statement sync_statements[] = {
                        "AND x.id = 'customer' AND n.active AND n.extended_version <> x.version",
                 .n_params = 0},
         {.name = "sync_builds",
-                .sql = "SELECT workspace_id, node_id FROM aggregate_nodes WHERE building ORDER BY workspace_id, "
-                       "node_id",
+                .sql = "SELECT workspace_id, node_id, COALESCE(built_to, '00000000-0000-0000-0000-000000000000') "
+                       "FROM aggregate_nodes WHERE building ORDER BY workspace_id, node_id",
                 .n_params = 0},
+        /* where to go on is a parameter: as a column of the node it would be no condition of the index */
         {.name = "sync_build_chunk",
-                .sql = "SELECT c.id FROM aggregate_nodes n JOIN customers c ON c.workspace_id = n.workspace_id "
-                       "AND n.doc -> 'entryNodes' ? c.node_id::text "
-                       "AND c.id > COALESCE(n.built_to, '00000000-0000-0000-0000-000000000000') "
-                       "WHERE n.workspace_id = $1::uuid AND n.node_id = $2::uuid ORDER BY c.id LIMIT $3::bigint",
-                .n_params = 3},
+                .sql = "SELECT c.id FROM customers c WHERE c.workspace_id = $1::uuid AND c.id > $3::uuid "
+                       "AND c.node_id = ANY (ARRAY(SELECT jsonb_array_elements_text(n.doc -> 'entryNodes')::uuid "
+                       "FROM aggregate_nodes n WHERE n.workspace_id = $1 AND n.node_id = $2::uuid)) "
+                       "ORDER BY c.workspace_id, c.id LIMIT $4::bigint",
+                .n_params = 4},
         {.name = "sync_built",
                 .sql = "UPDATE aggregate_nodes SET built_to = $3::uuid, building = $3 IS NOT NULL "
                        "WHERE workspace_id = $1::uuid AND node_id = $2::uuid",

@@ -5,7 +5,15 @@
 #include "common/rows.h"
 #include "workers/aggregate_sync/profile.h"
 
+#include <stdlib.h>
+
 #define BUILD_CUSTOMERS 500
+
+/* A customer that has been read: it may be a member of several profiles. */
+struct known {
+	struct uuid workspace;
+	struct customer customer;
+};
 
 /* A profile that is to be made anew. */
 struct target {
@@ -24,8 +32,11 @@ struct work {
 	struct arena *arena;
 	struct db *db;
 	struct db_array workspaces, customers; /* whose memberships are looked at */
+	const struct uuid *only;               /* in this node; NULL = in all that there are */
 	struct profile_node *nodes;
 	size_t n_nodes;
+	struct known *known; /* by workspace and id */
+	size_t n_known;
 	struct target *targets;
 	size_t n_targets;
 	struct rows leaves, joins, exclusions, puts, deletes;
@@ -77,6 +88,7 @@ static bool load_nodes(struct work *work, struct err *err)
 
 	db_params_init(&params, work->arena);
 	db_param_array(&params, &work->workspaces);
+	db_param_uuid(&params, work->only);
 	PGresult *rows = db_ask(work->db, "sync_nodes", &params, err);
 	if (!rows)
 		return false;
@@ -94,6 +106,40 @@ static const struct profile_node *find_node(
 		if (uuid_eq(&work->nodes[i].id, id) && uuid_eq(&work->nodes[i].workspace, workspace))
 			return &work->nodes[i];
 	return NULL;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct known *left = a, *right = b;
+	int order = uuid_compare(&left->workspace, &right->workspace);
+
+	return order ? order : uuid_compare(&left->customer.id, &right->customer.id);
+}
+
+/* What is read is kept sorted: rows come in that order. NULL when the customer has not been read. */
+static const struct customer *find_known(const struct work *work, const struct uuid *workspace, const struct uuid *id)
+{
+	struct known wanted = {.workspace = *workspace, .customer.id = *id};
+	const struct known *found = bsearch(&wanted, work->known, work->n_known, sizeof(wanted), by_id);
+
+	return found ? &found->customer : NULL;
+}
+
+/* A customer stands in the rows once for each node. */
+static const struct customer *know_customer(
+        struct work *work, const struct uuid *workspace, const PGresult *rows, int row, int first, struct err *err)
+{
+	struct uuid id = db_uuid(rows, row, first);
+	struct known *last = work->n_known ? &work->known[work->n_known - 1] : NULL;
+
+	if (last && uuid_eq(&last->customer.id, &id) && uuid_eq(&last->workspace, workspace))
+		return &last->customer;
+	last = &work->known[work->n_known];
+	last->workspace = *workspace;
+	if (!customer_row_read(work->arena, rows, row, first, &last->customer, err))
+		return NULL;
+	work->n_known++;
+	return &last->customer;
 }
 
 /* Targets are few hundred: looked for in order of their ids, which is how they are kept. */
@@ -123,14 +169,14 @@ static bool place_customer(struct work *work, const PGresult *rows, int row, str
 	const struct profile_node *node = find_node(work, &workspace, &node_id);
 	bool was_member = !db_is_null(rows, row, 3), is_member = !db_is_null(rows, row, 4);
 	struct uuid before = db_uuid(rows, row, 3), now = {{0}};
-	struct customer customer;
 
 	if (!node)
 		return true;
 	if (is_member) {
-		if (!customer_row_read(work->arena, rows, row, 4, &customer, err))
+		const struct customer *customer = know_customer(work, &workspace, rows, row, 4, err);
+		if (!customer)
 			return false;
-		now = profile_id(work->arena, node, &customer);
+		now = profile_id(work->arena, node, customer);
 		add_target(work, node, &now);
 	}
 	if (was_member && (!is_member || !uuid_eq(&before, &now)))
@@ -156,9 +202,11 @@ static bool place_customers(struct work *work, struct err *err)
 	db_params_init(&params, work->arena);
 	db_param_array(&params, &work->workspaces);
 	db_param_array(&params, &work->customers);
+	db_param_uuid(&params, work->only);
 	PGresult *rows = db_ask(work->db, "sync_customers", &params, err);
 	if (!rows)
 		return false;
+	work->known = arena_alloc(work->arena, ((size_t)PQntuples(rows) + 1) * sizeof(*work->known));
 	work->targets = arena_alloc(work->arena, (2 * (size_t)PQntuples(rows) + 1) * sizeof(*work->targets));
 	for (int row = 0; row < PQntuples(rows) && good; row++)
 		good = place_customer(work, rows, row, err);
@@ -167,11 +215,52 @@ static bool place_customers(struct work *work, struct err *err)
 	       rows_write(&work->joins, work->db, "sync_join", -1, err);
 }
 
-static bool take_members(struct work *work, const PGresult *rows, struct err *err)
+/* Reads the members that are not among the customers whose memberships are looked at. */
+static bool read_other_members(struct work *work, const PGresult *rows, struct err *err)
+{
+	struct db_array workspaces, ids;
+	struct db_params params;
+	bool good = true;
+
+	db_array_init(&workspaces, work->arena, DB_UUID);
+	db_array_init(&ids, work->arena, DB_UUID);
+	for (int row = 0; row < PQntuples(rows); row++) {
+		const struct uuid *workspace = &work->targets[db_i64(rows, row, 0)].node->workspace;
+		struct uuid id = db_uuid(rows, row, 2);
+		if (find_known(work, workspace, &id))
+			continue;
+		db_array_uuid(&workspaces, workspace);
+		db_array_uuid(&ids, &id);
+	}
+	if (!ids.n)
+		return true;
+	db_params_init(&params, work->arena);
+	db_param_array(&params, &workspaces);
+	db_param_array(&params, &ids);
+	PGresult *others = db_ask(work->db, "sync_other_customers", &params, err);
+	if (!others)
+		return false;
+	struct known *before = work->known;
+	work->known = arena_alloc(work->arena, (work->n_known + (size_t)PQntuples(others)) * sizeof(*work->known));
+	memcpy(work->known, before, work->n_known * sizeof(*work->known));
+	for (int row = 0; row < PQntuples(others) && good; row++) {
+		struct uuid workspace = db_uuid(others, row, 0);
+		good = know_customer(work, &workspace, others, row, 1, err);
+	}
+	PQclear(others);
+	qsort(work->known, work->n_known, sizeof(*work->known), by_id);
+	return good;
+}
+
+static void take_members(struct work *work, const PGresult *rows)
 {
 	for (int row = 0; row < PQntuples(rows); row++) {
 		struct target *target = &work->targets[db_i64(rows, row, 0)];
 		bool excluded = db_i64(rows, row, 1);
+		struct uuid id = db_uuid(rows, row, 2);
+		const struct customer *member = find_known(work, &target->node->workspace, &id);
+		if (!member)
+			continue; /* it is gone: the fact of that follows */
 		if (!target->members) {
 			int end = row;
 			while (end < PQntuples(rows) && db_i64(rows, end, 0) == db_i64(rows, row, 0))
@@ -180,10 +269,8 @@ static bool take_members(struct work *work, const PGresult *rows, struct err *er
 			target->was_excluded = excluded;
 		}
 		target->mixed = target->mixed || excluded != target->was_excluded;
-		if (!customer_row_read(work->arena, rows, row, 2, &target->members[target->n_members++], err))
-			return false;
+		target->members[target->n_members++] = *member;
 	}
-	return true;
 }
 
 static bool take_profiles(struct work *work, const PGresult *rows, struct err *err)
@@ -219,7 +306,9 @@ static bool load_targets(struct work *work, struct err *err)
 		return false;
 	PGresult *members = db_result(work->db, err);
 	PGresult *profiles = members ? db_result(work->db, err) : NULL;
-	bool good = profiles && take_members(work, members, err) && take_profiles(work, profiles, err);
+	bool good = profiles && read_other_members(work, members, err) && take_profiles(work, profiles, err);
+	if (good)
+		take_members(work, members);
 	PQclear(members);
 	PQclear(profiles);
 	return good;
@@ -374,9 +463,14 @@ bool sync_handle(struct batch *batch, struct err *err)
 /* --- builds
  * ----------------------------------------------------------------------------------------------------------- */
 
+/* A node that is being built; its customers are taken by id. */
+struct build {
+	struct uuid workspace, node;
+	struct uuid built_to; /* nil = none yet */
+};
+
 /* The first node that is being built and whose facts this process owns. */
-static bool find_build(
-        struct work *work, struct uuid *ret_workspace, struct uuid *ret_node, bool *ret_found, struct err *err)
+static bool find_build(struct work *work, struct build *ret_build, bool *ret_found, struct err *err)
 {
 	struct worker *worker = batch_worker(work->batch);
 	PGresult *rows = db_ask(work->db, "sync_builds", NULL, err);
@@ -385,31 +479,33 @@ static bool find_build(
 	if (!rows)
 		return false;
 	for (int row = 0; row < PQntuples(rows) && !*ret_found; row++) {
-		*ret_workspace = db_uuid(rows, row, 0);
-		*ret_node = db_uuid(rows, row, 1);
+		*ret_build = (struct build){.workspace = db_uuid(rows, row, 0),
+		        .node = db_uuid(rows, row, 1),
+		        .built_to = db_uuid(rows, row, 2)};
 		/* without a process around it (in tests) every workspace is ours */
-		*ret_found = !worker ||
-		             worker_owns(worker, workspace_partition(ret_workspace, worker_partition_count(worker)));
+		*ret_found = !worker || worker_owns(worker, workspace_partition(&ret_build->workspace,
+		                                                    worker_partition_count(worker)));
 	}
 	PQclear(rows);
 	return true;
 }
 
-static bool load_chunk(struct work *work, const struct uuid *workspace, const struct uuid *node, struct uuid *ret_last,
-        struct err *err)
+/* The next customers of the build, which then stands at the last of them. */
+static bool load_chunk(struct work *work, struct build *build, struct err *err)
 {
 	struct db_params params;
 
 	db_params_init(&params, work->arena);
-	db_param_uuid(&params, workspace);
-	db_param_uuid(&params, node);
+	db_param_uuid(&params, &build->workspace);
+	db_param_uuid(&params, &build->node);
+	db_param_uuid(&params, &build->built_to);
 	db_param_i64(&params, BUILD_CUSTOMERS);
 	PGresult *rows = db_ask(work->db, "sync_build_chunk", &params, err);
 	if (!rows)
 		return false;
 	for (int row = 0; row < PQntuples(rows); row++) {
-		*ret_last = db_uuid(rows, row, 0);
-		add_customer(work, workspace, ret_last);
+		build->built_to = db_uuid(rows, row, 0);
+		add_customer(work, &build->workspace, &build->built_to);
 	}
 	PQclear(rows);
 	return true;
@@ -417,21 +513,22 @@ static bool load_chunk(struct work *work, const struct uuid *workspace, const st
 
 bool sync_background(struct batch *batch, bool *ret_more, struct err *err)
 {
-	struct uuid workspace, node, last = {{0}};
 	struct db_params params;
+	struct build build;
 	struct work work;
 
 	work_init(&work, batch);
 	if (!db_send_expect(work.db, "sync_stale", NULL, -1, ERR_INTERNAL, err) ||
-	        !find_build(&work, &workspace, &node, ret_more, err))
+	        !find_build(&work, &build, ret_more, err))
 		return false;
 	if (!*ret_more)
 		return true;
-	if (!load_chunk(&work, &workspace, &node, &last, err))
+	work.only = &build.node;
+	if (!load_chunk(&work, &build, err))
 		return false;
 	db_params_init(&params, work.arena);
-	db_param_uuid(&params, &workspace);
-	db_param_uuid(&params, &node);
-	db_param_uuid(&params, work.customers.n ? &last : NULL);
+	db_param_uuid(&params, &build.workspace);
+	db_param_uuid(&params, &build.node);
+	db_param_uuid(&params, work.customers.n ? &build.built_to : NULL);
 	return db_send_expect(work.db, "sync_built", &params, 1, ERR_INTERNAL, err) && sync_customers(&work, err);
 }

@@ -39,17 +39,16 @@ const struct statement sync_statements[] = {
                        "AND x.id = 'customer' WHERE n.workspace_id = ANY ($1::uuid[]) AND n.active "
                        "AND ($2::uuid IS NULL OR n.node_id = $2)",
                 .n_params = 2},
-        /* each customer with each node that it is, or was, a member of; or with one node */
+        /* each customer with each node that it is, or was, a member of */
         {.name = "sync_customers",
                 .sql = "SELECT n.workspace_id, n.node_id, u.id, m.profile_id, " CUSTOMER_ROW_COLUMNS
                        " FROM (SELECT DISTINCT w, id FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id)) u "
-                       "JOIN aggregate_nodes n ON n.workspace_id = u.w AND n.active AND ($3::uuid IS NULL OR n.node_id "
-                       "= $3) "
+                       "JOIN aggregate_nodes n ON n.workspace_id = u.w AND n.active "
                        "LEFT JOIN aggregate_members m ON m.workspace_id = u.w AND m.node_id = n.node_id "
                        "AND m.customer_id = u.id LEFT JOIN customers c ON c.workspace_id = u.w AND c.id = u.id "
                        "AND n.doc -> 'entryNodes' ? c.node_id::text "
                        "WHERE c.id IS NOT NULL OR m.profile_id IS NOT NULL ORDER BY n.workspace_id, u.id, n.node_id",
-                .n_params = 3},
+                .n_params = 2},
         {.name = "sync_members",
                 .sql = "SELECT u.i, m.excluded, m.customer_id "
                        "FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, profile) CROSS JOIN LATERAL "
@@ -109,11 +108,14 @@ const struct statement sync_statements[] = {
                 .sql = "SELECT workspace_id, node_id, COALESCE(built_to, '00000000-0000-0000-0000-000000000000') "
                        "FROM aggregate_nodes WHERE building ORDER BY workspace_id, node_id",
                 .n_params = 0},
-        /* where to go on is a parameter: as a column of the node it would be no condition of the index */
+        /* The same columns as sync_customers. Where to go on is a parameter: as a column of the node it would be no
+         * condition of the index. */
         {.name = "sync_build_chunk",
-                .sql = "SELECT c.id FROM customers c WHERE c.workspace_id = $1::uuid AND c.id > $3::uuid "
+                .sql = "SELECT $1::uuid, $2::uuid, c.id, m.profile_id, " CUSTOMER_ROW_COLUMNS
+                       " FROM customers c LEFT JOIN aggregate_members m ON m.workspace_id = $1 AND m.node_id = $2 "
+                       "AND m.customer_id = c.id WHERE c.workspace_id = $1 AND c.id > $3::uuid "
                        "AND c.node_id = ANY (ARRAY(SELECT jsonb_array_elements_text(n.doc -> 'entryNodes')::uuid "
-                       "FROM aggregate_nodes n WHERE n.workspace_id = $1 AND n.node_id = $2::uuid)) "
+                       "FROM aggregate_nodes n WHERE n.workspace_id = $1 AND n.node_id = $2)) "
                        "ORDER BY c.workspace_id, c.id LIMIT $4::bigint",
                 .n_params = 4},
         {.name = "sync_built",

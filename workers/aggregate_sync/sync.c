@@ -32,7 +32,6 @@ struct work {
 	struct arena *arena;
 	struct db *db;
 	struct db_array workspaces, customers; /* whose memberships are looked at */
-	const struct uuid *only;               /* in this node; NULL = in all that there are */
 	struct profile_node *nodes;
 	size_t n_nodes;
 	struct known *known; /* by workspace and id */
@@ -81,14 +80,15 @@ static bool read_node(struct work *work, const PGresult *rows, int row, struct e
 	return true;
 }
 
-static bool load_nodes(struct work *work, struct err *err)
+/* only: that node; NULL = all that there are. */
+static bool load_nodes(struct work *work, const struct uuid *only, struct err *err)
 {
 	struct db_params params;
 	bool good = true;
 
 	db_params_init(&params, work->arena);
 	db_param_array(&params, &work->workspaces);
-	db_param_uuid(&params, work->only);
+	db_param_uuid(&params, only);
 	PGresult *rows = db_ask(work->db, "sync_nodes", &params, err);
 	if (!rows)
 		return false;
@@ -194,16 +194,12 @@ static bool place_customer(struct work *work, const PGresult *rows, int row, str
 	return true;
 }
 
-static bool place_customers(struct work *work, struct err *err)
+/* The statement's rows: each customer with each node. */
+static bool place_customers(struct work *work, const char *statement, const struct db_params *params, struct err *err)
 {
-	struct db_params params;
 	bool good = true;
+	PGresult *rows = db_ask(work->db, statement, params, err);
 
-	db_params_init(&params, work->arena);
-	db_param_array(&params, &work->workspaces);
-	db_param_array(&params, &work->customers);
-	db_param_uuid(&params, work->only);
-	PGresult *rows = db_ask(work->db, "sync_customers", &params, err);
 	if (!rows)
 		return false;
 	work->known = arena_alloc(work->arena, ((size_t)PQntuples(rows) + 1) * sizeof(*work->known));
@@ -382,22 +378,32 @@ static void make_profile(struct work *work, const struct target *target)
 		take_away(work, target);
 }
 
-/* Brings the memberships of the customers, and the profiles that they touch, up to what the tables hold. */
-static bool sync_customers(struct work *work, struct err *err)
+static bool make_profiles(struct work *work, struct err *err)
 {
-	if (!work->customers.n)
-		return true;
-	if (!load_nodes(work, err))
-		return false;
-	if (!work->n_nodes)
-		return true;
-	if (!place_customers(work, err) || !load_targets(work, err))
+	if (!load_targets(work, err))
 		return false;
 	for (size_t i = 0; i < work->n_targets; i++)
 		make_profile(work, &work->targets[i]);
 	return rows_write(&work->exclusions, work->db, "sync_exclude", -1, err) &&
 	       rows_write(&work->deletes, work->db, "sync_delete", rows_count(&work->deletes), err) &&
 	       rows_write(&work->puts, work->db, "sync_put", rows_count(&work->puts), err);
+}
+
+/* Brings the memberships of the customers, and the profiles that they touch, up to what the tables hold. */
+static bool sync_customers(struct work *work, struct err *err)
+{
+	struct db_params params;
+
+	if (!work->customers.n)
+		return true;
+	if (!load_nodes(work, NULL, err))
+		return false;
+	if (!work->n_nodes)
+		return true;
+	db_params_init(&params, work->arena);
+	db_param_array(&params, &work->workspaces);
+	db_param_array(&params, &work->customers);
+	return place_customers(work, "sync_customers", &params, err) && make_profiles(work, err);
 }
 
 /* --- rules
@@ -490,24 +496,24 @@ static bool find_build(struct work *work, struct build *ret_build, bool *ret_fou
 	return true;
 }
 
-/* The next customers of the build, which then stands at the last of them. */
-static bool load_chunk(struct work *work, struct build *build, struct err *err)
+/* The next customers of the build; *ret_end: there are none. */
+static bool place_chunk(struct work *work, struct build *build, bool *ret_end, struct err *err)
 {
 	struct db_params params;
 
+	db_array_uuid(&work->workspaces, &build->workspace);
+	if (!load_nodes(work, &build->node, err))
+		return false;
 	db_params_init(&params, work->arena);
 	db_param_uuid(&params, &build->workspace);
 	db_param_uuid(&params, &build->node);
 	db_param_uuid(&params, &build->built_to);
 	db_param_i64(&params, BUILD_CUSTOMERS);
-	PGresult *rows = db_ask(work->db, "sync_build_chunk", &params, err);
-	if (!rows)
+	if (!place_customers(work, "sync_build_chunk", &params, err))
 		return false;
-	for (int row = 0; row < PQntuples(rows); row++) {
-		build->built_to = db_uuid(rows, row, 0);
-		add_customer(work, &build->workspace, &build->built_to);
-	}
-	PQclear(rows);
+	*ret_end = !work->n_known;
+	if (work->n_known)
+		build->built_to = work->known[work->n_known - 1].customer.id;
 	return true;
 }
 
@@ -516,6 +522,7 @@ bool sync_background(struct batch *batch, bool *ret_more, struct err *err)
 	struct db_params params;
 	struct build build;
 	struct work work;
+	bool end;
 
 	work_init(&work, batch);
 	if (!db_send_expect(work.db, "sync_stale", NULL, -1, ERR_INTERNAL, err) ||
@@ -523,12 +530,12 @@ bool sync_background(struct batch *batch, bool *ret_more, struct err *err)
 		return false;
 	if (!*ret_more)
 		return true;
-	work.only = &build.node;
-	if (!load_chunk(&work, &build, err))
+	if (!place_chunk(&work, &build, &end, err))
 		return false;
 	db_params_init(&params, work.arena);
 	db_param_uuid(&params, &build.workspace);
 	db_param_uuid(&params, &build.node);
-	db_param_uuid(&params, work.customers.n ? &build.built_to : NULL);
-	return db_send_expect(work.db, "sync_built", &params, 1, ERR_INTERNAL, err) && sync_customers(&work, err);
+	db_param_uuid(&params, end ? NULL : &build.built_to);
+	return db_send_expect(work.db, "sync_built", &params, 1, ERR_INTERNAL, err) &&
+	       (end || make_profiles(&work, err));
 }

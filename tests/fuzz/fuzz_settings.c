@@ -2,21 +2,28 @@
 
 #include "common/settings.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* Text of a variable that the environment can hold at all. */
-static void set(const char *name, char *value)
-{
-	FUZZ_CHECK(!setenv(name, value, 1));
-}
+#define TEXT_BYTES 512
+#define VARIABLE_BYTES (TEXT_BYTES + 64)
 
 static const char *const names[] = {"CONTACTHUB_BATCH_RECORDS", "CONTACTHUB_LOG_RETENTION_MS", "CONTACTHUB_LISTEN_PORT",
         "CONTACTHUB_HASH_PASSWORDS", "CONTACTHUB_PG_CONNECTIONS", "CONTACTHUB_INSTANCE"};
 
+/* A variable of the environment in memory of our own: setenv keeps every value that it was ever given. */
+static void set(size_t i, const char *value)
+{
+	static char variables[ARRAY_LEN(names)][VARIABLE_BYTES];
+
+	snprintf(variables[i], sizeof(variables[i]), "%s=%s", names[i], value);
+	FUZZ_CHECK(!putenv(variables[i]));
+}
+
 /* Lines, one for each of the variables. What is taken is in its range. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-	char text[512];
+	char text[TEXT_BYTES];
 	struct settings settings;
 	static FILE *quiet;
 
@@ -29,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 	char *rest = text;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		char *line = strsep(&rest, "\n");
-		set(names[i], line ? line : (char[]){""});
+		set(i, line ? line : "");
 	}
 	if (!settings_load(&settings))
 		return 0;

@@ -23,7 +23,7 @@ WARM_UP = (("event", 256), ("customer_create", 128), ("event", 256))
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=5, help="length of a round")
+    parser.add_argument("--seconds", type=int, default=3, help="length of a round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each row; the table has their medians")
     parser.add_argument("--rows", default="", help="only rows with these names")
     parser.add_argument("--quick", action="store_true", help="the main rows, one short round each")
@@ -34,7 +34,7 @@ def arguments():
     parser.add_argument("--keep", action="store_true", help="leave the stack up")
     given = parser.parse_args()
     if given.quick:
-        given.seconds, given.rounds = min(given.seconds, 4), 1
+        given.seconds, given.rounds = min(given.seconds, 3), 1
     if given.list:
         table.report_rows((*rows.ROWS, *jobs.CATCHING_UP, *jobs.BULK, *jobs.AGGREGATES, *jobs.REPLAY))
         sys.exit(0)

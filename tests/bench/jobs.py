@@ -149,10 +149,10 @@ def follow_once(stack, aggregate, number):
 
 
 def aggregate_follow(stack, aggregate, rate):
-    load_ = load.Background(stack, "customer_post", 64, SAMPLES // 2, rate)
+    background = load.Background(stack, "customer_post", 64, SAMPLES // 2, rate)
     time.sleep(1)
     waits = sorted(follow_once(stack, aggregate, number) for number in range(SAMPLES))
-    good, bad, _, _, seconds = load_.end()
+    good, bad, _, _, seconds = background.end()
     stack.rest()
     return Result(SAMPLES, bad, seconds, statistics.median(waits), waits[-1], note=f"longest of {SAMPLES}, beside {good / seconds:.0f} POST/s")
 

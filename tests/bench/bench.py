@@ -98,7 +98,7 @@ class Bench:
             return
         limit, rate = raw.limit(self.raw_us), self.reached["event", 256]
         cpu_us = sum(table.per_process(ours[0]).values())
-        print(f"\nraw limit: {limit:,.0f} events/s ({' + '.join(f'{us:.1f}' for us in self.raw_us)} us CPU, all cores, no load tool); ours spends "
+        print(f"\nraw limit: {limit:,.0f} events/s ({' + '.join(f'{us:.1f}' for us in self.raw_us)} us CPU, all cores, no load tool); ours spends"
               f" {cpu_us:.1f} us: {raw.limit([cpu_us]):,.0f}/s by the same sum, {raw.limit([cpu_us]) / limit:.2f} of the limit; measured "
               f"{rate:,.0f}/s, {rate / limit:.2f}")
 

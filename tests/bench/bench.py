@@ -150,6 +150,7 @@ class Bench:
                              f"{ratios[1]:.2f} times (goal: 1.3 at most)")
 
     def processes(self):
+        self.stack.learn_pids()  # a replay has replaced the workers
         found = jobs.memory(self.stack)
         for more in (jobs.idle(self.stack), jobs.restarts(self.stack)):
             for name, values in more.items():

@@ -35,8 +35,9 @@ struct replies {
 	rd_kafka_queue_t *queue;
 	int32_t partition;
 	struct loop_source source;
-	struct list late[TURNS];                /* waiting requests, each list in order of time */
-	int64_t sent_us, delivered_us, echo_us; /* our own records; 0 = never */
+	struct list late[TURNS];  /* waiting requests, each list in order of time */
+	int64_t sent_us, echo_us; /* our own records; 0 = never */
+	int64_t unheard_us;       /* first delivery since the last echo; 0 = none */
 };
 
 static const char results_sql[] =
@@ -80,6 +81,7 @@ static void take_reply(struct replies *replies, struct str record)
 			log_event(LOG_INFO, "replies", "own records come back from partition %d",
 			        (int)replies->partition);
 		replies->echo_us = clock_monotonic_us();
+		replies->unheard_us = 0;
 		return;
 	}
 	struct request *request = pending_find(replies->gateway->pending, reply.request);
@@ -191,8 +193,9 @@ bool replies_are_up(const struct replies *replies)
 
 void replies_delivered(struct replies *replies, bool good)
 {
-	if (good && replies)
-		replies->delivered_us = clock_monotonic_us();
+	/* without a broker nothing comes back: when it is there again, the time begins anew */
+	if (replies && !(good && replies->unheard_us))
+		replies->unheard_us = good ? clock_monotonic_us() : 0;
 }
 
 /* --- late replies --- */
@@ -328,6 +331,6 @@ void replies_tick(struct replies *replies, int64_t now_us)
 		look_for_late(replies, turn, now_us);
 	if (now_us - replies->sent_us >= ECHO_EVERY_US)
 		echo(replies);
-	if (replies->delivered_us - replies->echo_us > SILENT_US && replies->echo_us)
+	if (replies->unheard_us && now_us - replies->unheard_us > SILENT_US && replies->echo_us)
 		log_die("replies", "records are delivered but do not come back: restarting");
 }

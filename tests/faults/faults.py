@@ -13,8 +13,8 @@ import threading
 import time
 from collections import Counter
 
-from oracle import (OK, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, Reading, Snapshot, bulk_histories,
-                    check, check_bulk, check_reading)
+from oracle import (OK, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, Reading, Snapshot, Write,
+                    bulk_histories, check, check_bulk, check_reading)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-faults"))
@@ -42,6 +42,8 @@ WINDOWS = (
     "bulk-processor-ensured",
     "bulk-processor-row-sent",
 )
+# Results of commands without an Idempotency-Key are kept for fifteen minutes: in a run as long as this they tell what became of a 504.
+RESULTS_SECONDS = 600
 # Rows of a bulk job, and of all jobs on their way: small, so that a job is made of many steps.
 BULK_ROWS = 300
 BULK_WINDOW = 20
@@ -71,7 +73,8 @@ def free_port_base():
 
 
 class Api:
-    """One client's connection. A request has one of three outcomes; a broken connection or 5xx is UNKNOWN."""
+    """One client's connection. A request has one of three outcomes; a broken connection or 5xx is UNKNOWN, and the answer of a 504
+    its `data`, which names the command."""
 
     def __init__(self, env, slowest, token="CONTACTHUB_TOKEN"):
         self.host = env["CONTACTHUB_URL"].removeprefix("http://")
@@ -102,7 +105,13 @@ class Api:
         if status in (503, 429):
             time.sleep(0.2)
         outcome = OK if 200 <= status < 300 else REFUSED if 400 <= status < 500 and status != 429 else UNKNOWN
-        return outcome, (json.loads(text) if text and outcome == OK else {}), status
+        answer = json.loads(text) if text and (outcome == OK or status == 504) else {}
+        return outcome, answer if outcome == OK else answer.get("data") or {}, status
+
+    def write(self, value, *request):
+        """The write of a value, as the oracle wants it."""
+        outcome, answer, status = self.request(*request)
+        return Write(value, outcome, answer.get("commandId")), answer, status
 
     def answered(self, method, path, status, headers, text, seconds):
         """For those who want to look at each answer; status 0 is a broken connection."""
@@ -120,6 +129,7 @@ class Client(threading.Thread):
         self.slowest, self.customers, self.events, self.refusals = [], [], [], Counter()
         self.node = env["CONTACTHUB_NODE"]
         self.serial = 0
+        self.orphans = {}  # external id -> session with events, which this customer is to be given
         self.failure = None
 
     def unique(self, kind):
@@ -142,7 +152,7 @@ class Client(threading.Thread):
         live = [c for c in self.customers if c.created == OK and c.deleted is None]
         if len(live) < 5:
             return self.create()
-        actions = [(self.create, 2), (self.change, 6), (self.event, 8), (self.session, 1), (self.delete, 1), (self.merge, 2)]
+        actions = [(self.create, 2), (self.change, 6), (self.event, 8), (self.session, 1), (self.delete, 1), (self.merge, 2), (self.subscription, 3)]
         action = self.random.choices([a for a, _ in actions], [w for _, w in actions])[0]
         return action() if action == self.create else action(self.random.choice(live))
 
@@ -164,6 +174,7 @@ class Client(threading.Thread):
             history.created, answer, status = self.certain("POST", "/customers", body, f"key-{history.external_id}")
         else:
             history.created, answer, status = self.api.request("POST", "/customers", body)
+            history.created_by = answer.get("commandId")
         history.id = answer.get("id")
         if history.created == REFUSED:
             self.note_refusal("create", status)
@@ -172,24 +183,43 @@ class Client(threading.Thread):
         value = self.unique("v")
         method = self.random.choice(["PATCH", "PUT"])
         body = {"extra": value} | ({"nodeId": self.node, "externalId": history.external_id} if method == "PUT" else {})
-        outcome, _, status = self.api.request(method, f"/customers/{history.id}", body)
-        self.note_change(history, value, outcome, status)
+        self.note_change(history.changes, "change", *self.api.write(value, method, f"/customers/{history.id}", body))
 
     def merge(self, history):
         value = self.unique("v")
         body = {"nodeId": self.node, "externalId": history.external_id, "extra": value} | self.household()
-        outcome, answer, status = self.api.request("POST", "/customers", body)
-        self.note_change(history, value, outcome, status)
-        if outcome == OK and answer["id"] != history.id:
+        write, answer, status = self.api.write(value, "POST", "/customers", body)
+        self.note_change(history.changes, "merge", write, answer, status)
+        if write.outcome == OK and answer["id"] != history.id:
             raise AssertionError(f"merge of {history.external_id} answered another customer")
 
-    def note_change(self, history, value, outcome, status):
-        history.changes.append((value, outcome))
-        if outcome == REFUSED:
-            self.note_refusal("change", status)
+    def note_change(self, changes, what, write, answer, status):
+        changes.append(write)
+        if write.outcome == REFUSED:
+            self.note_refusal(what, status)
+        if status == 504 and not write.command:
+            self.note_refusal(f"{what} without its command", status)
+
+    def subscription(self, history):
+        """Makes one, or changes or deletes one that is there."""
+        live = [item for item in history.subscriptions if item.created.outcome == OK and item.deleted is None]
+        way = self.random.choice(["make", "change", "change", "delete"]) if live else "make"
+        path, writes, value = f"/customers/{history.id}/subscriptions", [], self.unique("v")
+        if way == "make":
+            key = self.unique("i")
+            self.note_change(writes, way, *self.api.write(value, "POST", path, {"id": key, "name": value, "subscribed": True}))
+            return history.subscriptions.append(ItemHistory(key, writes[0]))
+        item = self.random.choice(live)
+        if way == "change":
+            body = {"id": item.key, "name": value, "subscribed": True}
+            return self.note_change(item.changes, way, *self.api.write(value, "PUT", f"{path}/{item.key}", body))
+        item.deleted = Write(None, UNKNOWN)
+        self.note_change(writes, way, *self.api.write(None, "DELETE", f"{path}/{item.key}"))
+        item.deleted = writes[0]
 
     def session(self, history):
-        value = self.unique("s")
+        """One that nobody has heard of, or one that has events already."""
+        value = self.orphans.pop(history.external_id, None) or self.unique("s")
         outcome, _, status = self.api.request("POST", f"/customers/{history.id}/sessions", {"value": value})
         history.sessions.append((value, outcome))
         if outcome == REFUSED:
@@ -197,7 +227,8 @@ class Client(threading.Thread):
 
     def delete(self, history):
         history.deleted = UNKNOWN
-        history.deleted, _, status = self.api.request("DELETE", f"/customers/{history.id}")
+        history.deleted, answer, status = self.api.request("DELETE", f"/customers/{history.id}")
+        history.deleted_by = answer.get("commandId")
         if history.deleted == REFUSED:
             self.note_refusal("delete", status)
 
@@ -205,9 +236,11 @@ class Client(threading.Thread):
         marker = self.unique("e")
         body = {"type": "genericActiveEvent", "context": "OTHER", "properties": {"name": marker}}
         note = EventHistory(marker, UNKNOWN, None, history.external_id)
-        way = self.random.choice(["customer", "session", "external"])
+        way = self.random.choice(["customer", "session", "external", "orphan"])
         sessions = [value for value, outcome in history.sessions if outcome == OK]
-        if way == "session" and sessions:
+        if way == "orphan":
+            sessions = [self.orphans.setdefault(history.external_id, self.unique("s"))]
+        if way in ("session", "orphan") and sessions:
             note.session = self.random.choice(sessions)
             body["bringBackProperties"] = {"type": "SESSION_ID", "value": note.session, "nodeId": self.node}
         elif way == "external":
@@ -223,6 +256,46 @@ class Client(threading.Thread):
         note.id = answer.get("id")
         if note.outcome == REFUSED:
             self.note_refusal("event", status)
+
+
+class ConfigClient(threading.Thread):
+    """Makes sources and changes them, slowly."""
+
+    api_class = Api
+
+    def __init__(self, env, seed, stop):
+        super().__init__(name="configuration")
+        self.env, self.stop_event = env, stop
+        self.random = random.Random(f"{seed}-configuration")
+        self.sources, self.ids, self.slowest, self.refusals = [], {}, [], Counter()
+        self.failure = None
+
+    def run(self):
+        try:
+            self.api = self.api_class(self.env, self.slowest, "CONTACTHUB_ADMIN_TOKEN")
+            for number in range(10000):
+                if self.stop_event.wait(self.random.uniform(0, 1)):
+                    break
+                self.step(f"d{number}")
+        except Exception as fault:  # reported by the main thread
+            self.failure = fault
+
+    def step(self, value):
+        live = [source for source in self.sources if source.key in self.ids]
+        new = len(live) < 3 or self.random.random() < 0.3
+        source = ItemHistory(f"source {value}", Write(value, UNKNOWN)) if new else self.random.choice(live)
+        body = {"provider": "API", "name": source.key, "description": value, "nodes": [self.env["CONTACTHUB_NODE"]], "enabled": True}
+        where = "" if new else f"/{self.ids[source.key]}"
+        write, answer, status = self.api.write(value, "POST" if new else "PUT", f"/configuration/sources{where}", body | ({} if new else {"id": self.ids[source.key]}))
+        if new:
+            source.created = write
+            self.sources.append(source)
+        else:
+            source.changes.append(write)
+        if write.outcome == OK:
+            self.ids[source.key] = answer["id"]
+        if write.outcome == REFUSED or (status == 504 and not write.command):
+            self.refusals[f"source {status}"] += 1
 
 
 class Subscriber(threading.Thread):
@@ -405,7 +478,8 @@ class Tables:
         ).stdout
         return [line.split("\t") for line in out.splitlines()[1:]]
 
-    def snapshot(self):
+    def snapshot(self, seconds=0):
+        """seconds: how long the run took."""
         w = f"workspace_id = '{self.env['CONTACTHUB_WORKSPACE']}'"
         node = f"node_id = '{self.env['CONTACTHUB_NODE']}'"
         value = lambda text: text or None
@@ -436,7 +510,19 @@ class Tables:
                 )
             ],
             dead_letters=int(self.rows("SELECT count(*) FROM dead_letters")[0][0]),
+            subscriptions=self.subscriptions(f"{w} AND {node}"),
+            sources=[(name, value(description)) for name, description in self.rows(
+                f"SELECT doc->>'name', doc->>'description' FROM configuration WHERE {w} AND kind = 'source' AND doc->>'name' LIKE 'source %'")],
+            results={id_: int(status) for id_, status in self.rows(f"SELECT command_id, status FROM command_results WHERE {w}")}
+            if seconds <= RESULTS_SECONDS else None,
         )
+
+    def subscriptions(self, where):
+        found = {}
+        for id_, key, name in self.rows(f"SELECT id, s->>'id', s->>'name' FROM customers, jsonb_array_elements(doc #> '{{base,subscriptions}}') s "
+                                        f"WHERE {where} AND jsonb_typeof(doc #> '{{base,subscriptions}}') = 'array'"):
+            found.setdefault(id_, []).append((key, name))
+        return found
 
     def bulk_jobs(self):
         jobs = {}
@@ -497,11 +583,14 @@ def recount_faults():
         return [f"counters  {line}" for line in fault.stdout.splitlines()[:10]] or ["counters  the recount failed"]
 
 
-def report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
-    outcomes = Counter(o for c in clients for h in c.customers for o in [h.created, *(o for _, o in h.changes)])
+def report(clients, configuration, bulk, subscriber, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
+    writes = [w for c in clients for h in c.customers for w in (*h.changes, *(w for item in h.subscriptions for w in item.writes()))]
+    writes += [w for source in configuration.sources for w in source.writes()]
+    outcomes = Counter(w.outcome for w in writes) + Counter(h.created for c in clients for h in c.customers)
     outcomes += Counter(e.outcome for c in clients for e in c.events)
-    refusals = sum((c.refusals for c in (*clients, subscriber)), Counter())
-    slowest = max((s for c in (*clients, bulk, subscriber) for s in c.slowest), default=0)
+    named = Counter(w.settled(snapshot.results) for w in writes if w.outcome == UNKNOWN and w.command)
+    refusals = sum((c.refusals for c in (*clients, configuration, subscriber)), Counter())
+    slowest = max((s for c in (*clients, configuration, bulk, subscriber) for s in c.slowest), default=0)
     missed = [w for w in WINDOWS if not hits[w]]
     if slowest > HANG_SECONDS:
         faults.append(f"a request hung for {slowest:.0f} s")
@@ -513,6 +602,8 @@ def report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, 
     if refusals:
         faults.append(f"requests that should succeed were refused: {dict(refusals)}")
     print(f"load      {seconds} s, {sum(outcomes.values())} writes: {dict(outcomes)}, slowest {slowest:.1f} s")
+    print(f"504       {sum(named.values())} changes named their command: {named[OK]} had been done, {named[REFUSED]} not")
+    print(f"sources   {len(configuration.sources)} with {sum(len(source.changes) for source in configuration.sources)} changes")
     print(f"bulk      {len(bulk.files)} files of {BULK_ROWS} rows")
     print(f"kills     {sum(chaos.kills.values())} by signal {dict(chaos.kills)}, {sum(hits.values())} at crash points {dict(hits)}")
     print(f"freezes   {sum(chaos.freezes.values())} {dict(chaos.freezes)}, the longest {chaos.longest:.0f} s")
@@ -556,8 +647,9 @@ def main():
         for name in ("gateway", "customer-merge", "event-ingest", "configuration", "bulk-processor"):
             for pid in [pid for other, pid in chaos.running() if other.split(".")[0] == name]:
                 chaos.send(pid, signal.SIGTERM)
-        subscriber = Subscriber(env, arguments.seed, stop)
-        for thread in (*clients, bulk, subscriber, chaos):
+        subscriber, configuration = Subscriber(env, arguments.seed, stop), ConfigClient(env, arguments.seed, stop)
+        began = time.monotonic()
+        for thread in (*clients, configuration, bulk, subscriber, chaos):
             thread.start()
         time.sleep(arguments.seconds)
         quiet.set()
@@ -568,21 +660,21 @@ def main():
                 chaos.send(pid, signal.SIGKILL)
         recovered = probe(env)
         stop.set()
-        for client in (*clients, bulk, subscriber):
+        for client in (*clients, configuration, bulk, subscriber):
             client.join()
             if client.failure:
                 raise client.failure
         wait_for_quiet(env)
         subscriber.read_to_the_end()
-        snapshot, jobs = Tables(env).snapshot(), Tables(env).bulk_jobs()
+        snapshot, jobs = Tables(env).snapshot(time.monotonic() - began), Tables(env).bulk_jobs()
         of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
         customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)] + of_rows
-        faults = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot)
+        faults = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot, configuration.sources)
         faults += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs)
         faults += recount_faults() + replay_faults()
         crashes = STACK / "crashes"
         hits = Counter(crashes.read_text().split()) if crashes.exists() else Counter()
-        status = report(clients, bulk, subscriber, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
+        status = report(clients, configuration, bulk, subscriber, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
     finally:
         if not arguments.keep:
             local("wipe")

@@ -3,11 +3,40 @@ them on purpose and see that it notices."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # Outcomes of a request as its client saw them.
 OK, REFUSED, UNKNOWN = "ok", "refused", "unknown"
 # In the stream of a snapshot: a customer of an aggregate node, which may come and go and whose version is a sum.
 PROFILE = "PROFILE"
+
+
+class Write(NamedTuple):
+    """Each value is new. A 504 names the command, so that its result tells what became of it."""
+
+    value: str | None
+    outcome: str
+    command: str | None = None
+
+    def settled(self, results):
+        """The outcome after all; a command without a result has never been done. results: command id -> status, or None when they are
+        not kept any more."""
+        if self.outcome != UNKNOWN or self.command is None or results is None:
+            return self.outcome
+        return OK if results.get(self.command, 500) < 300 else REFUSED
+
+
+@dataclass
+class ItemHistory:
+    """A part of something that has a key and a value: a subscription of a customer, a source of the workspace."""
+
+    key: str
+    created: Write
+    deleted: Write | None = None
+    changes: list = field(default_factory=list)  # Write
+
+    def writes(self):
+        return [self.created, *self.changes, *([self.deleted] if self.deleted else [])]
 
 
 @dataclass
@@ -17,9 +46,12 @@ class CustomerHistory:
     external_id: str
     id: str | None = None
     created: str = UNKNOWN
+    created_by: str | None = None  # the command, when a 504 named it
     deleted: str | None = None  # outcome of the delete, if one was sent
-    changes: list = field(default_factory=list)  # (value of `extra`, outcome); each value is new
+    deleted_by: str | None = None
+    changes: list = field(default_factory=list)  # Write of `extra`
     sessions: list = field(default_factory=list)  # (value, outcome)
+    subscriptions: list = field(default_factory=list)  # ItemHistory
 
 
 @dataclass
@@ -73,7 +105,8 @@ class BulkJob:
 class Snapshot:
     """customers: id -> (external_id, version, extra); tombstones: set of customer ids; events: list of (id, marker,
     customer_id); event_tombstones: list of ids; stream: list of (offset, entity, operation, id, version) in offset order; profiles of the aggregate
-    node: id -> version; addresses: customer id -> address; members: customer id -> profile id."""
+    node: id -> version; addresses: customer id -> address; members: customer id -> profile id; subscriptions: customer id -> list of (key,
+    value); sources: list of (key, value); results: command id -> status, None when they are not kept so long."""
 
     customers: dict
     tombstones: set
@@ -84,6 +117,9 @@ class Snapshot:
     profiles: dict = field(default_factory=dict)
     addresses: dict = field(default_factory=dict)
     members: dict = field(default_factory=dict)
+    subscriptions: dict = field(default_factory=dict)
+    sources: list = field(default_factory=list)
+    results: dict | None = None
 
 
 class Reading:
@@ -134,9 +170,9 @@ def check_reading(reading, snapshot):
     return faults
 
 
-def check(customers, events, snapshot):
+def check(customers, events, snapshot, sources=()):
     """All faults found, as sentences."""
-    faults = []
+    faults = check_items("source", sources, snapshot.sources, snapshot.results)
     faults += check_customers(customers, snapshot)
     faults += check_events(customers, events, snapshot)
     faults += check_stream(snapshot) + check_profiles(snapshot)
@@ -211,27 +247,62 @@ def check_customers(histories, snapshot):
     return faults
 
 
+def check_presence(name, created, deleted, there):
+    """Is it there when it must be, and gone when it must be gone?"""
+    if created == REFUSED:
+        return [f"{name} was refused but is there"] if there else []
+    if deleted == OK:
+        return [f"{name} is there after its delete was answered"] if there else []
+    if there or deleted == UNKNOWN or created == UNKNOWN:
+        return []
+    return [f"{name} was answered but is lost"]
+
+
+def check_value(name, first, changes, value, results):
+    """The last answered one, unless one of unknown outcome came later on its way."""
+    done = [change.value for change in changes if change.outcome == OK]
+    last = done[-1] if done else first
+    late = {change.value for change in changes if change.outcome == UNKNOWN and change.settled(results) != REFUSED}
+    return [] if value in {last} | late else [f"{name} has value {value}, last answered was {last}"]
+
+
 def check_one_customer(h, ids, snapshot):
-    name = h.external_id
-    if h.created == REFUSED:
-        return [f"customer {name} was refused but is there"] if ids else []
-    if h.deleted == OK:
-        return [f"customer {name} is there after its delete was answered"] if ids else []
-    if not ids:
-        if h.deleted == UNKNOWN or h.created == UNKNOWN:
-            return []
-        return [f"customer {name} was answered but is lost"]
-    faults = []
+    name = f"customer {h.external_id}"
+    created = Write(None, h.created, h.created_by).settled(snapshot.results)
+    deleted = h.deleted and Write(None, h.deleted, h.deleted_by).settled(snapshot.results)
+    faults = check_presence(name, created, deleted if deleted != REFUSED else None, bool(ids))
+    if faults or not ids:
+        return faults
     _, version, extra = snapshot.customers[ids[0]]
     if h.id and ids[0] != h.id:
-        faults.append(f"customer {name} has another id than was answered")
-    done = [value for value, outcome in h.changes if outcome == OK]
-    unknown = [value for value, outcome in h.changes if outcome == UNKNOWN]
-    allowed = ({done[-1]} if done else {None}) | set(unknown)
-    if extra not in allowed:
-        faults.append(f"customer {name} has value {extra}, last answered was {done[-1] if done else None}")
-    if not 1 + len(done) <= version <= 1 + len(done) + len(unknown):
-        faults.append(f"customer {name} has version {version} after {len(done)} answered and {len(unknown)} unknown changes")
+        faults.append(f"{name} has another id than was answered")
+    faults += check_value(name, None, h.changes, extra, snapshot.results)
+    faults += check_version(name, h, version, snapshot.results)
+    return faults + check_items(f"{name}: subscription", h.subscriptions, snapshot.subscriptions.get(ids[0], []), snapshot.results)
+
+
+def check_version(name, h, version, results):
+    """Every write that was done has changed something, and has done so once."""
+    writes = [*h.changes, *(write for item in h.subscriptions for write in item.writes())]
+    outcomes = Counter(write.settled(results) for write in writes)
+    if 1 + outcomes[OK] <= version <= 1 + outcomes[OK] + outcomes[UNKNOWN]:
+        return []
+    return [f"{name} has version {version} after {outcomes[OK]} changes that were done and {outcomes[UNKNOWN]} unknown ones"]
+
+
+def check_items(kind, histories, there, results):
+    """there: list of (key, value)"""
+    faults, by_key = [], defaultdict(list)
+    for key, value in there:
+        by_key[key].append(value)
+    faults += [f"{kind} {key} was never sent" for key in by_key.keys() - {item.key for item in histories}]
+    for item in histories:
+        name, values = f"{kind} {item.key}", by_key[item.key]
+        deleted = item.deleted and item.deleted.settled(results)
+        if len(values) > 1:
+            faults.append(f"{name} is there {len(values)} times")
+        wrong = check_presence(name, item.created.settled(results), deleted if deleted != REFUSED else None, bool(values))
+        faults += wrong or (check_value(name, item.created.value, item.changes, values[0], results) if values else [])
     return faults
 
 
@@ -264,6 +335,8 @@ def check_events(customers, events, snapshot):
             faults.append(f"event {e.marker} was answered but is lost")
         elif by_id[e.id] and h and h.deleted is None and h.id and bound_for_sure(e, h) and owner[e.id] != h.id:
             faults.append(f"event {e.marker} belongs to {owner[e.id]} instead of {h.id}")
+        elif by_id[e.id] and h and owner[e.id] and unbound_for_sure(e, h):
+            faults.append(f"event {e.marker} belongs to {owner[e.id]}, and its session to nobody")
     return faults
 
 
@@ -271,6 +344,10 @@ def bound_for_sure(event, history):
     if event.session is None:
         return True
     return (event.session, OK) in history.sessions
+
+
+def unbound_for_sure(event, history):
+    return event.session is not None and event.session not in {value for value, outcome in history.sessions if outcome != REFUSED}
 
 
 def check_stream(snapshot):

@@ -16,7 +16,7 @@ from collections import Counter
 
 import faults
 import proxy
-from faults import ROOT, STACK, Api, BulkClient, Client, Subscriber, Tables, local, probe, wait_for_quiet
+from faults import ROOT, STACK, Api, BulkClient, Client, ConfigClient, Subscriber, Tables, local, probe, wait_for_quiet
 from oracle import CustomerHistory, bulk_histories, check, check_bulk, check_reading
 
 CLIENTS = 6
@@ -359,22 +359,23 @@ SCENARIOS = [
 
 def start_clients(env, answers, seed, stop):
     api = watched(answers)
-    threads = [Client(n, env, seed, stop) for n in range(CLIENTS)] + [BulkClient(env, stop), Subscriber(env, seed, stop)]
+    threads = [Client(n, env, seed, stop) for n in range(CLIENTS)]
+    threads += [ConfigClient(env, seed, stop), BulkClient(env, stop), Subscriber(env, seed, stop)]
     for thread in threads:
         thread.api_class = api
         thread.start()
-    return threads[:CLIENTS], threads[CLIENTS], threads[CLIENTS + 1]
+    return threads[:CLIENTS], *threads[CLIENTS:]
 
 
-def judge(stack, clients, bulk, subscriber, answers):
+def judge(stack, clients, configuration, bulk, subscriber, answers):
     """Everything is quiet: all faults."""
     subscriber.read_to_the_end()
     snapshot, jobs = Tables(stack.env).snapshot(), Tables(stack.env).bulk_jobs()
     of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
     customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created="ok")] + of_rows
-    found = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot)
+    found = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot, configuration.sources)
     found += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + faults.recount_faults()
-    refusals = sum((c.refusals for c in (*clients, subscriber)), Counter())
+    refusals = sum((c.refusals for c in (*clients, configuration, subscriber)), Counter())
     if refusals:
         found.append(f"requests that should succeed were refused: {dict(refusals)}")
     down = set(services()) - processes().keys()
@@ -386,7 +387,7 @@ def judge(stack, clients, bulk, subscriber, answers):
 def play(scenario, stack, seconds):
     """Answers the line of the report."""
     answers, stop = Answers(may_break=scenario.old), threading.Event()
-    clients, bulk, subscriber = start_clients(stack.env, answers, scenario.name, stop)
+    clients, *others = start_clients(stack.env, answers, scenario.name, stop)
     try:
         time.sleep(BEFORE_SECONDS)
         before = answers.refused()
@@ -395,9 +396,9 @@ def play(scenario, stack, seconds):
         time.sleep(AFTER_SECONDS)
     finally:
         stop.set()
-        for thread in (*clients, bulk, subscriber):
+        for thread in (*clients, *others):
             thread.join()
-    for thread in (*clients, bulk, subscriber):
+    for thread in (*clients, *others):
         if thread.failure:
             raise thread.failure
     refused = answers.refused() - before
@@ -406,7 +407,7 @@ def play(scenario, stack, seconds):
     if scenario.must_refuse and not refused:
         stack.faults.append("no request noticed it")
     wait_for_quiet(stack.env)
-    stack.faults += judge(stack, clients, bulk, subscriber, answers)
+    stack.faults += judge(stack, clients, *others, answers)
     return (f"{sum(answers.statuses.values())} requests {dict(sorted(answers.statuses.items()))}, slowest {answers.slowest:.1f} s, "
             f"a write succeeded after {recovered:.1f} s{'; ' if stack.note else ''}{stack.note}")
 

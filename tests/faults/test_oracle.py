@@ -6,13 +6,13 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, Reading, Snapshot, bulk_histories,
-                    check, check_bulk, check_reading)
+from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, Reading, Snapshot, Write,
+                    bulk_histories, check, check_bulk, check_reading)
 
 
 def sound():
     customers = [
-        CustomerHistory("a", id="1", created=OK, changes=[("a1", OK), ("a2", OK)], sessions=[("s", OK)]),
+        CustomerHistory("a", id="1", created=OK, changes=[Write("a1", OK), Write("a2", OK)], sessions=[("s", OK)]),
         CustomerHistory("b", id="2", created=OK, deleted=OK),
         CustomerHistory("c", created=REFUSED),
         CustomerHistory("d", created=UNKNOWN),
@@ -150,6 +150,76 @@ def household_torn(c, e, s):
     second_customer(s, "a@example.com", "8")
 
 
+def sound_writes():
+    """Subscriptions, sources, and 504s that named their commands: k1 was done, k2 was not."""
+    customers = [
+        CustomerHistory("a", id="1", created=OK, changes=[Write("a1", UNKNOWN, "k1"), Write("a2", UNKNOWN, "k2")], subscriptions=[
+            ItemHistory("i", Write("i1", OK), changes=[Write("i2", OK)]),
+            ItemHistory("j", Write("j1", OK), deleted=Write(None, OK)),
+        ]),
+        CustomerHistory("b", created=UNKNOWN, created_by="k2"),
+    ]
+    events = [EventHistory("m", OK, "e", "a", session="never bound")]
+    sources = [ItemHistory("s", Write("s1", OK), changes=[Write("s2", OK), Write("s3", UNKNOWN, "k2")]), ItemHistory("t", Write("t1", UNKNOWN))]
+    stream = [(n, "CUSTOMER", "UPDATE" if n > 1 else "CREATE", "1", n) for n in range(1, 7)] + [(7, "EVENT", "CREATE", "e", 1)]
+    snapshot = Snapshot(customers={"1": ("a", 6, "a1")}, tombstones=set(), events=[("e", "m", None)], event_tombstones=[], stream=stream,
+                        dead_letters=0, subscriptions={"1": [("i", "i2")]}, sources=[("s", "s2")], results={"k1": 200})
+    return customers, events, snapshot, sources
+
+
+def subscription_lost(c, e, s, r):
+    s.subscriptions["1"].pop()
+
+
+def subscription_twice(c, e, s, r):
+    s.subscriptions["1"].append(("i", "i2"))
+
+
+def subscription_not_sent(c, e, s, r):
+    s.subscriptions["1"].append(("x", "x1"))
+
+
+def subscription_changed_back(c, e, s, r):
+    s.subscriptions["1"] = [("i", "i1")]
+
+
+def subscription_not_deleted(c, e, s, r):
+    s.subscriptions["1"].append(("j", "j1"))
+
+
+def done_without_a_result(c, e, s, r):
+    s.results.clear()
+
+
+def not_done_but_a_result(c, e, s, r):
+    s.results["k2"] = 200
+
+
+def made_without_a_result(c, e, s, r):
+    s.customers["2"] = ("b", 1, None)
+    s.stream.append((8, "CUSTOMER", "CREATE", "2", 1))
+
+
+def source_lost(c, e, s, r):
+    s.sources.clear()
+
+
+def source_twice(c, e, s, r):
+    s.sources.append(("s", "s2"))
+
+
+def source_changed_back(c, e, s, r):
+    s.sources[0] = ("s", "s1")
+
+
+def source_changed_without_a_result(c, e, s, r):
+    s.sources[0] = ("s", "s3")
+
+
+def bound_to_somebody(c, e, s, r):
+    s.events[0] = ("e", "m", "1")
+
+
 def sound_bulk():
     people, unknown = BulkFile.customers("p", 2), BulkFile.customers("u", 2)
     events, refused = BulkFile.events("e", people, 2), BulkFile.customers("r", 2)
@@ -223,6 +293,32 @@ class OracleTest(unittest.TestCase):
         ):
             with self.subTest(spoil.__name__):
                 parts = copy.deepcopy(sound())
+                spoil(*parts)
+                self.assertTrue(check(*parts), spoil.__name__)
+
+
+class WritesTest(unittest.TestCase):
+    def test_sound_writes_have_no_faults(self):
+        self.assertEqual(check(*sound_writes()), [])
+
+    def test_results_that_are_not_kept_tell_nothing(self):
+        for version, value in ((5, None), (6, "a1"), (6, "a2"), (7, "a2")):
+            with self.subTest(f"{version} {value}"):
+                customers, events, snapshot, sources = sound_writes()
+                snapshot.results = None
+                snapshot.customers["1"] = ("a", version, value)
+                snapshot.stream[:] = [(n, "CUSTOMER", "UPDATE" if n > 1 else "CREATE", "1", n) for n in range(1, version + 1)]
+                snapshot.stream.append((version + 1, "EVENT", "CREATE", "e", 1))
+                self.assertEqual(check(customers, events, snapshot, sources), [])
+
+    def test_each_fault_of_writes_is_found(self):
+        for spoil in (
+            subscription_lost, subscription_twice, subscription_not_sent, subscription_changed_back, subscription_not_deleted,
+            done_without_a_result, not_done_but_a_result, made_without_a_result, source_lost, source_twice, source_changed_back,
+            source_changed_without_a_result, bound_to_somebody,
+        ):
+            with self.subTest(spoil.__name__):
+                parts = copy.deepcopy(sound_writes())
                 spoil(*parts)
                 self.assertTrue(check(*parts), spoil.__name__)
 

@@ -14,7 +14,7 @@ from test_isolation import Things, filled_with
 from test_transport import openapi
 
 EXAMPLES = 3
-RUN_SECONDS = 100
+RUN_SECONDS = 300
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # What makes its workspace useless for the requests after it.
 CLOSING = ("/status", "/throttling", "/events-payload-size", "/empty", "/enabled")

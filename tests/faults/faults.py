@@ -285,16 +285,19 @@ class ConfigClient(threading.Thread):
         new = len(live) < 3 or self.random.random() < 0.3
         source = ItemHistory(f"source {value}", Write(value, UNKNOWN)) if new else self.random.choice(live)
         body = {"provider": "API", "name": source.key, "description": value, "nodes": [self.env["CONTACTHUB_NODE"]], "enabled": True}
-        where = "" if new else f"/{self.ids[source.key]}"
-        write, answer, status = self.api.write(value, "POST" if new else "PUT", f"/configuration/sources{where}", body | ({} if new else {"id": self.ids[source.key]}))
+        # a change of unknown outcome may come before this one, which was made without knowing it
+        may_conflict = any(change.outcome == UNKNOWN for change in source.changes)
         if new:
+            write, answer, status = self.api.write(value, "POST", "/configuration/sources", body)
             source.created = write
             self.sources.append(source)
         else:
+            id_ = self.ids[source.key]
+            write, answer, status = self.api.write(value, "PUT", f"/configuration/sources/{id_}", body | {"id": id_})
             source.changes.append(write)
         if write.outcome == OK:
             self.ids[source.key] = answer["id"]
-        if write.outcome == REFUSED or (status == 504 and not write.command):
+        elif (status == 504 and not write.command) or (write.outcome == REFUSED and not (status == 409 and may_conflict)):
             self.refusals[f"source {status}"] += 1
 
 

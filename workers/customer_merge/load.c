@@ -9,6 +9,7 @@ struct wanted {
 	struct rows keys;      /* workspace, node, key */
 	struct rows values;    /* workspace, node, kind, value */
 	struct rows holders;   /* workspace, customer, session or null: open bindings of customers */
+	struct rows past;      /* workspace, customer: bindings that have ended */
 	struct rows heads;     /* workspace */
 };
 
@@ -19,6 +20,7 @@ static void wanted_init(struct wanted *wanted, struct arena *arena)
 	rows_init(&wanted->keys, arena, "uuu");
 	rows_init(&wanted->values, arena, "uust");
 	rows_init(&wanted->holders, arena, "uuu");
+	rows_init(&wanted->past, arena, "uu");
 	rows_init(&wanted->heads, arena, "u");
 }
 
@@ -90,6 +92,19 @@ static bool take_bindings(struct work *work, const PGresult *result, struct err 
 		        (enum binding_kind)db_i64(result, row, 2), db_text(result, row, 3));
 
 		unit_know_binding(&work->unit, value, &customer, &session, db_i64(result, row, 6));
+	}
+	return true;
+}
+
+static bool take_past(struct work *work, const PGresult *result, struct err *err)
+{
+	(void)err;
+	for (int row = 0; row < PQntuples(result); row++) {
+		struct uuid workspace = db_uuid(result, row, 0), node = db_uuid(result, row, 1);
+
+		unit_know_past(
+		        &work->unit, unit_value(&work->unit, &workspace, &node,
+		                             (enum binding_kind)db_i64(result, row, 2), db_text(result, row, 3)));
 	}
 	return true;
 }
@@ -240,6 +255,12 @@ static void want_bindings(struct wanted *wanted, const struct command *command, 
 	db_array_uuid(&wanted->holders.columns[2], session);
 }
 
+static void want_past(struct wanted *wanted, const struct command *command)
+{
+	db_array_uuid(&wanted->past.columns[0], &command->workspace);
+	db_array_uuid(&wanted->past.columns[1], &command->entity);
+}
+
 static void want_head(struct work *work, struct wanted *wanted, const struct command *command)
 {
 	for (const struct unit_head *head = work->unit.heads; head; head = head->next)
@@ -298,6 +319,7 @@ static void want_for(struct work *work, struct wanted *wanted, size_t index)
 	case COMMAND_CUSTOMER_DELETE:
 		want_customer(wanted, command);
 		want_bindings(wanted, command, NULL);
+		want_past(wanted, command);
 		break;
 	case COMMAND_SESSION_POST:
 	case COMMAND_SESSION_DELETE:
@@ -339,6 +361,7 @@ static const struct {
         {.statement = "cm_customers_by_key", .offset = offsetof(struct wanted, keys), .take = take_by_key},
         {.statement = "cm_bindings", .offset = offsetof(struct wanted, values), .take = take_bindings},
         {.statement = "cm_bindings_of", .offset = offsetof(struct wanted, holders), .take = take_bindings},
+        {.statement = "cm_past_values", .offset = offsetof(struct wanted, past), .take = take_past},
         {.statement = "cm_heads", .offset = offsetof(struct wanted, heads), .take = take_heads},
 };
 

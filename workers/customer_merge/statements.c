@@ -57,6 +57,11 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "JOIN bindings b ON b.workspace_id = u.w AND b.customer_id = u.c AND b.unbound_us = " OPEN
                        " AND (u.session IS NULL OR b.session_id = u.session)",
                 .n_params = 3},
+        {.name = "cm_past_values",
+                .sql = "SELECT DISTINCT b.workspace_id, b.node_id, b.kind, b.value FROM unnest($1::uuid[], $2::uuid[]) "
+                       "AS u(w, c) JOIN bindings b ON b.workspace_id = u.w AND b.customer_id = u.c "
+                       "AND b.unbound_us <> " OPEN,
+                .n_params = 2},
         {.name = "cm_heads",
                 .sql = "SELECT h.workspace_id, h.last_int_id FROM unnest($1::uuid[]) AS u(w) "
                        "JOIN customer_heads h ON h.workspace_id = u.w",

@@ -279,6 +279,15 @@ void unit_unbind(struct unit_binding *binding, int64_t now_us)
 	binding->unbound_us = now_us;
 }
 
+void unit_know_past(struct unit *unit, struct unit_value *value)
+{
+	if (value->past)
+		return;
+	value->past = true;
+	value->next_past = unit->past_values;
+	unit->past_values = value;
+}
+
 struct unit_head *unit_head(struct unit *unit, const struct uuid *workspace)
 {
 	struct unit_head *head;

@@ -49,6 +49,8 @@ struct unit_value {
 	struct str text;
 	bool loaded;                   /* all open bindings are known */
 	struct unit_binding *bindings; /* open and closed ones that are known */
+	bool past;                     /* in the list of past values */
+	struct unit_value *next_past;
 };
 
 struct unit_head {
@@ -69,6 +71,8 @@ struct unit {
 	struct unit_customer *first_customer, *last_customer;
 	struct unit_binding *first_binding, *last_binding;
 	struct unit_head *heads;
+	/* Values that customers which may be deleted had before: events of theirs may still come. */
+	struct unit_value *past_values;
 };
 
 /* n_commands only sizes the tables. */
@@ -105,6 +109,7 @@ struct unit_binding *unit_know_binding(struct unit *unit, struct unit_value *val
 struct unit_binding *unit_bind(struct unit *unit, struct unit_value *value, struct unit_customer *customer,
         const struct uuid *session, int64_t now_us);
 void unit_unbind(struct unit_binding *binding, int64_t now_us);
+void unit_know_past(struct unit *unit, struct unit_value *value);
 
 /* Counter of a workspace, made when it is missing. */
 struct unit_head *unit_head(struct unit *unit, const struct uuid *workspace);

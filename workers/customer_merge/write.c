@@ -153,6 +153,13 @@ static void add_bindings(struct changes *changes, const struct unit *unit)
 	}
 }
 
+/* An event that is on its way may belong to the time of a binding that has ended. */
+static void add_past_values(struct changes *changes, const struct unit *unit)
+{
+	for (const struct unit_value *value = unit->past_values; value; value = value->next_past)
+		lock_set_binding(&changes->locks, &value->node, (int)value->kind, value->text, true);
+}
+
 static void add_heads(struct changes *changes, const struct unit *unit)
 {
 	for (const struct unit_head *head = unit->heads; head; head = head->next) {
@@ -257,6 +264,7 @@ bool store_write(struct work *work, struct err *err)
 	changes_init(&changes, work->arena);
 	add_customers(&changes, &work->unit);
 	add_bindings(&changes, &work->unit);
+	add_past_values(&changes, &work->unit);
 	add_heads(&changes, &work->unit);
 	if (!touches_events(&changes))
 		return send_tables(work, &changes, err);

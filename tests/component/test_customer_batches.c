@@ -678,7 +678,7 @@ static void add_random_order(struct bench *bench, unsigned *seed, unsigned n)
 	static const enum command_type types[] = {COMMAND_CUSTOMER_POST, COMMAND_CUSTOMER_POST, COMMAND_CUSTOMER_POST,
 	        COMMAND_CUSTOMER_PATCH, COMMAND_CUSTOMER_PATCH, COMMAND_CUSTOMER_PUT, COMMAND_CUSTOMER_DELETE,
 	        COMMAND_CUSTOMER_ENSURE, COMMAND_ITEM_POST, COMMAND_ITEM_PUT, COMMAND_ITEM_DELETE, COMMAND_SESSION_POST,
-	        COMMAND_NODE_EMPTY};
+	        COMMAND_NODE_EMPTY, COMMAND_NODE_RULES};
 	enum command_type type = types[(unsigned)rand_r(seed) % ARRAY_LEN(types)];
 	const char *value = values[(unsigned)rand_r(seed) % 5], *other = values[(unsigned)rand_r(seed) % 5];
 	unsigned draw = (unsigned)rand_r(seed) % 8;
@@ -696,6 +696,10 @@ static void add_random_order(struct bench *bench, unsigned *seed, unsigned n)
 	if (type == COMMAND_SESSION_POST || type == COMMAND_CUSTOMER_ENSURE ||
 	        (type == COMMAND_CUSTOMER_POST && draw < 2))
 		order.text = value;
+	/* another policy for a node that has customers: two of them may be the same under it */
+	if (type == COMMAND_NODE_RULES)
+		order.text = arena_printf(bench->arena, "%u", 100 + n),
+		order.body = draw < 4 ? ON_EMAIL : ON_EXTERNAL_ID;
 	if (type == COMMAND_NODE_EMPTY)
 		order.text = arena_printf(bench->arena, "%u", 100 + n),
 		order.body = draw < 4 ? "{'eventsOnly':true}" : "{}";

@@ -229,12 +229,13 @@ static bool find_rival(
 	const struct command *command = step->command;
 	struct unit *unit = &step->work->unit;
 
+	*ret_rival = NULL;
+	if (step->target && step->target->has_key && uuid_eq(&step->target->key, key))
+		return true;
 	if (!unit_key_is_known(unit, &command->workspace, &command->node, key) &&
 	        !store_load_key(step->work, &command->workspace, &command->node, key, err))
 		return false;
 	*ret_rival = unit_find_by_key(unit, &command->workspace, &command->node, key);
-	if (*ret_rival == step->target)
-		*ret_rival = NULL;
 	return true;
 }
 

@@ -45,7 +45,8 @@ static bool read_customer(
 	return customer.doc;
 }
 
-/* Its key follows from its document. */
+/* Its key follows from its document. Whether the key leads to it only the table of keys can tell: after a change of
+   policy an older customer may have the same. */
 static void know_own_key(struct work *work, struct unit_customer *customer)
 {
 	const struct node_rules *rules = rules_find(work->rules, &customer->workspace, &customer->now.node);
@@ -55,7 +56,6 @@ static void know_own_key(struct work *work, struct unit_customer *customer)
 		return;
 	customer->has_key = customer->had_key = true;
 	customer->key = customer->old_key = key;
-	unit_know_key(&work->unit, &customer->workspace, &customer->now.node, &key, customer);
 }
 
 static struct unit_customer *take_customer(struct work *work, const PGresult *result, int row, struct err *err)

@@ -153,7 +153,8 @@ void unit_set_key(struct unit *unit, struct unit_customer *customer, const struc
 {
 	const struct uuid *node = &customer->now.node;
 
-	if (customer->has_key)
+	/* one that another customer has, too, stays with that one; one that was not asked for is still in the table */
+	if (customer->has_key && unit_find_by_key(unit, &customer->workspace, node, &customer->key) == customer)
 		unit_know_key(unit, &customer->workspace, node, &customer->key, NULL);
 	customer->has_key = key;
 	if (!key)

@@ -113,6 +113,7 @@ struct order {
 	int64_t date_us; /* 0 = none */
 	bool keyed;
 	bool answered; /* somebody waits */
+	bool again;    /* a dead letter that an operator sends again: the same event by another command */
 };
 
 static struct uuid add_event_command(struct stage *stage, const struct order *order)
@@ -121,6 +122,8 @@ static struct uuid add_event_command(struct stage *stage, const struct order *or
 	struct buf body;
 
 	command.entity = event_id(order->event);
+	if (order->type == COMMAND_EVENT_POST && !order->again)
+		command.id = command.entity; /* as gateways do */
 	if (order->session || order->external_id) {
 		command.flags = order->session ? COMMAND_BRING_BACK | COMMAND_SESSION_BIND : COMMAND_BRING_BACK;
 		command.text = str_of(order->session ? order->session : order->external_id);
@@ -209,6 +212,29 @@ static void answers(void **state)
 	        "202 202 204 404 404");
 	assert_string_equal(text(stage, "SELECT body->>'id' FROM command_results ORDER BY created_us LIMIT 1"),
 	        "e0000000-0000-4000-8000-000000000001");
+	stage_close(stage);
+}
+
+/* By an operator, or with a key that has been forgotten. */
+static void an_event_is_posted_once(void **state)
+{
+	struct stage *stage = stage_open();
+
+	(void)state;
+	ADD(stage, COMMAND_EVENT_POST, .event = 1, .customer = 1);
+	ADD(stage, COMMAND_EVENT_POST, .event = 2, .customer = 1, .keyed = true);
+	feed_run(stage->ingest, 0);
+	component_sql(stage->component, "DELETE FROM command_results");
+	ADD(stage, COMMAND_EVENT_POST, .event = 1, .customer = 1, .again = true);
+	ADD(stage, COMMAND_EVENT_POST, .event = 1, .customer = 1, .again = true);
+	feed_run(stage->ingest, 1);
+	ADD(stage, COMMAND_EVENT_POST, .event = 2, .customer = 1, .keyed = true);
+	ADD(stage, COMMAND_EVENT_POST, .event = 3, .customer = 1);
+	feed_run(stage->ingest, 0);
+	assert_int_equal(number(stage, "SELECT count(*) FROM events"), 3);
+	assert_string_equal(text(stage, "SELECT status || ' ' || (body ->> 'id') FROM command_results"),
+	        "202 e0000000-0000-4000-8000-000000000002");
+	assert_int_equal(number(stage, "SELECT count(*) FROM update_stream"), 3);
 	stage_close(stage);
 }
 
@@ -414,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_life_in_one_batch),
 	        cmocka_unit_test(answers),
+	        cmocka_unit_test(an_event_is_posted_once),
 	        cmocka_unit_test(what_cannot_be_applied_is_set_aside),
 	        cmocka_unit_test(bindings_mean_the_same_to_both_workers),
 	        cmocka_unit_test(the_order_of_the_two_logs_does_not_show),

@@ -22,9 +22,10 @@ struct ingest {
 	struct db *db;
 	struct item *items;
 	size_t n, n_posts;
+	size_t n_new; /* POSTs whose event cannot be there */
 	struct event *events;
 	size_t n_events;
-	/* The first command on each event, by its id. Only made when there is more than POSTs. */
+	/* The first command on each event, by its id. Only made when there is more than new events. */
 	struct item **buckets;
 	size_t n_buckets;
 };
@@ -32,6 +33,19 @@ struct ingest {
 static bool is_post(const struct item *item)
 {
 	return item->command->type == COMMAND_EVENT_POST;
+}
+
+/* A gateway's event is named after its POST, and a row of a bulk job counts once by its key; an operator sends an event
+   again under another command, and a key may have been forgotten. */
+static bool is_new(const struct item *item)
+{
+	const struct command *command = item->command;
+
+	if (!is_post(item))
+		return false;
+	if (command->flags & COMMAND_BULK)
+		return command->flags & COMMAND_KEYED;
+	return !(command->flags & COMMAND_KEYED) && uuid_eq(&command->id, &command->entity);
 }
 
 static const char *check(const struct command *command, struct event_body *body, struct err *err)
@@ -82,6 +96,7 @@ static void read_commands(struct ingest *ingest)
 		}
 		ingest->n++;
 		ingest->n_posts += is_post(item);
+		ingest->n_new += is_new(item);
 	}
 }
 
@@ -184,14 +199,14 @@ static void give_each_an_event(struct ingest *ingest)
 		ingest->items[i].event = &ingest->events[i];
 }
 
-/* Events whose first command here is no POST were made before: read them. */
+/* What is not new was made before, or may have been: read it. */
 static bool send_find(struct ingest *ingest, struct err *err)
 {
 	static const enum db_element types[] = {DB_I32, DB_UUID, DB_UUID};
 	struct db_array arrays[ARRAY_LEN(types)];
 	struct db_params params;
 
-	if (ingest->n == ingest->n_posts) {
+	if (ingest->n == ingest->n_new) {
 		give_each_an_event(ingest);
 		return true;
 	}
@@ -237,7 +252,7 @@ static bool read_found(struct ingest *ingest, struct err *err)
 {
 	PGresult *rows;
 
-	if (ingest->n == ingest->n_posts)
+	if (ingest->n == ingest->n_new)
 		return true;
 	rows = db_result(ingest->db, err);
 	if (!rows)

@@ -46,6 +46,7 @@ struct worker {
 	struct crashed_range suspects[MAX_SUSPECTS];
 	int n_suspects;
 	bool facts_behind; /* a predecessor may have left some */
+	bool taken_over;   /* partitions came; what their last process committed may not be published */
 	int64_t background_due_us;
 	bool background_more;
 	uint32_t n_partitions;
@@ -160,7 +161,7 @@ static void on_rebalance(
 	}
 	arena_reset(worker->arena);
 	worker->last_message_us = clock_monotonic_us();
-	worker->facts_behind = true;
+	worker->facts_behind = worker->taken_over = true;
 	rd_kafka_assign(consumer, partitions);
 	log_event(LOG_INFO, "assigned", "%d partitions of %s", partitions->cnt, worker->topic);
 }
@@ -565,6 +566,9 @@ static void run(struct worker *worker)
 	after_commit(worker); /* what a killed predecessor did not publish any more */
 	while (!stop_requested && !replay_is_done(worker)) {
 		gather(worker);
+		if (worker->taken_over)
+			after_commit(worker);
+		worker->taken_over = false;
 		if (worker->n_messages) {
 			process_suspiciously(worker);
 			drop_messages(worker);

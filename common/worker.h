@@ -56,7 +56,8 @@ struct worker_definition {
 	bool (*background)(struct batch *batch, bool *ret_more, struct err *err);
 	int64_t background_ms;
 	/* After COMMIT and the replies, of a batch or a background step; may publish (configuration's rule records).
-	   May be NULL. */
+	   Also at start, and before the first batch of partitions that were another process's: that one may have died
+	   between its COMMIT and this. May be NULL. */
 	bool (*committed)(struct worker *worker, void *state, struct err *err);
 };
 

@@ -310,6 +310,61 @@ static void killed_workers_lose_and_repeat_nothing(void **state)
 	print_message("%d kills, %zu rules for %d nodes\n", kills, n, NODES);
 }
 
+/* A node's document is in the table, and its rule still in the outbox. */
+static struct uuid leave_in_outbox(struct fixture *fixture, int64_t seq)
+{
+	struct uuid node = uuid_v7(clock_wall_us());
+	struct command command = {.type = COMMAND_CONFIG_PUT,
+	        .time_us = clock_wall_us(),
+	        .id = uuid_v7(clock_wall_us()),
+	        .workspace = fixture->workspace,
+	        .entity = node,
+	        .text = str_of(arena_printf(fixture->arena, "node/%s#0", config_id_text(fixture->arena, &node).p)),
+	        .body = STR("{\"name\":\"n\"}")};
+	struct buf record, hex;
+
+	buf_init(&record, fixture->arena, 512);
+	command_encode(&record, &command);
+	buf_init(&hex, fixture->arena, 2048);
+	for (size_t i = 0; i < record.n; i++)
+		buf_printf(&hex, "%02x", (unsigned char)record.p[i]);
+	component_sql(fixture->component,
+	        arena_printf(fixture->arena,
+	                "INSERT INTO rule_outbox VALUES ('%s', %lld, 0, 'customer-commands', %u, '\\x%.*s')",
+	                config_id_text(fixture->arena, &fixture->workspace).p, (long long)seq, fixture->partition,
+	                STR_ARG(buf_str(&hex))));
+	return command.id;
+}
+
+/* Another process died between its COMMIT and the rule, and does not come back: who takes its partitions over publishes
+   what it left. */
+static void who_takes_over_publishes_what_another_left(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct settings *settings = component_settings(fixture->component);
+	char group[300], topic[256];
+
+	start_worker(fixture);
+	struct uuid first = put(fixture, "throttling/#0", NULL, "{\"maxRequestsPerMinute\":1}");
+	assert_int_equal(status_of(fixture, &first), 200);
+	struct uuid left = leave_in_outbox(fixture, 1000);
+	/* a member that joins moves partitions */
+	snprintf(group, sizeof(group), "%sconfiguration", settings->topic_prefix);
+	topic_name(settings, TOPIC_CONFIG_COMMANDS, topic);
+	rd_kafka_t *member = kafka_consumer_new(settings, group, NULL, NULL, NULL);
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+	assert_int_equal(rd_kafka_subscribe(member, topics), RD_KAFKA_RESP_ERR_NO_ERROR);
+	rd_kafka_topic_partition_list_destroy(topics);
+	for (int i = 0; i < 150 && component_number(fixture->component, "SELECT count(*) FROM rule_outbox"); i++) {
+		rd_kafka_message_t *message = rd_kafka_consumer_poll(member, 100);
+		if (message)
+			rd_kafka_message_destroy(message);
+	}
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM rule_outbox"), 0);
+	assert_int_equal(status_of(fixture, &left), 200);
+}
+
 static void a_record_that_is_no_command_is_set_aside(void **state)
 {
 	struct fixture *fixture = *state;
@@ -387,6 +442,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(a_node_is_answered_when_its_rule_is_in_the_log, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(the_rule_of_an_aggregate_node_is_among_the_facts, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(killed_workers_lose_and_repeat_nothing, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(who_takes_over_publishes_what_another_left, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_record_that_is_no_command_is_set_aside, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(every_statement_fits_the_schema, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(migrations_are_applied_once_and_never_changed, set_up, tear_down),

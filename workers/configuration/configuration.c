@@ -155,7 +155,6 @@ static bool send_rules(struct work *work, struct err *err)
 	}
 	if (!columns[0].n)
 		return true;
-	outbox_expect(batch_state(work->batch));
 	db_params_init(&params, work->arena);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		db_param_array(&params, &columns[i]);

@@ -22,8 +22,6 @@ bool configuration_handle(struct batch *batch, struct err *err);
  * the next one; what was published twice is dropped by its reader (same seq).
  */
 struct outbox *outbox_new(const struct settings *settings);
-/* Tells that the transaction in work adds rules. */
-void outbox_expect(struct outbox *outbox);
 /* The partition of `changes` that a workspace's rules go to. */
 bool outbox_changes_partition(
         struct outbox *outbox, const struct uuid *workspace, uint32_t *ret_partition, struct err *err) must_check;

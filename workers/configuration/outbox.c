@@ -17,7 +17,6 @@ struct outbox {
 	bool silent;  /* a replay: the rules are in the log already, and nobody waits for answers */
 	bool waiting; /* for the report of the rule in flight */
 	rd_kafka_resp_err_t error;
-	bool expected;      /* rows may be there */
 	uint32_t n_changes; /* partitions of `changes`; 0 = not asked yet */
 };
 
@@ -49,13 +48,7 @@ struct outbox *outbox_new(const struct settings *settings)
 	outbox->arena = arena_new(ARENA_BYTES);
 	outbox->producer = kafka_producer_new(settings, on_delivery, outbox);
 	outbox->silent = settings->replay;
-	outbox->expected = true; /* a predecessor may have left some */
 	return outbox;
-}
-
-void outbox_expect(struct outbox *outbox)
-{
-	outbox->expected = true;
 }
 
 bool outbox_changes_partition(
@@ -184,13 +177,15 @@ static bool answer(struct outbox *outbox, struct db *db, const struct row *row, 
 bool outbox_publish(struct outbox *outbox, struct db *db, struct err *err)
 {
 	kafka_producer_poll(outbox->producer, 0);
-	while (outbox->expected) {
+	/* looked for each time: another process may have left some */
+	for (;;) {
 		struct row row;
+		bool found;
 		arena_reset(outbox->arena);
-		if (!load_first(outbox, db, &row, &outbox->expected, err))
+		if (!load_first(outbox, db, &row, &found, err))
 			return false;
-		if (!outbox->expected)
-			break;
+		if (!found)
+			return true;
 		CRASH_POINT("configuration-before-rule");
 		if (!outbox->silent && !send_rule(outbox, &row, err))
 			return false;
@@ -199,5 +194,4 @@ bool outbox_publish(struct outbox *outbox, struct db *db, struct err *err)
 		                                               : answer(outbox, db, &row, err)))
 			return false;
 	}
-	return true;
 }

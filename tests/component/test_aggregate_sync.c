@@ -196,6 +196,19 @@ static void a_removed_node_leaves_nothing(void **state)
 	stage_close(&stage);
 }
 
+/* A configuration process that was frozen publishes a rule that another one has published long ago. */
+static void an_old_rule_that_comes_again_changes_nothing(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_run(&stage, 9, 0);
+	add_rule(&stage, 1, "NEW");
+	feed_run(stage.feed, 0);
+	check_equals_a_build(&stage);
+	stage_close(&stage);
+}
+
 /* Merge policies stand in the workspace's extended properties: no fact tells of them. */
 static void other_merge_policies_build_again(void **state)
 {
@@ -226,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(any_history_ends_like_a_build),
 	        cmocka_unit_test(a_removed_node_leaves_nothing),
+	        cmocka_unit_test(an_old_rule_that_comes_again_changes_nothing),
 	        cmocka_unit_test(other_merge_policies_build_again),
 	};
 

@@ -4,10 +4,12 @@
 #include "tests/component/feed.h"
 #include "workers/aggregate_sync/sync.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -234,6 +236,56 @@ static void other_merge_policies_build_again(void **state)
 	stage_close(&stage);
 }
 
+static void *run_background(void *feed)
+{
+	feed_try_background(feed);
+	return NULL;
+}
+
+static void await_lock(struct stage *stage)
+{
+	for (int i = 0; i < 400; i++, usleep(5000))
+		if (component_number(stage->component,
+		            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test' "
+		            "AND wait_event_type = 'Lock'"))
+			return;
+	fail_msg("the build did not meet the other process");
+}
+
+static const char *statement(const char *name)
+{
+	for (size_t i = 0; i < sync_statement_count; i++)
+		if (!strcmp(sync_statements[i].name, name))
+			return sync_statements[i].sql;
+	fail_msg("no statement %s", name);
+	return NULL;
+}
+
+/* Another process has heard of other merge policies first, and begins the build anew while this one ends it. */
+static void a_build_that_begins_anew_does_not_end(void **state)
+{
+	struct stage stage = {0};
+	pthread_t thread;
+
+	(void)state;
+	stage_run(&stage, 10, 0);
+	run_sql(&stage, "UPDATE aggregate_nodes SET building = true");
+	feed_background(stage.feed);
+	assert_int_equal(component_number(stage.component, "SELECT count(*) FROM aggregate_nodes WHERE building"), 1);
+	component_sql(stage.component, "BEGIN");
+	run_sql(&stage, "INSERT INTO configuration VALUES ('" W "', 'extended', 'customer', 1, 1, 0, 0, '{}')");
+	component_sql(stage.component, statement("sync_stale"));
+	assert_int_equal(pthread_create(&thread, NULL, run_background, stage.feed), 0);
+	await_lock(&stage);
+	component_sql(stage.component, "COMMIT");
+	pthread_join(thread, NULL);
+	assert_int_equal(component_number(stage.component,
+	                         "SELECT count(*) FROM aggregate_nodes WHERE building AND built_to IS NULL"),
+	        1);
+	build(&stage);
+	stage_close(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +293,7 @@ int main(void)
 	        cmocka_unit_test(a_removed_node_leaves_nothing),
 	        cmocka_unit_test(an_old_rule_that_comes_again_changes_nothing),
 	        cmocka_unit_test(other_merge_policies_build_again),
+	        cmocka_unit_test(a_build_that_begins_anew_does_not_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,8 +105,8 @@ const struct statement sync_statements[] = {
                        "AND x.id = 'customer' AND n.active AND n.extended_version <> x.version",
                 .n_params = 0},
         {.name = "sync_builds",
-                .sql = "SELECT workspace_id, node_id, COALESCE(built_to, '00000000-0000-0000-0000-000000000000') "
-                       "FROM aggregate_nodes WHERE building ORDER BY workspace_id, node_id",
+                .sql = "SELECT workspace_id, node_id, COALESCE(built_to, '00000000-0000-0000-0000-000000000000'), "
+                       "extended_version FROM aggregate_nodes WHERE building ORDER BY workspace_id, node_id",
                 .n_params = 0},
         /* The same columns as sync_customers. Where to go on is a parameter: as a column of the node it would be no
          * condition of the index. */
@@ -118,10 +118,11 @@ const struct statement sync_statements[] = {
                        "FROM aggregate_nodes n WHERE n.workspace_id = $1 AND n.node_id = $2)) "
                        "ORDER BY c.workspace_id, c.id LIMIT $4::bigint",
                 .n_params = 4},
+        /* none when another process has begun the build anew meanwhile (sync_stale looks at all workspaces) */
         {.name = "sync_built",
                 .sql = "UPDATE aggregate_nodes SET built_to = $3::uuid, building = $3 IS NOT NULL "
-                       "WHERE workspace_id = $1::uuid AND node_id = $2::uuid",
-                .n_params = 3},
+                       "WHERE workspace_id = $1::uuid AND node_id = $2::uuid AND extended_version = $4::bigint",
+                .n_params = 4},
 };
 const size_t sync_statement_count = ARRAY_LEN(sync_statements);
 

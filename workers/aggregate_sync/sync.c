@@ -477,6 +477,7 @@ bool sync_handle(struct batch *batch, struct err *err)
 struct build {
 	struct uuid workspace, node;
 	struct uuid built_to; /* nil = none yet */
+	int64_t extended_version;
 };
 
 /* The first node that is being built and whose facts this process owns. */
@@ -491,7 +492,8 @@ static bool find_build(struct work *work, struct build *ret_build, bool *ret_fou
 	for (int row = 0; row < PQntuples(rows) && !*ret_found; row++) {
 		*ret_build = (struct build){.workspace = db_uuid(rows, row, 0),
 		        .node = db_uuid(rows, row, 1),
-		        .built_to = db_uuid(rows, row, 2)};
+		        .built_to = db_uuid(rows, row, 2),
+		        .extended_version = db_i64(rows, row, 3)};
 		/* without a process around it (in tests) every workspace is ours */
 		*ret_found = !worker || worker_owns(worker, workspace_partition(&ret_build->workspace,
 		                                                    worker_partition_count(worker)));
@@ -540,6 +542,7 @@ bool sync_background(struct batch *batch, bool *ret_more, struct err *err)
 	db_param_uuid(&params, &build.workspace);
 	db_param_uuid(&params, &build.node);
 	db_param_uuid(&params, end ? NULL : &build.built_to);
-	return db_send_expect(work.db, "sync_built", &params, 1, ERR_INTERNAL, err) &&
+	db_param_i64(&params, build.extended_version);
+	return db_send_expect(work.db, "sync_built", &params, 1, ERR_DATABASE, err) &&
 	       (end || make_profiles(&work, err));
 }

@@ -236,6 +236,44 @@ static void other_merge_policies_build_again(void **state)
 	stage_close(&stage);
 }
 
+/* A thousand members make the profile. One more changes nothing in it, but its events count in the node from now on, or
+   are hidden like the others'. */
+static void one_member_too_many(struct stage *stage, const char *extra)
+{
+	*stage = (struct stage){.component = component_open()};
+	stage->feed = feed_open(stage->component, &sync_definition);
+	run_sql(stage,
+	        "INSERT INTO customers SELECT '" W
+	        "', ('b0000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, '" SHOP
+	        "', n, 1, 0, 0, true, NULL, NULL, 'key', '{\"extra\":\"%s\"}' FROM generate_series(1, 1000) n",
+	        extra);
+	add_rule(stage, 1, "ACTIVE");
+	feed_run(stage->feed, 0);
+	build(stage);
+	component_sql(stage->component, "DELETE FROM update_stream");
+	run_sql(stage,
+	        "INSERT INTO customers VALUES ('" W "', 'c0000000-0000-4000-8000-000000000001', '" SHOP
+	        "', 1001, 1, 0, 0, true, NULL, NULL, 'key', '{\"extra\":\"%s\"}')",
+	        extra);
+	add_fact(stage, 1);
+	feed_run(stage->feed, 0);
+}
+
+static void a_member_too_many_counts_all_the_same(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	one_member_too_many(&stage, "a");
+	assert_int_equal(
+	        component_number(stage.component, "SELECT count(*) FROM update_stream WHERE operation = 2"), 1);
+	stage_close(&stage);
+	one_member_too_many(&stage, "x");
+	assert_int_equal(
+	        component_number(stage.component, "SELECT count(*) FROM aggregate_members WHERE excluded"), 1001);
+	stage_close(&stage);
+}
+
 static void *run_background(void *feed)
 {
 	feed_try_background(feed);
@@ -294,6 +332,7 @@ int main(void)
 	        cmocka_unit_test(an_old_rule_that_comes_again_changes_nothing),
 	        cmocka_unit_test(other_merge_policies_build_again),
 	        cmocka_unit_test(a_build_that_begins_anew_does_not_end),
+	        cmocka_unit_test(a_member_too_many_counts_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ struct target {
 	struct uuid id;
 	struct customer *members;
 	size_t n_members;
+	bool moved;        /* customers joined or left: their events do, too, even if nothing else shows it */
 	bool was_excluded; /* what the members' rows say */
 	bool mixed;        /* some say so */
 	bool stored;
@@ -143,22 +144,24 @@ static const struct customer *know_customer(
 }
 
 /* Targets are few hundred: looked for in order of their ids, which is how they are kept. */
-static void add_target(struct work *work, const struct profile_node *node, const struct uuid *id)
+static void add_target(struct work *work, const struct profile_node *node, const struct uuid *id, bool moved)
 {
 	size_t low = 0, high = work->n_targets;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		int order = memcmp(work->targets[middle].id.b, id->b, sizeof(id->b));
-		if (!order)
+		if (!order) {
+			work->targets[middle].moved |= moved;
 			return;
+		}
 		if (order < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	memmove(&work->targets[low + 1], &work->targets[low], (work->n_targets - low) * sizeof(*work->targets));
-	work->targets[low] = (struct target){.node = node, .id = *id};
+	work->targets[low] = (struct target){.node = node, .id = *id, .moved = moved};
 	work->n_targets++;
 }
 
@@ -177,10 +180,10 @@ static bool place_customer(struct work *work, const PGresult *rows, int row, str
 		if (!customer)
 			return false;
 		now = profile_id(work->arena, node, customer);
-		add_target(work, node, &now);
+		add_target(work, node, &now, !was_member || !uuid_eq(&before, &now));
 	}
 	if (was_member && (!is_member || !uuid_eq(&before, &now)))
-		add_target(work, node, &before);
+		add_target(work, node, &before, true);
 	if (is_member && (!was_member || !uuid_eq(&before, &now))) {
 		db_array_uuid(&work->joins.columns[0], &workspace);
 		db_array_uuid(&work->joins.columns[1], &node_id);
@@ -355,7 +358,8 @@ static void take_away(struct work *work, const struct target *target)
 
 static void exclude(struct work *work, const struct target *target, bool excluded)
 {
-	if (!target->mixed && target->was_excluded == excluded)
+	/* who has joined is not excluded yet, and is not looked at beyond those that the profile is made of */
+	if (!(target->moved && excluded) && !target->mixed && target->was_excluded == excluded)
 		return;
 	db_array_uuid(&work->exclusions.columns[0], &target->node->workspace);
 	db_array_uuid(&work->exclusions.columns[1], &target->id);
@@ -371,7 +375,7 @@ static void make_profile(struct work *work, const struct target *target)
 		        profile_merge(work->arena, target->node, &target->id, target->members, target->n_members);
 		excluded = profile_is_excluded(target->node, &profile);
 		exclude(work, target, excluded);
-		if (!excluded && !(target->stored && is_same(&profile, &target->present)))
+		if (!excluded && (target->moved || !target->stored || !is_same(&profile, &target->present)))
 			put(work, target, &profile);
 	}
 	if (target->stored && (excluded || !target->n_members))

@@ -43,7 +43,8 @@
 	X(BOOL, hash_passwords, "CONTACTHUB_HASH_PASSWORDS", "false", 0, 0,                                            \
 	        "store base.credential.password as an Argon2id hash and return null for it")                           \
 	X(INT, request_deadline_ms, "CONTACTHUB_REQUEST_DEADLINE_MS", "15000", 100, 120000,                            \
-	        "a request without an outcome by then is answered with 504 (or 408 when its body has not arrived)")    \
+	        "a request without an outcome by then is answered with 504, with 503 when nothing of it had been "     \
+	        "done, or with 408 when its body has not arrived")                                                     \
 	X(INT, upload_deadline_ms, "CONTACTHUB_UPLOAD_DEADLINE_MS", "3600000", 1000, 86400000,                         \
 	        "the file of a bulk job must arrive within; CONTACTHUB_REQUEST_DEADLINE_MS is the longest silence")    \
 	X(INT, upload_mib_per_s, "CONTACTHUB_UPLOAD_MIB_PER_S", "32", 1, 65536,                                        \

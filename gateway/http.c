@@ -390,13 +390,21 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 
 /* --- time limits --- */
 
+/* What becomes of a command that has left is not known: the answer says so and names it. Without one nothing was done.
+ */
+static void expire_work(struct request *request)
+{
+	enum err_code code = uuid_is_nil(&request->command) ? ERR_UNAVAILABLE : ERR_UNKNOWN_OUTCOME;
+
+	request_fail(request, code, "%s", err_sentence(code));
+}
+
 static void expire(struct client *client, enum client_state state)
 {
 	if (state == CLIENT_RECEIVING) {
 		cut(client, ERR_TIMEOUT);
 	} else if (state == CLIENT_WORKING) {
-		/* what happens to its command is not known; the answer says so and names it */
-		request_fail(client->request, ERR_UNKNOWN_OUTCOME, "%s", err_sentence(ERR_UNKNOWN_OUTCOME));
+		expire_work(client->request);
 	} else {
 		client_enter(client, state);
 		shutdown(client->fd, SHUT_RDWR);

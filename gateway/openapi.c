@@ -242,7 +242,7 @@ static const struct failure {
                 .description = "The workspace takes no more requests now; see Retry-After."},
         {.status = 503, .when = ALWAYS, .description = "The service takes no more requests now; see Retry-After."},
         {.status = 504,
-                .when = WITH_TOKEN,
+                .when = WITH_WRITE,
                 .description = "The outcome is not known yet; data.commandId names the command; see Retry-After."},
 };
 

@@ -13,8 +13,8 @@ import threading
 import time
 from collections import Counter
 
-from oracle import (OK, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, Reading, Snapshot, Write,
-                    bulk_histories, check, check_bulk, check_reading)
+from oracle import (OK, OTHER, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, NodeHistory,
+                    Reading, Snapshot, Write, bulk_histories, check, check_bulk, check_nodes, check_reading)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-faults"))
@@ -26,6 +26,8 @@ STORE_SECONDS = 20
 FREEZE_SECONDS = (2, 30)
 # Above the server's own deadline and the longest freeze together: a request that takes longer hangs, and that is a fault.
 HANG_SECONDS = 60
+# Until every gateway knows what another one has written into the configuration.
+SPREAD_SECONDS = 5
 # Every window between two steps that a kill can fall into (common/crash.h); one that was not hit fails a long run.
 WINDOWS = (
     "worker-after-begin",
@@ -127,6 +129,7 @@ class Client(threading.Thread):
         self.number, self.env, self.stop_event = number, env, stop
         self.random = random.Random(f"{seed}-{number}")
         self.slowest, self.customers, self.events, self.refusals = [], [], [], Counter()
+        self.session_ids = {}  # of those that have not ended
         self.node = env["CONTACTHUB_NODE"]
         self.serial = 0
         self.orphans = {}  # external id -> session with events, which this customer is to be given
@@ -152,7 +155,8 @@ class Client(threading.Thread):
         live = [c for c in self.customers if c.created == OK and c.deleted is None]
         if len(live) < 5:
             return self.create()
-        actions = [(self.create, 2), (self.change, 6), (self.event, 8), (self.session, 1), (self.delete, 1), (self.merge, 2), (self.subscription, 3)]
+        actions = [(self.create, 2), (self.change, 6), (self.event, 8), (self.session, 1), (self.end_session, 1), (self.delete, 1),
+                   (self.merge, 2), (self.subscription, 3), (self.change_event, 3), (self.delete_event, 1)]
         action = self.random.choices([a for a, _ in actions], [w for _, w in actions])[0]
         return action() if action == self.create else action(self.random.choice(live))
 
@@ -220,10 +224,21 @@ class Client(threading.Thread):
     def session(self, history):
         """One that nobody has heard of, or one that has events already."""
         value = self.orphans.pop(history.external_id, None) or self.unique("s")
-        outcome, _, status = self.api.request("POST", f"/customers/{history.id}/sessions", {"value": value})
+        outcome, answer, status = self.api.request("POST", f"/customers/{history.id}/sessions", {"value": value})
         history.sessions.append((value, outcome))
+        if outcome == OK:
+            self.session_ids[value] = answer["id"]
         if outcome == REFUSED:
             self.note_refusal("session", status)
+
+    def end_session(self, history):
+        """Events of before stay the customer's; none comes after."""
+        sessions = [value for value, _ in history.sessions if value in self.session_ids]
+        if not sessions:
+            return
+        outcome, _, status = self.api.request("DELETE", f"/customers/{history.id}/sessions/{self.session_ids.pop(sessions[0])}")
+        if outcome == REFUSED:
+            self.note_refusal("session's end", status)
 
     def delete(self, history):
         history.deleted = UNKNOWN
@@ -237,7 +252,7 @@ class Client(threading.Thread):
         body = {"type": "genericActiveEvent", "context": "OTHER", "properties": {"name": marker}}
         note = EventHistory(marker, UNKNOWN, None, history.external_id)
         way = self.random.choice(["customer", "session", "external", "orphan"])
-        sessions = [value for value, outcome in history.sessions if outcome == OK]
+        sessions = [value for value, _ in history.sessions if value in self.session_ids]
         if way == "orphan":
             sessions = [self.orphans.setdefault(history.external_id, self.unique("s"))]
         if way in ("session", "orphan") and sessions:
@@ -257,16 +272,101 @@ class Client(threading.Thread):
         if note.outcome == REFUSED:
             self.note_refusal("event", status)
 
+    def readable_event(self, history):
+        """One of the customer's that has come through; None when there is none."""
+        events = [e for e in self.events if e.customer_external_id == history.external_id and e.outcome == OK and e.deleted is None]
+        if not events:
+            return None
+        event = self.random.choice(events)
+        return event if self.api.request("GET", f"/events/{event.id}")[0] == OK else None
 
-class ConfigClient(threading.Thread):
+    def change_event(self, history):
+        event, value = self.readable_event(history), self.unique("w")
+        if not event:
+            return
+        method = self.random.choice(["PATCH", "PUT"])
+        properties = {"extraProperties": {"v": value}} | ({"name": event.marker} if method == "PUT" else {})
+        body = {"properties": properties} | ({"type": "genericActiveEvent", "context": "OTHER"} if method == "PUT" else {})
+        self.note_change(event.changes, f"{method} event", *self.api.write(value, method, f"/events/{event.id}", body))
+
+    def delete_event(self, history):
+        event = self.readable_event(history)
+        if not event:
+            return
+        event.deleted = UNKNOWN
+        event.deleted, _, status = self.api.request("DELETE", f"/events/{event.id}")
+        if event.deleted == REFUSED:
+            self.note_refusal("event's delete", status)
+
+
+class NodeClient(threading.Thread):
+    """Makes nodes, gives them other names and puts customers into them: their rules must stand in the log in front of these."""
+
+    api_class = Api
+
+    def __init__(self, env, seed, stop):
+        super().__init__(name="nodes")
+        self.env, self.stop_event = env, stop
+        self.random = random.Random(f"{seed}-nodes")
+        self.slowest, self.nodes, self.refusals, self.failure = [], [], Counter(), None
+
+    def run(self):
+        try:
+            self.api = self.api_class(self.env, self.slowest, "CONTACTHUB_ADMIN_TOKEN")
+            while not self.stop_event.wait(self.random.uniform(0, 0.2)):
+                made = [node for node in self.nodes if node.created == OK]
+                way = self.random.choices((self.make, self.rename, self.fill), (1, 3, 6))[0] if made else self.make
+                way(*([self.random.choice(made)] if way != self.make else []))
+        except Exception as fault:  # reported by the main thread
+            self.failure = fault
+
+    def until_known(self, method, path, body, key=None):
+        """A gateway may hear of what another one has written a moment later."""
+        deadline = time.monotonic() + SPREAD_SECONDS
+        while True:
+            outcome, answer, status = self.api.request(method, path, body, key)
+            if outcome != REFUSED or time.monotonic() > deadline:
+                return outcome, answer, status
+            time.sleep(0.1)
+
+    def make(self):
+        node = NodeHistory(f"n{len(self.nodes)}")
+        self.nodes.append(node)
+        body = {"name": node.name, "uniqueCustomer": {"properties": ["externalId"], "caseSensitive": True}}
+        while node.created == UNKNOWN and not self.stop_event.is_set():
+            node.created, answer, status = self.api.request("POST", "/configuration/nodes/entries", body, f"key-{node.name}")
+        if node.created == OK:
+            node.id = answer["id"]
+        elif node.created == REFUSED:
+            self.refusals[f"node {status}"] += 1
+
+    def rename(self, node):
+        path, name = f"/configuration/nodes/entries/{node.id}", f"{node.name}/{len(node.names)}"
+        outcome, document, _ = self.until_known("GET", path, None)
+        if outcome != OK:
+            return
+        write, _, status = self.api.write(name, "PUT", path, document | {"name": name})
+        node.names.append(write)
+        if write.outcome == REFUSED and status != 409:  # the name before was read from another gateway
+            self.refusals[f"node's name {status}"] += 1
+
+    def fill(self, node):
+        external_id = f"{node.name}-{len(node.customers)}"
+        outcome, _, status = self.until_known("POST", "/customers", {"nodeId": node.id, "externalId": external_id})
+        node.customers.append((external_id, outcome))
+        if outcome == REFUSED:
+            self.refusals[f"customer of a new node {status}"] += 1
+
+
+class SourceClient(threading.Thread):
     """Makes sources and changes them, slowly."""
 
     api_class = Api
 
     def __init__(self, env, seed, stop):
-        super().__init__(name="configuration")
+        super().__init__(name="sources")
         self.env, self.stop_event = env, stop
-        self.random = random.Random(f"{seed}-configuration")
+        self.random = random.Random(f"{seed}-sources")
         self.sources, self.ids, self.slowest, self.refusals = [], {}, [], Counter()
         self.failure = None
 
@@ -356,7 +456,7 @@ class BulkClient(threading.Thread):
     def __init__(self, env, stop):
         super().__init__(name="bulk")
         self.env, self.stop_event = env, stop
-        self.slowest, self.files, self.failure = [], [], None
+        self.slowest, self.files, self.refusals, self.failure = [], [], Counter(), None
 
     def run(self):
         try:
@@ -485,6 +585,7 @@ class Tables:
         """seconds: how long the run took."""
         w = f"workspace_id = '{self.env['CONTACTHUB_WORKSPACE']}'"
         node = f"node_id = '{self.env['CONTACTHUB_NODE']}'"
+        aggregate = "node_id IN (SELECT node_id FROM aggregate_nodes)"
         value = lambda text: text or None
         return Snapshot(
             customers={
@@ -492,7 +593,21 @@ class Tables:
                 for id_, ext, version, extra in self.rows(f"SELECT id, external_id, version, doc->>'extra' FROM customers WHERE {w} AND {node}")
             },
             profiles={
-                id_: int(version) for id_, version in self.rows(f"SELECT id, version FROM customers WHERE {w} AND NOT {node}")
+                id_: int(version) for id_, version in self.rows(f"SELECT id, version FROM customers WHERE {w} AND {aggregate}")
+            },
+            others=[
+                (id_, external_id)
+                for id_, external_id in self.rows(f"SELECT node_id, external_id FROM customers WHERE {w} AND NOT ({node} OR {aggregate})")
+            ],
+            nodes=[
+                (id_, name)
+                for id_, name in self.rows(f"SELECT id, doc->>'name' FROM configuration WHERE {w} AND kind = 'node' AND doc->>'nodeType' = 'ENTRY'")
+            ],
+            event_states={
+                id_: (int(version), value(text))
+                for id_, version, text in self.rows(
+                    f"SELECT id, version, body #>> '{{properties,extraProperties,v}}' FROM events WHERE {w}"
+                )
             },
             addresses={
                 id_: value(email)
@@ -506,10 +621,10 @@ class Tables:
             ],
             event_tombstones=[id_ for (id_,) in self.rows(f"SELECT id FROM event_tombstones WHERE {w}")],
             stream=[
-                (int(offset), ENTITIES[int(entity)] if own == "t" else PROFILE, OPERATIONS[int(operation)], id_, int(version))
+                (int(offset), ENTITIES[int(entity)] if own == "own" else own, OPERATIONS[int(operation)], id_, int(version))
                 for offset, entity, own, operation, id_, version in self.rows(
-                    f"SELECT stream_offset, entity, entity <> 1 OR {node}, operation, entity_id, version FROM update_stream WHERE {w} "
-                    "ORDER BY stream_offset"
+                    f"SELECT stream_offset, entity, CASE WHEN entity <> 1 OR {node} THEN 'own' WHEN {aggregate} THEN '{PROFILE}' "
+                    f"ELSE '{OTHER}' END, operation, entity_id, version FROM update_stream WHERE {w} ORDER BY stream_offset"
                 )
             ],
             dead_letters=int(self.rows("SELECT count(*) FROM dead_letters")[0][0]),
@@ -586,14 +701,17 @@ def recount_faults():
         return [f"counters  {line}" for line in fault.stdout.splitlines()[:10]] or ["counters  the recount failed"]
 
 
-def report(clients, configuration, bulk, subscriber, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
+def report(clients, others, chaos, snapshot, faults, hits, recovered, seconds, need_windows):
+    sources, nodes, bulk, subscriber = others
     writes = [w for c in clients for h in c.customers for w in (*h.changes, *(w for item in h.subscriptions for w in item.writes()))]
-    writes += [w for source in configuration.sources for w in source.writes()]
+    writes += [w for c in clients for e in c.events for w in e.changes]
+    writes += [w for source in sources.sources for w in source.writes()] + [w for node in nodes.nodes for w in node.names]
     outcomes = Counter(w.outcome for w in writes) + Counter(h.created for c in clients for h in c.customers)
     outcomes += Counter(e.outcome for c in clients for e in c.events)
+    outcomes += Counter(o for node in nodes.nodes for o in [node.created, *(o for _, o in node.customers)])
     named = Counter(w.settled(snapshot.results) for w in writes if w.outcome == UNKNOWN and w.command)
-    refusals = sum((c.refusals for c in (*clients, configuration, subscriber)), Counter())
-    slowest = max((s for c in (*clients, configuration, bulk, subscriber) for s in c.slowest), default=0)
+    refusals = sum((c.refusals for c in (*clients, *others)), Counter())
+    slowest = max((s for c in (*clients, *others) for s in c.slowest), default=0)
     missed = [w for w in WINDOWS if not hits[w]]
     if slowest > HANG_SECONDS:
         faults.append(f"a request hung for {slowest:.0f} s")
@@ -606,7 +724,8 @@ def report(clients, configuration, bulk, subscriber, chaos, snapshot, faults, hi
         faults.append(f"requests that should succeed were refused: {dict(refusals)}")
     print(f"load      {seconds} s, {sum(outcomes.values())} writes: {dict(outcomes)}, slowest {slowest:.1f} s")
     print(f"504       {sum(named.values())} changes named their command: {named[OK]} had been done, {named[REFUSED]} not")
-    print(f"sources   {len(configuration.sources)} with {sum(len(source.changes) for source in configuration.sources)} changes")
+    print(f"config    {len(sources.sources)} sources and {len(nodes.nodes)} nodes with "
+          f"{sum(len(source.changes) for source in sources.sources) + sum(len(node.names) for node in nodes.nodes)} changes")
     print(f"bulk      {len(bulk.files)} files of {BULK_ROWS} rows")
     print(f"kills     {sum(chaos.kills.values())} by signal {dict(chaos.kills)}, {sum(hits.values())} at crash points {dict(hits)}")
     print(f"freezes   {sum(chaos.freezes.values())} {dict(chaos.freezes)}, the longest {chaos.longest:.0f} s")
@@ -650,9 +769,10 @@ def main():
         for name in ("gateway", "customer-merge", "event-ingest", "configuration", "bulk-processor"):
             for pid in [pid for other, pid in chaos.running() if other.split(".")[0] == name]:
                 chaos.send(pid, signal.SIGTERM)
-        subscriber, configuration = Subscriber(env, arguments.seed, stop), ConfigClient(env, arguments.seed, stop)
+        others = [SourceClient(env, arguments.seed, stop), NodeClient(env, arguments.seed, stop), bulk, Subscriber(env, arguments.seed, stop)]
+        sources, nodes, _, subscriber = others
         began = time.monotonic()
-        for thread in (*clients, configuration, bulk, subscriber, chaos):
+        for thread in (*clients, *others, chaos):
             thread.start()
         time.sleep(arguments.seconds)
         quiet.set()
@@ -663,7 +783,7 @@ def main():
                 chaos.send(pid, signal.SIGKILL)
         recovered = probe(env)
         stop.set()
-        for client in (*clients, configuration, bulk, subscriber):
+        for client in (*clients, *others):
             client.join()
             if client.failure:
                 raise client.failure
@@ -672,12 +792,12 @@ def main():
         snapshot, jobs = Tables(env).snapshot(time.monotonic() - began), Tables(env).bulk_jobs()
         of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
         customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)] + of_rows
-        faults = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot, configuration.sources)
-        faults += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs)
+        faults = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot, sources.sources)
+        faults += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + check_nodes(nodes.nodes, snapshot)
         faults += recount_faults() + replay_faults()
         crashes = STACK / "crashes"
         hits = Counter(crashes.read_text().split()) if crashes.exists() else Counter()
-        status = report(clients, configuration, bulk, subscriber, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
+        status = report(clients, others, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
     finally:
         if not arguments.keep:
             local("wipe")

@@ -9,6 +9,8 @@ from typing import NamedTuple
 OK, REFUSED, UNKNOWN = "ok", "refused", "unknown"
 # In the stream of a snapshot: a customer of an aggregate node, which may come and go and whose version is a sum.
 PROFILE = "PROFILE"
+# A customer of a node that was made in the run.
+OTHER = "OTHER"
 
 
 class Write(NamedTuple):
@@ -62,6 +64,19 @@ class EventHistory:
     customer_external_id: str | None
     session: str | None = None
     by_external_id: bool = False
+    changes: list = field(default_factory=list)  # Write
+    deleted: str | None = None  # outcome of the delete, if one was sent
+
+
+@dataclass
+class NodeHistory:
+    """A node that one client made and nobody else writes to. Each name begins with the first one."""
+
+    name: str
+    created: str = UNKNOWN
+    id: str | None = None
+    names: list = field(default_factory=list)  # Write
+    customers: list = field(default_factory=list)  # (external id, outcome)
 
 
 @dataclass
@@ -106,7 +121,8 @@ class Snapshot:
     """customers: id -> (external_id, version, extra); tombstones: set of customer ids; events: list of (id, marker,
     customer_id); event_tombstones: list of ids; stream: list of (offset, entity, operation, id, version) in offset order; profiles of the aggregate
     node: id -> version; addresses: customer id -> address; members: customer id -> profile id; subscriptions: customer id -> list of (key,
-    value); sources: list of (key, value); results: command id -> status, None when they are not kept so long."""
+    value); event_states: event id -> (version, value); sources: list of (key, value); nodes: list of (id, name); others: list of (node id,
+    external id); results: command id -> status, None when they are not kept so long."""
 
     customers: dict
     tombstones: set
@@ -118,7 +134,10 @@ class Snapshot:
     addresses: dict = field(default_factory=dict)
     members: dict = field(default_factory=dict)
     subscriptions: dict = field(default_factory=dict)
+    event_states: dict = field(default_factory=dict)
     sources: list = field(default_factory=list)
+    nodes: list = field(default_factory=list)
+    others: list = field(default_factory=list)
     results: dict | None = None
 
 
@@ -160,7 +179,7 @@ class Reading:
 def check_reading(reading, snapshot):
     """Faults of a subscriber that has read to the end."""
     faults = list(reading.faults)
-    stream = [("CUSTOMER" if entity == PROFILE else entity, operation, id_) for _, entity, operation, id_, _ in snapshot.stream]
+    stream = [("CUSTOMER" if entity in (PROFILE, OTHER) else entity, operation, id_) for _, entity, operation, id_, _ in snapshot.stream]
     if len(reading.entries) != len(stream):
         faults.append(f"update stream: {len(reading.entries)} of {len(stream)} entries were read")
     for offset, (told, kept) in enumerate(zip(reading.entries, stream), start=1):
@@ -277,13 +296,12 @@ def check_one_customer(h, ids, snapshot):
     if h.id and ids[0] != h.id:
         faults.append(f"{name} has another id than was answered")
     faults += check_value(name, None, h.changes, extra, snapshot.results)
-    faults += check_version(name, h, version, snapshot.results)
+    faults += check_version(name, [*h.changes, *(write for item in h.subscriptions for write in item.writes())], version, snapshot.results)
     return faults + check_items(f"{name}: subscription", h.subscriptions, snapshot.subscriptions.get(ids[0], []), snapshot.results)
 
 
-def check_version(name, h, version, results):
+def check_version(name, writes, version, results):
     """Every write that was done has changed something, and has done so once."""
-    writes = [*h.changes, *(write for item in h.subscriptions for write in item.writes())]
     outcomes = Counter(write.settled(results) for write in writes)
     if 1 + outcomes[OK] <= version <= 1 + outcomes[OK] + outcomes[UNKNOWN]:
         return []
@@ -326,17 +344,55 @@ def check_events(customers, events, snapshot):
             faults.append(f"event {marker} was refused but is there")
         elif count > 1:
             faults.append(f"event {marker} is there {count} times")
+    faults += [
+        f"event {id_} belongs to {customer}, who is not there" for id_, _, customer in snapshot.events
+        if customer and customer not in snapshot.customers
+    ]
     for e in events:
         if e.outcome != OK:
             continue
         h = customer_ids.get(e.customer_external_id)
-        gone = tombstones[e.id] and h and h.deleted in (OK, UNKNOWN)
+        gone = tombstones[e.id] and (e.deleted in (OK, UNKNOWN) or h and h.deleted in (OK, UNKNOWN))
+        if by_id[e.id]:
+            faults += check_one_event(e, snapshot)
         if not by_id[e.id] and not gone:
             faults.append(f"event {e.marker} was answered but is lost")
         elif by_id[e.id] and h and h.deleted is None and h.id and bound_for_sure(e, h) and owner[e.id] != h.id:
             faults.append(f"event {e.marker} belongs to {owner[e.id]} instead of {h.id}")
         elif by_id[e.id] and h and owner[e.id] and unbound_for_sure(e, h):
             faults.append(f"event {e.marker} belongs to {owner[e.id]}, and its session to nobody")
+    return faults
+
+
+def check_one_event(e, snapshot):
+    faults = []
+    if e.deleted == OK:
+        faults.append(f"event {e.marker} is there after its delete was answered")
+    if e.id not in snapshot.event_states:
+        return faults
+    version, value = snapshot.event_states[e.id]
+    # nobody waits for events: their commands have no results
+    return faults + check_value(f"event {e.marker}", None, e.changes, value, None) + check_version(f"event {e.marker}", e.changes, version, None)
+
+
+def check_nodes(histories, snapshot):
+    """Nodes are there once under a name that was answered, and so are the customers that were put into them."""
+    faults = []
+    customers = Counter(snapshot.others)
+    for h in histories:
+        found = [(id_, name) for id_, name in snapshot.nodes if name.split("/")[0] == h.name]
+        if len(found) > 1:
+            faults.append(f"node {h.name} is there {len(found)} times")
+        if h.created == OK and not found:
+            faults.append(f"node {h.name} was answered but is lost")
+        if h.created == REFUSED and found:
+            faults.append(f"node {h.name} was refused but is there")
+        if found:
+            faults += check_value(f"node {h.name}", h.name, h.names, found[0][1], snapshot.results)
+        for external_id, outcome in h.customers:
+            count = customers[h.id, external_id]
+            if count > 1 or (outcome == OK and not count) or (outcome == REFUSED and count):
+                faults.append(f"customer {external_id} of node {h.name} is there {count} times, answered with {outcome}")
     return faults
 
 

@@ -16,8 +16,8 @@ from collections import Counter
 
 import faults
 import proxy
-from faults import ROOT, STACK, Api, BulkClient, Client, ConfigClient, Subscriber, Tables, local, probe, wait_for_quiet
-from oracle import CustomerHistory, bulk_histories, check, check_bulk, check_reading
+from faults import ROOT, STACK, Api, BulkClient, Client, NodeClient, SourceClient, Subscriber, Tables, local, probe, wait_for_quiet
+from oracle import CustomerHistory, bulk_histories, check, check_bulk, check_nodes, check_reading
 
 CLIENTS = 6
 INSTANCES = 2
@@ -360,22 +360,22 @@ SCENARIOS = [
 def start_clients(env, answers, seed, stop):
     api = watched(answers)
     threads = [Client(n, env, seed, stop) for n in range(CLIENTS)]
-    threads += [ConfigClient(env, seed, stop), BulkClient(env, stop), Subscriber(env, seed, stop)]
+    threads += [SourceClient(env, seed, stop), NodeClient(env, seed, stop), BulkClient(env, stop), Subscriber(env, seed, stop)]
     for thread in threads:
         thread.api_class = api
         thread.start()
     return threads[:CLIENTS], *threads[CLIENTS:]
 
 
-def judge(stack, clients, configuration, bulk, subscriber, answers):
+def judge(stack, clients, sources, nodes, bulk, subscriber, answers):
     """Everything is quiet: all faults."""
     subscriber.read_to_the_end()
     snapshot, jobs = Tables(stack.env).snapshot(), Tables(stack.env).bulk_jobs()
     of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
     customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created="ok")] + of_rows
-    found = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot, configuration.sources)
-    found += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + faults.recount_faults()
-    refusals = sum((c.refusals for c in (*clients, configuration, subscriber)), Counter())
+    found = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot, sources.sources)
+    found += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + check_nodes(nodes.nodes, snapshot) + faults.recount_faults()
+    refusals = sum((c.refusals for c in (*clients, sources, nodes, subscriber)), Counter())
     if refusals:
         found.append(f"requests that should succeed were refused: {dict(refusals)}")
     down = set(services()) - processes().keys()

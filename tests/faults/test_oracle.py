@@ -6,44 +6,48 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, Reading, Snapshot, Write,
-                    bulk_histories, check, check_bulk, check_reading)
+from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, NodeHistory, Reading, Snapshot, Write,
+                    bulk_histories, check, check_bulk, check_nodes, check_reading)
 
 
 def sound():
     customers = [
-        CustomerHistory("a", id="1", created=OK, changes=[Write("a1", OK), Write("a2", OK)], sessions=[("s", OK)]),
+        CustomerHistory("a", id="1", created=OK, changes=[Write("a1", OK), Write("a2", OK)], sessions=[("s", OK)],
+                        subscriptions=[ItemHistory("u", Write("u1", OK))]),
         CustomerHistory("b", id="2", created=OK, deleted=OK),
         CustomerHistory("c", created=REFUSED),
         CustomerHistory("d", created=UNKNOWN),
     ]
     events = [
-        EventHistory("m1", OK, "e1", "a"),
+        EventHistory("m1", OK, "e1", "a", changes=[Write("x1", OK), Write("x2", OK), Write("x3", UNKNOWN)]),
         EventHistory("m2", OK, "e2", "a", session="s"),
         EventHistory("m3", OK, "e3", "b"),
         EventHistory("m4", UNKNOWN, None, "a"),
+        EventHistory("m5", OK, "e5", "a", deleted=OK),
     ]
     snapshot = Snapshot(
-        customers={"1": ("a", 3, "a2")},
+        customers={"1": ("a", 4, "a2")},
         tombstones={"2"},
         events=[("e1", "m1", "1"), ("e2", "m2", "1")],
-        event_tombstones=["e3"],
+        event_tombstones=["e3", "e5"],
+        subscriptions={"1": [("u", "u1")]},
+        event_states={"e1": (3, "x2"), "e2": (1, None)},
         stream=[
             (1, "CUSTOMER", "CREATE", "1", 1),
             (2, "CUSTOMER", "CREATE", "2", 1),
             (3, "EVENT", "CREATE", "e1", 1),
             (4, "EVENT", "CREATE", "e3", 1),
             (5, "CUSTOMER", "UPDATE", "1", 2),
-            (6, "CUSTOMER", "UPDATE", "1", 3),
+            (6, "CUSTOMER", "UPDATE", "1", 4),
             (7, "EVENT", "CREATE", "e2", 1),
             (8, "EVENT", "DELETE", "e3", 1),
             (9, "CUSTOMER", "DELETE", "2", 1),
-            (10, "PROFILE", "CREATE", "7", 4),
-            (11, "PROFILE", "DELETE", "7", 4),
-            (12, "PROFILE", "CREATE", "7", 3),
+            (10, "PROFILE", "CREATE", "7", 5),
+            (11, "PROFILE", "DELETE", "7", 5),
+            (12, "PROFILE", "CREATE", "7", 4),
         ],
         dead_letters=0,
-        profiles={"7": 3},
+        profiles={"7": 4},
         addresses={"1": "a@example.com"},
         members={"1": "7"},
     )
@@ -55,11 +59,39 @@ def lost_write(c, e, s):
 
 
 def lost_change(c, e, s):
-    s.customers["1"] = ("a", 2, "a1")
+    s.customers["1"] = ("a", 3, "a1")
+
+
+def lost_subscription(c, e, s):
+    s.subscriptions.clear()
+
+
+def doubled_subscription(c, e, s):
+    s.subscriptions["1"].append(("u", "u1"))
+
+
+def lost_event_change(c, e, s):
+    s.event_states["e1"] = (3, "x1")
+
+
+def doubled_event_change(c, e, s):
+    s.event_states["e1"] = (5, "x2")
+
+
+def undone_event_delete(c, e, s):
+    s.events.append(("e5", "m5", "1"))
+    s.event_tombstones.remove("e5")
+
+
+def event_of_nobody(c, e, s):
+    """Its customer was deleted, and it lives on."""
+    s.events.append(("e3", "m3", "2"))
+    s.event_tombstones.remove("e3")
+    s.stream[7] = (8, "EVENT", "UPDATE", "e3", 2)
 
 
 def doubled_change(c, e, s):
-    s.customers["1"] = ("a", 4, "a2")
+    s.customers["1"] = ("a", 5, "a2")
 
 
 def doubled_customer(c, e, s):
@@ -117,8 +149,8 @@ def profile_left_over(c, e, s):
 
 
 def profile_counts_wrong(c, e, s):
-    s.profiles["7"] = 4
-    s.stream[11] = (*s.stream[11][:4], 4)
+    s.profiles["7"] = 5
+    s.stream[11] = (*s.stream[11][:4], 5)
 
 
 def member_lost(c, e, s):
@@ -259,7 +291,60 @@ def failed_row(files, jobs):
     jobs[0].rows[0] = (1, "FAILED", None)
 
 
+def sound_nodes():
+    nodes = [
+        NodeHistory("n0", OK, "n-0", names=[Write("n0/1", OK), Write("n0/2", UNKNOWN), Write("n0/3", REFUSED)],
+                    customers=[("x", OK), ("y", UNKNOWN), ("z", REFUSED)]),
+        NodeHistory("n1", REFUSED),
+        NodeHistory("n2", UNKNOWN),
+    ]
+    return nodes, Snapshot({}, set(), [], [], [], 0, nodes=[("n-0", "n0/2"), ("main", "shop")], others=[("n-0", "x")])
+
+
+def lost_node(n, s):
+    s.nodes.pop(0)
+
+
+def doubled_node(n, s):
+    s.nodes.append(("n-9", "n0"))
+
+
+def refused_node(n, s):
+    s.nodes.append(("n-1", "n1"))
+
+
+def refused_name(n, s):
+    s.nodes[0] = ("n-0", "n0/3")
+
+
+def old_name(n, s):
+    s.nodes[0] = ("n-0", "n0")
+
+
+def lost_customer_of_node(n, s):
+    s.others.clear()
+
+
+def doubled_customer_of_node(n, s):
+    s.others.append(("n-0", "x"))
+
+
+def refused_customer_of_node(n, s):
+    s.others.append(("n-0", "z"))
+
+
 class OracleTest(unittest.TestCase):
+    def test_sound_nodes_have_no_faults(self):
+        self.assertEqual(check_nodes(*sound_nodes()), [])
+
+    def test_each_fault_of_a_node_is_found(self):
+        for spoil in (lost_node, doubled_node, refused_node, refused_name, old_name, lost_customer_of_node, doubled_customer_of_node,
+                      refused_customer_of_node):
+            with self.subTest(spoil.__name__):
+                parts = copy.deepcopy(sound_nodes())
+                spoil(*parts)
+                self.assertTrue(check_nodes(*parts), spoil.__name__)
+
     def test_sound_jobs_have_no_faults(self):
         files, jobs = sound_bulk()
         self.assertEqual(check_bulk(files, jobs), [])
@@ -289,6 +374,7 @@ class OracleTest(unittest.TestCase):
         for spoil in (
             lost_write, lost_change, doubled_change, doubled_customer, undone_delete, buried_alive, refused_applied, lost_event,
             doubled_event, unbound_event, gap, swapped, change_not_streamed, dead_letter, profile_lost, profile_left_over, profile_counts_wrong,
+            lost_subscription, doubled_subscription, lost_event_change, doubled_event_change, undone_event_delete, event_of_nobody,
             member_lost, member_left_over, strangers_together, without_address_together, household_torn,
         ):
             with self.subTest(spoil.__name__):
@@ -326,7 +412,7 @@ class WritesTest(unittest.TestCase):
 def told(first, last):
     """Entries behind `first` up to `last`, as a page tells them."""
     stream = sound()[2].stream[first:last]
-    return [("CUSTOMER" if entity == "PROFILE" else entity, operation, id_) for _, entity, operation, id_, _ in stream]
+    return [("CUSTOMER" if entity in ("PROFILE", "OTHER") else entity, operation, id_) for _, entity, operation, id_, _ in stream]
 
 
 def read_well(reading):

@@ -56,6 +56,8 @@ struct worker {
 	int64_t limits[MAX_PARTITIONS]; /* of a replay, by partition: the first offset that is not read */
 	rd_kafka_message_t **messages;  /* of the batch being gathered */
 	size_t n_messages;
+	size_t n_bytes;     /* of them */
+	size_t batch_limit; /* records of the next batch */
 	int64_t last_message_us;
 	int64_t last_silence_check_us;
 	int64_t stuck_since_us; /* unread records seen first; 0 = none */
@@ -105,7 +107,7 @@ static void drop_messages(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->n_messages; i++)
 		rd_kafka_message_destroy(worker->messages[i]);
-	worker->n_messages = 0;
+	worker->n_messages = worker->n_bytes = 0;
 }
 
 /* Reads (or makes) the offset row: the only truth about where a partition stands. */
@@ -230,10 +232,12 @@ static bool take_message(struct worker *worker, int timeout_ms)
 		rd_kafka_message_destroy(message);
 		return true;
 	}
-	if (is_wanted(worker, message))
+	if (is_wanted(worker, message)) {
 		worker->messages[worker->n_messages++] = message;
-	else
+		worker->n_bytes += message->len;
+	} else {
 		rd_kafka_message_destroy(message);
+	}
 	worker->last_message_us = clock_monotonic_us();
 	return true;
 }
@@ -243,19 +247,22 @@ static int64_t larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-static int64_t batch_records(const struct worker *worker)
+static size_t usual_records(const struct worker *worker)
 {
-	return larger(worker->settings.batch_records, worker->definition->batch_records);
+	return (size_t)larger(worker->settings.batch_records, worker->definition->batch_records);
+}
+
+static size_t most_records(const struct worker *worker)
+{
+	return (size_t)larger((int64_t)usual_records(worker), worker->definition->catch_up_records);
 }
 
 static void gather(struct worker *worker)
 {
-	size_t most = (size_t)batch_records(worker);
-
 	take_message(worker, worker->background_more ? 0 : POLL_MS);
 	int64_t deadline_us =
 	        clock_monotonic_us() + larger(worker->settings.batch_wait_us, worker->definition->batch_wait_us);
-	while (worker->n_messages && worker->n_messages < most) {
+	while (worker->n_messages && worker->n_messages < worker->batch_limit && worker->n_bytes < BATCH_BYTES) {
 		if (take_message(worker, 0))
 			continue;
 		if (clock_monotonic_us() >= deadline_us)
@@ -571,6 +578,8 @@ static void run(struct worker *worker)
 		worker->taken_over = false;
 		if (worker->n_messages) {
 			process_suspiciously(worker);
+			worker->batch_limit = batch_next_limit(
+			        worker->batch_limit, worker->n_messages, usual_records(worker), most_records(worker));
 			drop_messages(worker);
 			worker->offsets_changed = true;
 			after_commit(worker);
@@ -659,7 +668,8 @@ static void open_worker(struct worker *worker)
 	            worker->limits, MAX_PARTITIONS, &err))
 		log_die("settings", "%s", err.message);
 	worker->arena = arena_new(BATCH_ARENA_BYTES);
-	worker->messages = calloc((size_t)batch_records(worker), sizeof(*worker->messages));
+	worker->batch_limit = usual_records(worker);
+	worker->messages = calloc(most_records(worker), sizeof(*worker->messages));
 	if (!worker->messages)
 		log_die("memory", "out of memory");
 	open_database(worker);

@@ -32,6 +32,8 @@ struct worker_definition {
 	size_t n_statements;
 	/* More than the settings say, for workers that nobody waits for: larger batches cost less for each record. */
 	int64_t batch_records, batch_wait_us;
+	/* More than that again while the worker is behind: 0 = no. */
+	int64_t catch_up_records;
 	/* State of the process, given to the handler through batch_state; made once, after the connection. May be NULL.
 	   State that mirrors tables must be dropped or reloaded when `aborted` tells that a transaction was rolled
 	   back. */

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/crash.h"
 #include "common/error_body.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/problems.h"
 
@@ -16,10 +17,11 @@ struct entry {
 	const rd_kafka_message_t *message;
 	bool decoded;
 	bool skip;
-	size_t same_as; /* index + 1 of the earlier record with the same Idempotency-Key; 0 = none */
-	bool answered;  /* an outcome is set */
-	bool stored;    /* the outcome comes from the table */
-	bool reread;    /* the row keeps no body: the entity can be read again */
+	size_t same_as;     /* index + 1 of the earlier record with the same Idempotency-Key; 0 = none */
+	struct entry *next; /* the first of another Idempotency-Key in the same bucket */
+	bool answered;      /* an outcome is set */
+	bool stored;        /* the outcome comes from the table */
+	bool reread;        /* the row keeps no body: the entity can be read again */
 	uint16_t status;
 	struct str body;
 	struct uuid entity;
@@ -121,6 +123,13 @@ const struct statement runtime_statements[] = {
                 .n_params = 2},
 };
 const size_t runtime_statement_count = ARRAY_LEN(runtime_statements);
+
+size_t batch_next_limit(size_t limit, size_t taken, size_t usual, size_t most)
+{
+	if (taken < limit || most <= usual)
+		return usual;
+	return limit < most / 2 ? limit * 2 : most;
+}
 
 size_t batch_size(const struct batch *batch)
 {
@@ -382,19 +391,38 @@ static bool check_fingerprint(struct batch *batch, size_t index, uint64_t finger
 	return false;
 }
 
+/* The first entry of the batch with the same key, which is the given one when there is none before it. */
+static struct entry *first_with_key(struct entry **bucket, struct entry *entry)
+{
+	struct entry *first = *bucket;
+
+	while (first && !same_key(first, entry))
+		first = first->next;
+	if (first)
+		return first;
+	entry->next = *bucket;
+	*bucket = entry;
+	return entry;
+}
+
 static void mark_repeats_in_batch(struct batch *batch)
 {
+	size_t n_buckets = 16;
+
+	while (n_buckets < 2 * batch->n)
+		n_buckets *= 2;
+	struct entry **buckets = arena_zalloc(batch->context.arena, n_buckets * sizeof(struct entry *));
 	for (size_t i = 0; i < batch->n; i++) {
 		struct entry *entry = &batch->entries[i];
-		for (size_t j = 0; j < i && is_keyed(entry); j++) {
-			const struct entry *earlier = &batch->entries[j];
-			if (!earlier->decoded || !(earlier->command.flags & COMMAND_KEYED) || earlier->same_as ||
-			        !same_key(entry, earlier))
-				continue;
-			entry->skip = true;
-			if (check_fingerprint(batch, i, earlier->command.fingerprint))
-				entry->same_as = j + 1;
-		}
+		if (!entry->decoded || !(entry->command.flags & COMMAND_KEYED))
+			continue;
+		struct str id = {(const char *)entry->command.id.b, sizeof(entry->command.id.b)};
+		const struct entry *first = first_with_key(&buckets[hash_keyed(id) & (n_buckets - 1)], entry);
+		if (first == entry || entry->skip)
+			continue;
+		entry->skip = true;
+		if (check_fingerprint(batch, i, first->command.fingerprint))
+			entry->same_as = (size_t)(first - batch->entries) + 1;
 	}
 }
 

@@ -6,8 +6,15 @@
 
 /* One batch of the worker runtime: its transaction and what it leaves behind. Private to worker.c. */
 
-/* Input of a batch is bounded by batch_records records of at most 1 MiB and what is loaded for them. */
+/* Records of a batch: no more are taken when they hold so much, each of at most 1 MiB. Bounds what is loaded, too. */
+#define BATCH_BYTES (4UL * 1024 * 1024)
 #define BATCH_ARENA_BYTES (1024UL * 1024 * 1024)
+
+/*
+ * Most records of the next batch. One that came out full means that more wait than it could take: the next is larger,
+ * since a transaction's own costs (its round trips, its sync of the log) are shared by its records. Pure.
+ */
+size_t batch_next_limit(size_t limit, size_t taken, size_t usual, size_t most);
 
 struct partition_position {
 	bool owned;

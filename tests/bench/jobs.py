@@ -35,11 +35,14 @@ def metered(stack, n, meter, seconds=None, **more):
 # --- catching up -----------------------------------------------------------------------------------------------------
 
 CATCHING_UP = (
-    Row("drain_events", 0, "event-ingest takes a full topic", rate=50000),
+    Row("drain_events", 0, "event-ingest takes a full topic, events of customers", rate=50000),
     Row("drain_statistics", 0, "stats-rollup takes the facts of it"),
     Row("drain_aggregates", 0, "aggregate-sync takes the facts of it"),
+    Row("drain_sessions", 0, "event-ingest takes a full topic, events of sessions that are nobody's yet", rate=50000),
+    Row("drain_bound", 0, "event-ingest takes a full topic, events of external ids that are bound", rate=50000),
 )
 FOLLOWERS = dict(zip((row.name for row in CATCHING_UP), ("event-ingest", "stats-rollup", "aggregate-sync")))
+OTHER_EVENTS = {"drain_sessions": "session_event", "drain_bound": "bound_event"}
 
 
 def catch_up(stack, worker):
@@ -62,7 +65,14 @@ def catch_up(stack, worker):
 def drains(stack, seconds):
     stack.service("down", *FOLLOWERS.values())
     load.run(stack, "event", 256, seconds)
-    return {name: catch_up(stack, worker) for name, worker in FOLLOWERS.items()}
+    found = {name: catch_up(stack, worker) for name, worker in FOLLOWERS.items()}
+    for name, lua in OTHER_EVENTS.items():
+        stack.service("down", *FOLLOWERS.values())
+        load.run(stack, lua, 256, seconds)
+        found[name] = catch_up(stack, "event-ingest")
+    stack.service("up", *FOLLOWERS.values())
+    stack.rest()
+    return found
 
 
 # --- bulk jobs -------------------------------------------------------------------------------------------------------

@@ -71,13 +71,17 @@ local function statistic(name)
 	return wrk.format("GET", base .. "/stats/" .. name .. "?nodeId=" .. node .. "&start=2026-03-01T00:00:00Z&end=2026-03-31T00:00:00Z", headers)
 end
 
+local function bring_back(kind, value)
+	return '"bringBackProperties":{"type":"' .. kind .. '","value":"' .. value .. '","nodeId":"' .. node .. '"}'
+end
+
 local rows = {
 	live = function() return wrk.format("GET", "/hub/v1/health/live", headers) end,
 	event = function() return wrk.format("POST", base .. "/events", headers, order('"customerId":"' .. pick() .. '"')) end,
 	session_event = function()
-		local target = '"bringBackProperties":{"type":"SESSION_ID","value":"s' .. math.random(100000) .. '","nodeId":"' .. node .. '"}'
-		return wrk.format("POST", base .. "/events", headers, order(target))
+		return wrk.format("POST", base .. "/events", headers, order(bring_back("SESSION_ID", "s" .. math.random(100000))))
 	end,
+	bound_event = function() return wrk.format("POST", base .. "/events", headers, order(bring_back("EXTERNAL_ID", known()))) end,
 	customer_create = function() return wrk.format("POST", base .. "/customers", headers, customer(unique())) end,
 	customer_merge = function() return wrk.format("POST", base .. "/customers", headers, customer(known())) end,
 	customer_post = function()

@@ -238,6 +238,34 @@ static void an_event_is_posted_once(void **state)
 	stage_close(stage);
 }
 
+/* The first of each key counts; what comes under it later is a repeat or a conflict. */
+static void a_key_counts_once_in_a_batch(void **state)
+{
+	struct stage *stage = stage_open();
+	struct buf body;
+
+	(void)state;
+	buf_init(&body, stage->arena, 256);
+	event_body_encode(
+	        &body, &(struct event_body){
+	                       .type = STR("viewedPage"), .context = STR("WEB"), .json = STR("{\"properties\":{}}")});
+	for (uint64_t i = 0; i < 300; i++) {
+		struct command command = begin(stage, COMMAND_EVENT_POST);
+		command.id = numbered(0xf1, i % 100);
+		command.flags = COMMAND_KEYED;
+		command.fingerprint = i < 200 ? 1 : i % 2;
+		command.entity = event_id(i);
+		command.subject = customer_id(1);
+		command.body = buf_str(&body);
+		feed_add(stage->ingest, &command);
+	}
+	feed_run(stage->ingest, 250);
+	assert_int_equal(number(stage, "SELECT count(*) FROM events"), 100);
+	assert_int_equal(number(stage, "SELECT max(('x' || right(id::text, 4))::bit(16)::int) FROM events"), 99);
+	assert_int_equal(number(stage, "SELECT count(*) FROM command_results WHERE status = 202"), 100);
+	stage_close(stage);
+}
+
 static void what_cannot_be_applied_is_set_aside(void **state)
 {
 	struct stage *stage = stage_open();
@@ -441,6 +469,7 @@ int main(void)
 	        cmocka_unit_test(a_life_in_one_batch),
 	        cmocka_unit_test(answers),
 	        cmocka_unit_test(an_event_is_posted_once),
+	        cmocka_unit_test(a_key_counts_once_in_a_batch),
 	        cmocka_unit_test(what_cannot_be_applied_is_set_aside),
 	        cmocka_unit_test(bindings_mean_the_same_to_both_workers),
 	        cmocka_unit_test(the_order_of_the_two_logs_does_not_show),

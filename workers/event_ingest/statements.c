@@ -13,7 +13,7 @@ const struct statement event_ingest_statements[] = {
                 .sql = "WITH posts AS MATERIALIZED (SELECT u.i, u.w, u.n, u.k, u.t, COALESCE(u.c, "
                        "(SELECT b.customer_id FROM bindings b WHERE b.workspace_id = u.w AND b.node_id = u.n "
                        "AND b.kind = u.k AND b.value = u.v AND b.unbound_us > u.t "
-                       "ORDER BY b.bound_us > u.t, b.bound_us, b.customer_id LIMIT 1)) AS customer "
+                       "ORDER BY b.bound_us, b.customer_id LIMIT 1)) AS customer "
                        "FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], "
                        "$7::bigint[]) AS u(i, w, n, c, k, v, t)) "
                        "SELECT p.i, p.customer, LEAST(t.deleted_us, (SELECT min(e.us) "
@@ -63,4 +63,5 @@ const struct worker_definition event_ingest_definition = {
         .statements = event_ingest_statements,
         .n_statements = ARRAY_LEN(event_ingest_statements),
         .handle = event_ingest_handle,
+        .catch_up_records = 1000,
 };

@@ -24,6 +24,19 @@ void buf_grow(struct buf *buf, size_t n)
 	buf->capacity = capacity;
 }
 
+void buf_add_number(struct buf *buf, int64_t number)
+{
+	char digits[20], *p = digits + sizeof(digits);
+	uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+
+	do
+		*--p = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (number < 0)
+		*--p = '-';
+	buf_add(buf, p, (size_t)(digits + sizeof(digits) - p));
+}
+
 void buf_printf(struct buf *buf, const char *format, ...)
 {
 	va_list args;

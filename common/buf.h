@@ -16,6 +16,8 @@ struct buf {
 void buf_init(struct buf *buf, struct arena *arena, size_t capacity);
 /* Room for at least n more bytes behind the end. */
 void buf_grow(struct buf *buf, size_t n);
+/* In decimal. */
+void buf_add_number(struct buf *buf, int64_t number);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* n bytes at the end for the caller to fill; they count as added. */

@@ -4,7 +4,6 @@
 #include "common/buf.h"
 #include "common/clock.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -447,11 +446,8 @@ static void add_time(struct buf *buf, int64_t time_us)
 
 static void add_number(struct buf *buf, int64_t number, bool selected)
 {
-	char digits[24];
-	int n = snprintf(digits, sizeof(digits), "%" PRId64, number);
-
 	if (selected)
-		buf_add(buf, digits, (size_t)n);
+		buf_add_number(buf, number);
 	else
 		buf_add_literal(buf, "null");
 }

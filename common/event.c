@@ -189,7 +189,9 @@ static void write_bring_back(struct buf *buf, const struct event_row *event)
 		buf_add_literal(buf, "null");
 		return;
 	}
-	buf_printf(buf, "{\"type\":\"%s\",\"value\":", name);
+	buf_add_literal(buf, "{\"type\":\"");
+	buf_add_str(buf, str_of(name));
+	buf_add_literal(buf, "\",\"value\":");
 	json_write_string(buf, event->bind_value);
 	buf_add_literal(buf, ",\"nodeId\":");
 	write_id(buf, &event->node);
@@ -200,14 +202,17 @@ static void write_times(struct buf *buf, const struct event_row *event)
 {
 	buf_add_literal(buf, ",\"date\":");
 	write_time(buf, event->date_us);
-	buf_printf(buf, ",\"origin\":\"%s\",\"registeredAt\":", event->duplicate ? "DUPLICATE" : "NATIVE");
+	buf_add_literal(buf, ",\"origin\":\"");
+	buf_add_str(buf, event->duplicate ? STR("DUPLICATE") : STR("NATIVE"));
+	buf_add_literal(buf, "\",\"registeredAt\":");
 	write_time(buf, event->registered_us);
 	buf_add_literal(buf, ",\"updatedAt\":");
 	if (event->version > 1)
 		write_time(buf, event->updated_us);
 	else
 		buf_add_literal(buf, "null");
-	buf_printf(buf, ",\"version\":%lld", (long long)event->version);
+	buf_add_literal(buf, ",\"version\":");
+	buf_add_number(buf, event->version);
 }
 
 void event_render(struct buf *buf, const struct event_row *event, const struct event_neighbours *neighbours)

@@ -12,7 +12,7 @@
  * of reading, or {id, nodeId} when it is gone. A page is read in two kinds of steps: its entries, then their entities
  * in slices, so that memory stays bounded however large the entities are: a slice ends at SLICE entries, or where its
  * events pass SLICE_EVENT_BYTES (a customer is small, an event may be near a MiB); a page ends early when it holds
- * PAGE_BYTES.
+ * PAGE_BYTES. While a slice is written, PostgreSQL looks for the next one.
  */
 #define SLICE 250
 #define SLICE_EVENT_BYTES (2LL * 1024 * 1024)
@@ -58,6 +58,9 @@ const size_t update_statement_count = ARRAY_LEN(update_statements);
 
 #define FIRST_CUSTOMER_COLUMN 1
 #define FIRST_EVENT_COLUMN 12
+/* the last of each */
+#define CUSTOMER_DOC_COLUMN (FIRST_EVENT_COLUMN - 1)
+#define EVENT_BODY_COLUMN (FIRST_EVENT_COLUMN + EVENT_COLUMN_COUNT - 1)
 
 struct entry {
 	int64_t offset;
@@ -71,6 +74,7 @@ struct updates {
 	struct db_array *nodes; /* NULL = all */
 	struct update_page page;
 	struct entry *entries; /* of the page: page.n */
+	int64_t n_read;        /* whose entities have come from the database */
 	int64_t n_written;
 	struct buf body;
 };
@@ -107,14 +111,23 @@ static bool write_customer(struct request *request, struct arena *arena, const P
 	return true;
 }
 
+static void write_head(struct buf *buf, const struct entry *entry)
+{
+	if (buf->p[buf->n - 1] != '[')
+		buf_add_char(buf, ',');
+	buf_add_literal(buf, "{\"operation\":\"");
+	buf_add_str(buf, str_of(update_operation_names[entry->operation]));
+	buf_add_literal(buf, "\",\"entity\":{\"type\":\"");
+	buf_add_str(buf, str_of(update_entity_names[entry->entity]));
+	buf_add_literal(buf, "\",\"data\":");
+}
+
 static bool write_entry(struct request *request, struct arena *arena, const struct entry *entry, const PGresult *rows,
         int row, struct buf *buf)
 {
 	bool good = true;
 
-	buf_printf(buf,
-	        "%s{\"operation\":\"%s\",\"entity\":{\"type\":\"%s\",\"data\":", buf->p[buf->n - 1] == '[' ? "" : ",",
-	        update_operation_names[entry->operation], update_entity_names[entry->entity]);
+	write_head(buf, entry);
 	if (!db_is_null(rows, row, FIRST_CUSTOMER_COLUMN)) {
 		good = write_customer(request, arena, rows, row, buf);
 	} else if (!db_is_null(rows, row, FIRST_EVENT_COLUMN)) {
@@ -128,6 +141,17 @@ static bool write_entry(struct request *request, struct arena *arena, const stru
 	return good;
 }
 
+/* Of the documents alone: what is written of the rows is more. */
+static size_t bytes_of(const PGresult *rows)
+{
+	size_t bytes = 0;
+
+	for (int row = 0; row < PQntuples(rows); row++)
+		bytes += (size_t)(PQgetlength(rows, row, CUSTOMER_DOC_COLUMN) +
+		                  PQgetlength(rows, row, EVENT_BODY_COLUMN));
+	return bytes;
+}
+
 static void send_slice(struct request *request);
 
 static void take_slice(struct request *request, const PGresult *rows)
@@ -136,15 +160,15 @@ static void take_slice(struct request *request, const PGresult *rows)
 	struct arena *arena = arena_new(SLICE_ARENA_BYTES);
 	bool good = true;
 
-	for (int row = 0; row < PQntuples(rows) && good && updates->body.n < PAGE_BYTES; row++)
+	updates->n_read += PQntuples(rows);
+	bool last = updates->n_read == updates->page.n || updates->body.n + bytes_of(rows) >= PAGE_BYTES;
+	if (!last)
+		send_slice(request);
+	for (int row = 0; row < PQntuples(rows) && good && !(last && updates->body.n >= PAGE_BYTES); row++)
 		good = write_entry(request, arena, &updates->entries[updates->n_written++], rows, row, &updates->body);
 	arena_free(arena);
-	if (!good)
-		return;
-	if (updates->n_written == updates->page.n || updates->body.n >= PAGE_BYTES)
+	if (good && last)
 		finish(request, updates);
-	else
-		send_slice(request);
 }
 
 static void send_slice(struct request *request)
@@ -153,12 +177,12 @@ static void send_slice(struct request *request)
 	struct arena *arena = request_arena(request);
 	struct db_params *params = arena_alloc(arena, sizeof(*params));
 	struct db_array numbers, customers, events;
-	int64_t end = updates->n_written + SLICE;
+	int64_t end = updates->n_read + SLICE;
 
 	db_array_init(&numbers, arena, DB_I32);
 	db_array_init(&customers, arena, DB_UUID);
 	db_array_init(&events, arena, DB_UUID);
-	for (int64_t i = updates->n_written; i < end && i < updates->page.n; i++) {
+	for (int64_t i = updates->n_read; i < end && i < updates->page.n; i++) {
 		const struct entry *entry = &updates->entries[i];
 		db_array_i64(&numbers, i);
 		db_array_uuid(&customers, entry->entity == ENTITY_CUSTOMER ? &entry->id : NULL);

@@ -86,6 +86,25 @@ static void buf_grows_and_keeps_what_it_has(void **state)
 	arena_free(arena);
 }
 
+static void numbers_are_decimal(void **state)
+{
+	static const struct {
+		int64_t number;
+		const char *text;
+	} cases[] = {{0, "0"}, {7, "7"}, {-1, "-1"}, {10, "10"}, {1234567890123, "1234567890123"},
+	        {INT64_MAX, "9223372036854775807"}, {INT64_MIN, "-9223372036854775808"}};
+	struct arena *arena = arena_new(LIMIT_BYTES);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf buf;
+		buf_init(&buf, arena, 0);
+		buf_add_number(&buf, cases[i].number);
+		assert_str(buf_str(&buf), cases[i].text);
+	}
+	arena_free(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -94,6 +113,7 @@ int main(void)
 	        cmocka_unit_test(reset_gives_the_whole_limit_back),
 	        cmocka_unit_test(copies_end_with_nul),
 	        cmocka_unit_test(buf_grows_and_keeps_what_it_has),
+	        cmocka_unit_test(numbers_are_decimal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,7 +233,9 @@ static struct json *check_entry_nodes(struct arena *arena, const struct json *bo
 	return ids;
 }
 
-static struct json *check_matching(struct arena *arena, const struct json *body,
+/* Unlike those of an entry node, the properties are compared without regard to case unless it is asked for; in a PUT
+   what is not sent stays. */
+static struct json *check_matching(struct arena *arena, const struct json *body, const struct json *stored,
         const struct config_workspace *workspace, struct problems *problems)
 {
 	const struct json *sent = json_member(body, "matchingProperties");
@@ -245,6 +247,9 @@ static struct json *check_matching(struct arena *arena, const struct json *body,
 	if (problems->n == before && !json_member(matching, "properties")->count)
 		problems_add(problems, child(problems, pointer, "properties"),
 		        "matchingProperties must name at least one property");
+	if (json_is_null(json_member(sent, "caseSensitive")))
+		json_set(matching, STR("caseSensitive"),
+		        json_new_bool(arena, json_is_true(json_member(stored, "caseSensitive"))));
 	return matching;
 }
 
@@ -258,7 +263,8 @@ static void keep_definition(struct arena *arena, struct json *doc, const struct 
 
 	if (!json_is_null(nodes) && !json_equal(check_entry_nodes(arena, body, workspace, problems), stored_nodes))
 		problems_add(problems, STR("/entryNodes"), "entryNodes cannot be changed");
-	if (!json_is_null(matching) && !policy_equal(check_matching(arena, body, workspace, problems), stored_matching))
+	if (!json_is_null(matching) &&
+	        !policy_equal(check_matching(arena, body, stored_matching, workspace, problems), stored_matching))
 		problems_add(problems, STR("/matchingProperties"), "matchingProperties cannot be changed");
 	json_add(doc, STR("entryNodes"), json_copy(arena, stored_nodes, false));
 	json_add(doc, STR("matchingProperties"), json_copy(arena, stored_matching, false));
@@ -330,7 +336,7 @@ struct json *check_aggregate_node(struct arena *arena, const struct json *body, 
 		keep_definition(arena, doc, body, present, workspace, problems);
 	} else {
 		json_add(doc, STR("entryNodes"), check_entry_nodes(arena, body, workspace, problems));
-		json_add(doc, STR("matchingProperties"), check_matching(arena, body, workspace, problems));
+		json_add(doc, STR("matchingProperties"), check_matching(arena, body, NULL, workspace, problems));
 	}
 	if (stored && !json_member(body, "exclusionFilters"))
 		json_add(doc, STR("exclusionFilters"), json_copy(arena, stored, false));

@@ -77,6 +77,14 @@ def test_what_a_node_is_made_of(space, shop, letter):
     assert make(space, shop, letter, matchingProperties=properties)["matchingProperties"] == properties
 
 
+def test_case_is_folded_unless_it_is_asked_for(space, shop, letter):
+    made = make(space, shop, letter, matchingProperties={"properties": ["externalId"]})
+    assert made["matchingProperties"] == {"properties": ["externalId"], "caseSensitive": False}
+    path = f"{PATH}/{make(space, shop, letter, matchingProperties={'properties': ['externalId'], 'caseSensitive': True})['id']}"
+    kept = check_ok(space.admin.put(path, {"name": "n", "matchingProperties": {"properties": ["externalId"]}}))
+    assert kept["matchingProperties"]["caseSensitive"] is True, "what is not sent stays"
+
+
 def test_what_cannot_change(space, shop, letter):
     made = make(space, shop, letter)
     path = f"{PATH}/{made['id']}"

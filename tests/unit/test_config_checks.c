@@ -179,6 +179,7 @@ static void nodes_are_checked(void **state)
 	arena_free(arena);
 }
 
+#define STRICT "{\"properties\":[\"externalId\"],\"caseSensitive\":true}"
 #define DEFINITION                                                                                                     \
 	"\"name\":\"n\",\"entryNodes\":[\"" NODE "\"],\"matchingProperties\":{\"properties\":[\"externalId\"]}"
 #define FILTER(property, pattern) "{\"property\":\"" property "\",\"value\":\"v\",\"pattern\":\"" pattern "\"}"
@@ -187,9 +188,9 @@ static void nodes_are_checked(void **state)
 
 static void aggregate_nodes_are_checked(void **state)
 {
-	/* present NULL: a POST; then what is wrong, or the filters of the document */
+	/* present NULL: a POST; then what is wrong, or the document's filters, and what its profiles are matched on */
 	static const struct {
-		const char *name, *present, *body, *problems, *filters;
+		const char *name, *present, *body, *problems, *filters, *matching;
 	} cases[] = {
 	        {.name = "least", .body = "{" DEFINITION "}", .problems = "", .filters = "[]"},
 	        {.name = "nothing", .body = "{}", .problems = "/name /entryNodes /matchingProperties/properties"},
@@ -222,6 +223,22 @@ static void aggregate_nodes_are_checked(void **state)
 	                .body = "{\"name\":\"m\",\"exclusionFilters\":null}",
 	                .problems = "",
 	                .filters = "[]"},
+	        {.name = "case is folded unless it is asked for",
+	                .body = "{" DEFINITION "}",
+	                .problems = "",
+	                .filters = "[]",
+	                .matching = "{\"properties\":[\"externalId\"],\"caseSensitive\":false}"},
+	        {.name = "case that counts",
+	                .body = "{\"name\":\"n\",\"entryNodes\":[\"" NODE "\"],\"matchingProperties\":" STRICT "}",
+	                .problems = "",
+	                .filters = "[]",
+	                .matching = STRICT},
+	        {.name = "PUT of properties without their case",
+	                .present = "{\"entryNodes\":[\"" NODE "\"],\"matchingProperties\":" STRICT "}",
+	                .body = "{" DEFINITION "}",
+	                .problems = "",
+	                .filters = "[]",
+	                .matching = STRICT},
 	        {.name = "PUT of another definition",
 	                .present = "{\"entryNodes\":[\"" OTHER
 	                           "\"],\"matchingProperties\":{\"properties\":[\"base.dob\"],\"caseSensitive\":true}}",
@@ -244,6 +261,9 @@ static void aggregate_nodes_are_checked(void **state)
 			CASE_FAIL(cases[i].name, "\"%s\" is not \"%s\"", found, cases[i].problems);
 		if (doc && !json_equal(json_member(doc, "exclusionFilters"), parse(arena, cases[i].filters)))
 			CASE_FAIL(cases[i].name, "other filters than %s", cases[i].filters);
+		if (cases[i].matching &&
+		        !json_equal(json_member(doc, "matchingProperties"), parse(arena, cases[i].matching)))
+			CASE_FAIL(cases[i].name, "matched on something else than %s", cases[i].matching);
 	}
 	config_workspace_unref(workspace);
 	arena_free(arena);

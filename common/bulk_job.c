@@ -91,6 +91,13 @@ bool bulk_status_is_final(struct str name)
 	       (status == BULK_STOPPED || status == BULK_PROCESSED || status == BULK_FAILED);
 }
 
+bool bulk_status_has_results(struct str name)
+{
+	enum bulk_status status;
+
+	return bulk_status_find(name, &status) && (status == BULK_PROCESSED || status == BULK_FAILED);
+}
+
 void bulk_job_read(const PGresult *result, int row, int first, struct bulk_job *ret_job)
 {
 	*ret_job = (struct bulk_job){

@@ -23,8 +23,10 @@ const char *bulk_entity_name(enum bulk_entity entity);
 bool bulk_status_find(struct str name, enum bulk_status *ret_status);
 bool bulk_operation_find(struct str name, enum bulk_operation *ret_operation);
 bool bulk_entity_find(struct str name, enum bulk_entity *ret_entity);
-/* Nothing more will happen to the job, and its results can be read. */
+/* Nothing more will happen to the job. */
 bool bulk_status_is_final(struct str name);
+/* Its results can be read: PROCESSED and FAILED, as the API document has it; not those of a job that was stopped. */
+bool bulk_status_has_results(struct str name);
 
 /* What became of a row: kept in bulk_rows, and told by the workers that apply COMMAND_BULK commands. */
 enum bulk_row_status { BULK_ROW_CREATED, BULK_ROW_UPDATED, BULK_ROW_DELETED, BULK_ROW_UNCHANGED, BULK_ROW_FAILED };

@@ -446,8 +446,8 @@ static void begin_results(struct request *request, const PGresult *result)
 		return;
 	}
 	bulk_job_read(result, 0, 0, &job);
-	if (!bulk_status_is_final(job.status)) {
-		request_fail(request, ERR_CONFLICT, "The job is %.*s: its results are there when it has ended",
+	if (!bulk_status_has_results(job.status)) {
+		request_fail(request, ERR_CONFLICT, "The job is %.*s: there are results of PROCESSED and FAILED jobs",
 		        STR_ARG(job.status));
 		return;
 	}

@@ -11,6 +11,7 @@ import urllib.parse
 import pytest
 
 from client import eventually, new_id, unique
+from conftest import contacthubctl
 from contract import check_date_time, check_error, check_ok, check_page, check_status
 
 MEMBERS = {"id", "filename", "operation", "workspaceId", "nodeId", "entity", "eventType", "bulkJobName", "status", "errorMessage",
@@ -334,6 +335,18 @@ def test_results_come_when_the_job_has_ended(fresh):
         check_error(answer, 409)
     ended(client, node, job["id"])
     assert [row[0] for row in results(client, node, job["id"])] == [str(n) for n in range(1, 5001)], "one line a row, in order"
+
+
+def test_a_stopped_job_has_no_results(fresh):
+    """It waits behind a long one, so it is stopped before its first row."""
+    node, client = fresh
+    long = created(upload(client, node, csv_of(["base.contacts.email"], *[[f"{n}-{node}@example.com"] for n in range(30_000)])), node)
+    job = created(upload(client, node), node)
+    contacthubctl("bulk-stop", client.workspace, job["id"])
+    assert ended(client, node, job["id"])["status"] == "STOPPED"
+    check_error(client.get(f"nodes/{node}/bulk-jobs/{job['id']}/results"), 409)
+    contacthubctl("bulk-stop", client.workspace, long["id"])
+    ended(client, node, long["id"])
 
 
 def test_eleven_jobs_at_once(fresh):

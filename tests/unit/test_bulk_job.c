@@ -28,14 +28,20 @@ static void names_are_found_again(void **state)
 	assert_false(bulk_entity_find(STR("PRODUCT"), &entity));
 }
 
-static void results_are_there_at_the_end_only(void **state)
+static void what_a_status_means(void **state)
 {
+	static const struct {
+		const char *status;
+		bool is_final, has_results;
+	} cases[] = {{"LOADED", false, false}, {"SCHEDULED", false, false}, {"PROCESSING", false, false},
+	        {"STOPPED", true, false}, {"PROCESSED", true, true}, {"FAILED", true, true},
+	        {"processed", false, false}};
+
 	(void)state;
-	assert_true(bulk_status_is_final(STR("PROCESSED")));
-	assert_true(bulk_status_is_final(STR("FAILED")));
-	assert_true(bulk_status_is_final(STR("STOPPED")));
-	assert_false(bulk_status_is_final(STR("LOADED")));
-	assert_false(bulk_status_is_final(STR("PROCESSING")));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(bulk_status_is_final(str_of(cases[i].status)), cases[i].is_final);
+		assert_int_equal(bulk_status_has_results(str_of(cases[i].status)), cases[i].has_results);
+	}
 }
 
 static void all_fifteen_members_are_always_there(void **state)
@@ -94,7 +100,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(outcomes_of_rows_are_read),
 	        cmocka_unit_test(names_are_found_again),
-	        cmocka_unit_test(results_are_there_at_the_end_only),
+	        cmocka_unit_test(what_a_status_means),
 	        cmocka_unit_test(all_fifteen_members_are_always_there),
 	};
 

@@ -224,7 +224,8 @@ static struct json *params_of(struct arena *arena, const struct route *route)
 /* Which failures an operation may answer; every one has the same body. */
 static const struct failure {
 	unsigned status;
-	enum { ALWAYS, WITH_TOKEN, WITH_WORKSPACE, WITH_PATH_ID, WITH_BODY, WITH_WRITE } when;
+	enum { ALWAYS, WITH_TOKEN, WITH_WORKSPACE, WITH_PATH_ID, WITH_BODY, WITH_WRITE, WITH_FLAG } when;
+	enum route_flag flag;
 	const char *description;
 } failures[] = {
         {.status = 400, .when = ALWAYS, .description = "The request is not valid; errors names the places."},
@@ -235,8 +236,16 @@ static const struct failure {
         {.status = 404, .when = WITH_PATH_ID, .description = "What the path or body names does not exist."},
         {.status = 408, .when = WITH_BODY, .description = "The body did not arrive in time."},
         {.status = 409, .when = WITH_WRITE, .description = "The request conflicts with the present state."},
+        {.status = 409,
+                .when = WITH_FLAG,
+                .flag = ROUTE_TOO_EARLY,
+                .description = "What is asked for is not there yet: try again later."},
         {.status = 413, .when = WITH_BODY, .description = "The body is too large."},
         {.status = 415, .when = WITH_BODY, .description = "The body has another content type."},
+        {.status = 423,
+                .when = WITH_FLAG,
+                .flag = ROUTE_LOCKS,
+                .description = "The profiles of the node are being made: try again later."},
         {.status = 429,
                 .when = WITH_WORKSPACE,
                 .description = "The workspace takes no more requests now; see Retry-After."},
@@ -261,6 +270,8 @@ static bool applies(const struct failure *failure, const struct route *route)
 		return route->body != BODY_NONE;
 	case WITH_WRITE:
 		return strcmp(route->method, "GET") != 0;
+	case WITH_FLAG:
+		return route->flags & failure->flag;
 	}
 	return false;
 }
@@ -308,6 +319,8 @@ static void add_operation(struct arena *arena, struct json *item, const struct r
 	struct json *tags = json_set(operation, STR("tags"), json_new(arena, JSON_ARRAY));
 	json_append(tags, text(arena, route->tag));
 	json_set(operation, STR("summary"), text(arena, route->title));
+	if (route->description)
+		json_set(operation, STR("description"), text(arena, route->description));
 	json_set(operation, STR("operationId"), operation_id(arena, route));
 	json_set(operation, STR("parameters"), params_of(arena, route));
 	if (route->body_schema)

@@ -53,6 +53,9 @@ enum route_flag {
 	ROUTE_UNLIMITED = 1 << 2,   /* answered also when the gateway has all the work that it takes */
 	ROUTE_SMALL_PAGES =
 	        1 << 3, /* page and size are 0 to 50 each, as the API document says of configuration lists */
+	/* For the OpenAPI document: failures that do not follow from the method. */
+	ROUTE_TOO_EARLY = 1 << 4, /* 409 of a read */
+	ROUTE_LOCKS = 1 << 5,     /* 423 */
 };
 
 typedef void route_handler_fn(struct request *request);
@@ -65,6 +68,7 @@ struct route {
 	int operation; /* number in the API document's order; also the operationId's suffix */
 	const char *tag;
 	const char *title;
+	const char *description; /* for the OpenAPI document, or NULL */
 	const char *method;
 	const char *path; /* below /hub/v1; {name} is one segment, {name+} the rest (never empty) */
 	unsigned status;  /* of success */

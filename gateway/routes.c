@@ -29,6 +29,8 @@
 #define SIZE_SCHEMA "{\"type\":\"integer\",\"minimum\":1,\"maximum\":50,\"default\":10}"
 #define BULK_SIZE_SCHEMA "{\"type\":\"integer\",\"minimum\":1,\"maximum\":50,\"default\":50}"
 #define ONE_OF(values) "{\"type\":\"string\",\"enum\":[" values "]}"
+/* The first one is the default. */
+#define FIRST_OF(first, others) "{\"type\":\"string\",\"enum\":[" first "," others "],\"default\":" first "}"
 
 #define SMALL_PAGE_PARAMS                                                                                              \
 	{.name = "page", .schema = SMALL_PAGE_SCHEMA, .description = "Number of the page, from 0."},                   \
@@ -85,9 +87,15 @@ static const struct route_param customer_write_params[] = {SESSION_PARAM,
                 .description = "STRICT: the subscriptions sent are all that the customer has afterwards."},
         {0}};
 
-static const struct route_param customer_entries_params[] = {
-        {.name = "page", .schema = PAGE_SCHEMA, .required = true, .description = "Number of the page, from 0."},
-        {.name = "size", .schema = SIZE_SCHEMA, .required = true, .description = "Elements of a page."}, {0}};
+static const struct route_param customer_entries_params[] = {{.name = "page",
+                                                                     .schema = "{\"type\":\"integer\",\"minimum\":0}",
+                                                                     .required = true,
+                                                                     .description = "Number of the page, from 0."},
+        {.name = "size",
+                .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":50}",
+                .required = true,
+                .description = "Elements of a page."},
+        {0}};
 
 static const struct route_param event_search_params[] = {
         {.name = "customerId", .schema = TEXT_SCHEMA, .description = "Events of this customer."},
@@ -123,23 +131,25 @@ static const struct route_param update_list_params[] = {STREAM_FILTER_PARAMS,
                 .description = "Greatest offset that is known already; 0 reads from the beginning."},
         {.name = "timestamp",
                 .schema = "{\"type\":\"integer\",\"minimum\":0}",
-                .description = "Milliseconds since 1970: from the first change at that time on. Not with offset."},
+                .description =
+                        "Milliseconds since 1970: from the first change at that time on. Ignored beside an offset."},
         {0}};
 
 #define START_PARAM                                                                                                    \
 	{                                                                                                              \
 		.name = "start", .schema = TIME_SCHEMA,                                                                \
 		.description = "Start of the range; days are days of the workspace's time zone, the first one counts " \
-		               "whole. Moved forward when the range is longer than the operation allows."              \
+		               "whole. By default a year or a month before the end, as the operation says; moved "     \
+		               "forward when the range is longer than the operation allows."                           \
 	}
 #define END_PARAM                                                                                                      \
 	{                                                                                                              \
 		.name = "end", .schema = TIME_SCHEMA,                                                                  \
 		.description = "End of the range, by default now; its day counts whole."                               \
 	}
-#define MODE_PARAM                                                                                                     \
+#define MODE_PARAM(first, others)                                                                                      \
 	{                                                                                                              \
-		.name = "mode", .schema = ONE_OF("\"DAILY\",\"WEEKLY\",\"MONTHLY\""),                                  \
+		.name = "mode", .schema = FIRST_OF(first, others),                                                     \
 		.description = "Length of the steps: days (at most a year), ISO weeks by their Monday (five years), "  \
 		               "months by their first day (ten years). Steps without anything are there with 0."       \
 	}
@@ -149,26 +159,29 @@ static const struct route_param update_list_params[] = {STREAM_FILTER_PARAMS,
 	}
 #define CHANGE_PARAM                                                                                                   \
 	{                                                                                                              \
-		.name = "type", .schema = ONE_OF("\"ADDED\",\"UPDATED\",\"DELETED\""),                                 \
-		.description = "What is counted: by day of registration, of the last change, of deletion. ADDED by "   \
-		               "default; DELETED reaches back a month, the others a year."                             \
+		.name = "type", .schema = FIRST_OF("\"ADDED\"", "\"UPDATED\",\"DELETED\""),                            \
+		.description = "What is counted: by day of registration, of the last change, of deletion. "            \
+		               "DELETED reaches back a month, the others a year."                                      \
 	}
 
 static const struct route_param stat_node_params[] = {STAT_NODE_PARAM, {0}};
-static const struct route_param stat_customer_params[] = {START_PARAM, END_PARAM, MODE_PARAM, {0}};
+static const struct route_param stat_customer_params[] = {
+        START_PARAM, END_PARAM, MODE_PARAM("\"DAILY\"", "\"WEEKLY\",\"MONTHLY\""), {0}};
 static const struct route_param stat_range_params[] = {START_PARAM, END_PARAM, {0}};
-static const struct route_param stat_added_params[] = {START_PARAM, END_PARAM, MODE_PARAM, STAT_NODE_PARAM, {0}};
+static const struct route_param stat_added_params[] = {
+        START_PARAM, END_PARAM, MODE_PARAM("\"MONTHLY\"", "\"DAILY\",\"WEEKLY\""), STAT_NODE_PARAM, {0}};
 static const struct route_param stat_change_params[] = {START_PARAM, END_PARAM, CHANGE_PARAM, STAT_NODE_PARAM, {0}};
 static const struct route_param stat_kpi_params[] = {START_PARAM, END_PARAM, STAT_NODE_PARAM, {0}};
 static const struct route_param stat_context_params[] = {START_PARAM, END_PARAM, STAT_NODE_PARAM,
         {.name = "context",
-                .schema = ONE_OF("\"ALL\",\"WEB\",\"MOBILE\",\"ECOMMERCE\",\"RETAIL\",\"SOCIAL\",\"DIGITAL_CAMPAIGN\","
-                                 "\"CONTACT_CENTER\",\"IOT\",\"OTHER\""),
+                .schema = FIRST_OF("\"ALL\"",
+                        "\"WEB\",\"MOBILE\",\"ECOMMERCE\",\"RETAIL\",\"SOCIAL\",\"DIGITAL_CAMPAIGN\","
+                        "\"CONTACT_CENTER\",\"IOT\",\"OTHER\""),
                 .description = "Events of this context only."},
         {0}};
 static const struct route_param stat_purchase_params[] = {START_PARAM, END_PARAM, STAT_NODE_PARAM,
         {.name = "type",
-                .schema = ONE_OF("\"ALL\",\"ECOMMERCE\",\"RETAIL\""),
+                .schema = FIRST_OF("\"ALL\"", "\"ECOMMERCE\",\"RETAIL\""),
                 .description = "Orders of this context only."},
         {0}};
 
@@ -187,6 +200,8 @@ const struct route routes[] = {
         {.operation = 1,
                 .tag = "Analytics",
                 .title = "Number of customer events by category",
+                .description = "Events of a customer by category and day of their date. By default of the last year, "
+                               "in DAILY steps.",
                 .method = "GET",
                 .path = CUSTOMER "/stats/event-category-distribution",
                 .status = 200,
@@ -197,6 +212,7 @@ const struct route routes[] = {
         {.operation = 2,
                 .tag = "Analytics",
                 .title = "Customer buying behaviors",
+                .description = "What a customer has bought, by the date of its events. By default in the last year.",
                 .method = "GET",
                 .path = CUSTOMER "/stats/buying-behaviors",
                 .status = 200,
@@ -207,6 +223,8 @@ const struct route routes[] = {
         {.operation = 3,
                 .tag = "Analytics",
                 .title = "Workspace information and total number of customers",
+                .description =
+                        "The workspace, and how many customers the entry nodes that the caller may read have now.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/info",
                 .status = 200,
@@ -216,6 +234,8 @@ const struct route routes[] = {
         {.operation = 4,
                 .tag = "Analytics",
                 .title = "Nodes information and total number of customers",
+                .description = "The nodes that the caller may read, with their customers now; of an aggregate node "
+                               "these are its profiles.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/nodes",
                 .status = 200,
@@ -226,6 +246,7 @@ const struct route routes[] = {
         {.operation = 5,
                 .tag = "Analytics",
                 .title = "Number of customers",
+                .description = "How many customers there are now.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/customers-snapshot",
                 .status = 200,
@@ -236,6 +257,8 @@ const struct route routes[] = {
         {.operation = 6,
                 .tag = "Analytics",
                 .title = "Number of customers by creation date",
+                .description = "Customers that are there now, by the day of their registration. By default of the last "
+                               "year, in MONTHLY steps.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/added-customers",
                 .status = 200,
@@ -246,6 +269,8 @@ const struct route routes[] = {
         {.operation = 7,
                 .tag = "Analytics",
                 .title = "Number of customers by available communication channels",
+                .description = "How many customers can be reached by e-mail (base.contacts.email), by mobile phone "
+                               "(base.contacts.mobilePhone), by both, by neither. The numbers are texts.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/communication-channels",
                 .status = 200,
@@ -256,6 +281,7 @@ const struct route routes[] = {
         {.operation = 8,
                 .tag = "Analytics",
                 .title = "Number of customers by update date",
+                .description = "Customers added, changed or deleted, day by day. By default in the last month.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/updated-customers",
                 .status = 200,
@@ -266,6 +292,7 @@ const struct route routes[] = {
         {.operation = 9,
                 .tag = "Analytics",
                 .title = "Number of events by update date",
+                .description = "Events added, changed or deleted, by type and day. By default in the last month.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/updated-events",
                 .status = 200,
@@ -276,6 +303,8 @@ const struct route routes[] = {
         {.operation = 10,
                 .tag = "Analytics",
                 .title = "Number of events by type and context",
+                .description = "Events by type, context and day of their date. By default of the last month, at most "
+                               "of a year.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/event-type-context-distribution",
                 .status = 200,
@@ -286,6 +315,7 @@ const struct route routes[] = {
         {.operation = 11,
                 .tag = "Analytics",
                 .title = "Events Kpi Purchases",
+                .description = "Purchases by the date of the events. By default in the last month.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/events-kpi/purchases",
                 .status = 200,
@@ -296,6 +326,8 @@ const struct route routes[] = {
         {.operation = 12,
                 .tag = "Analytics",
                 .title = "Events Kpi Ecommerce",
+                .description =
+                        "Figures of the context ECOMMERCE by the date of the events. By default in the last month.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/events-kpi/ecommerce",
                 .status = 200,
@@ -306,6 +338,7 @@ const struct route routes[] = {
         {.operation = 13,
                 .tag = "Analytics",
                 .title = "Events Kpi Web",
+                .description = "Figures of web visits by the date of the events. By default in the last month.",
                 .method = "GET",
                 .path = WORKSPACE "/stats/events-kpi/web",
                 .status = 200,
@@ -316,6 +349,7 @@ const struct route routes[] = {
         {.operation = 14,
                 .tag = "Bulk-jobs",
                 .title = "Get bulk jobs per node",
+                .description = "Bulk jobs of a node, the youngest first.",
                 .method = "GET",
                 .path = BULK_JOBS,
                 .status = 200,
@@ -326,6 +360,8 @@ const struct route routes[] = {
         {.operation = 15,
                 .tag = "Bulk-jobs",
                 .title = "Create a bulk job",
+                .description = "Takes a CSV file whose rows become customers or events. Ten jobs of a node may wait "
+                               "(LOADED); their rows are not applied in the order of the file.",
                 .method = "POST",
                 .path = BULK_JOBS,
                 .status = 201,
@@ -348,13 +384,15 @@ const struct route routes[] = {
         {.operation = 17,
                 .tag = "Bulk-jobs",
                 .title = "Get bulk job results",
+                .description = "What became of each row; when the job is PROCESSED or FAILED.",
                 .method = "GET",
                 .path = BULK_JOBS "/{jobId}/results",
                 .status = 200,
                 .roles = ROLES_DATA_READ,
                 .response_schema = "BulkJobResults",
                 .response_type = "text/csv",
-                .handler = bulk_job_results},
+                .handler = bulk_job_results,
+                .flags = ROUTE_TOO_EARLY},
         {.operation = 20,
                 .tag = "Configuration",
                 .title = "Get the workspace throttling",
@@ -550,6 +588,8 @@ const struct route routes[] = {
         {.operation = 53,
                 .tag = "Configuration",
                 .title = "Create aggregate node",
+                .description = "Makes a node whose customers are the profiles of entry customers that agree in "
+                               "matchingProperties. It is NEW and empty until its state is ACTIVE.",
                 .method = "POST",
                 .path = AGGREGATE_NODES,
                 .status = 201,
@@ -570,6 +610,8 @@ const struct route routes[] = {
         {.operation = 55,
                 .tag = "Configuration",
                 .title = "Modify aggregate node",
+                .description = "entryNodes and matchingProperties cannot be changed; exclusionFilters not while the "
+                               "state is LOCKED, that is while profiles are being made.",
                 .method = "PUT",
                 .path = AGGREGATE_NODES "/{aggregateNodeId}",
                 .status = 200,
@@ -577,10 +619,13 @@ const struct route routes[] = {
                 .body = BODY_JSON,
                 .body_schema = "AggregateNodeUpdate",
                 .response_schema = "AggregateNode",
-                .handler = aggregate_node_put},
+                .handler = aggregate_node_put,
+                .flags = ROUTE_LOCKS},
         {.operation = 56,
                 .tag = "Configuration",
                 .title = "Modify aggregate node state",
+                .description =
+                        "NEW becomes ACTIVE, which makes the profiles; until they are there the state is LOCKED.",
                 .method = "PUT",
                 .path = AGGREGATE_NODES "/{aggregateNodeId}/state",
                 .status = 200,
@@ -872,6 +917,7 @@ const struct route routes[] = {
         {.operation = 90,
                 .tag = "Customers",
                 .title = "List entry customers",
+                .description = "The entry customers behind a customer of an aggregate node.",
                 .method = "GET",
                 .path = CUSTOMER "/entries",
                 .status = 200,
@@ -892,6 +938,7 @@ const struct route routes[] = {
         {.operation = 107,
                 .tag = "Updates",
                 .title = "Get the last update offset",
+                .description = "The greatest offset of the update stream, of the entries that pass the filters.",
                 .method = "GET",
                 .path = WORKSPACE "/updates/last-offset",
                 .status = 200,
@@ -902,6 +949,7 @@ const struct route routes[] = {
         {.operation = 108,
                 .tag = "Updates",
                 .title = "Get an update stream",
+                .description = "What happened to customers and events, in order, after an offset or from a time on.",
                 .method = "GET",
                 .path = WORKSPACE "/updates",
                 .status = 200,

@@ -274,6 +274,36 @@ def test_openapi_document_names_success_and_errors(admin):
             f"operation {operation.number} succeeds with {operation.status}: {sorted(described['responses'])}"
 
 
+@pytest.mark.parametrize("method, path, status", [
+    ("get", "/workspaces/{workspaceId}/nodes/{nodeId}/bulk-jobs/{jobId}/results", 409),
+    ("put", "/workspaces/{workspaceId}/configuration/nodes/aggregates/{aggregateNodeId}", 423)])
+def test_openapi_document_names_what_does_not_follow_from_the_method(admin, method, path, status):
+    assert str(status) in openapi(admin)["paths"][path][method]["responses"]
+
+
+STATS = "/workspaces/{workspaceId}/stats"
+
+
+@pytest.mark.parametrize("path, name, default", [
+    ("/workspaces/{workspaceId}/customers/{customerId}/stats/event-category-distribution", "mode", "DAILY"),
+    (f"{STATS}/added-customers", "mode", "MONTHLY"), (f"{STATS}/updated-customers", "type", "ADDED"),
+    (f"{STATS}/updated-events", "type", "ADDED"), (f"{STATS}/event-type-context-distribution", "context", "ALL"),
+    (f"{STATS}/events-kpi/purchases", "type", "ALL"), ("/workspaces/{workspaceId}/updates", "size", 50),
+    ("/workspaces/{workspaceId}/nodes/{nodeId}/bulk-jobs", "size", 50), (f"{STATS}/nodes", "size", 20)])
+def test_openapi_document_names_defaults(admin, path, name, default):
+    operation = openapi(admin)["paths"][path]["get"]
+    assert operation["description"]
+    [parameter] = [one for one in operation["parameters"] if one.get("name") == name]
+    assert parameter["schema"]["default"] == default
+
+
+def test_openapi_parameters_that_are_required_have_no_default(admin):
+    for path, item in openapi(admin)["paths"].items():
+        for method, operation in item.items():
+            for parameter in operation.get("parameters", []):
+                assert not (parameter.get("required") and "default" in parameter["schema"]), f"{method} {path}: {parameter}"
+
+
 @pytest.mark.parametrize("path", [
     "consent-logs", "models/providers", "models/contexts",
     "configuration/users", "configuration/nodes/aggregates", "configuration/retention-policy"])

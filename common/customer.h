@@ -27,7 +27,8 @@ struct customer {
 	int64_t updated_us;
 	struct uuid registered_by; /* source; nil when a person did it */
 	struct uuid updated_by;
-	struct json *doc; /* normal form, with externalId and enabled */
+	struct json *doc;           /* normal form, with externalId and enabled */
+	struct json *consent_times; /* see consent_times.h; NULL where nobody asks for them */
 };
 
 /* Limits of the contract; lengths in characters. */

@@ -6,7 +6,7 @@
 struct arena;
 
 /* Rows on their way to a statement: one array per column, for unnest. */
-#define ROWS_MAX_COLUMNS 12
+#define ROWS_MAX_COLUMNS 13
 
 struct rows {
 	struct arena *arena;

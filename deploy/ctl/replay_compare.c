@@ -26,7 +26,12 @@ static const struct table {
                 .where = ""},
         {.name = "node_rules", .key = "concat_ws('/', t.workspace_id, t.node_id)", .row = "t::text", .where = ""},
         {.name = "customer_heads", .key = "t.workspace_id::text", .row = "t::text", .where = ""},
-        {.name = "customers", .key = "concat_ws('/', t.workspace_id, t.id)", .row = "t::text", .where = NO_PROFILES},
+        /* consent_times are not there of what was written before they were kept */
+        {.name = "customers",
+                .key = "concat_ws('/', t.workspace_id, t.id)",
+                .row = "ROW(t.workspace_id, t.id, t.node_id, t.int_id, t.version, t.registered_us, t.updated_us, "
+                       "t.enabled, t.registered_by, t.updated_by, t.external_id, t.doc)::text",
+                .where = NO_PROFILES},
         {.name = "customer_keys",
                 .key = "concat_ws('/', t.workspace_id, t.node_id, t.key)",
                 .row = "t::text",

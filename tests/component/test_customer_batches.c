@@ -313,6 +313,31 @@ static void test_unchanged_leaves_no_trace(void **state)
 	bench_close(bench);
 }
 
+static void test_times_of_consents(void **state)
+{
+	struct bench *bench = bench_open();
+
+	(void)state;
+	give_rules(bench, N1, "1", ON_EXTERNAL_ID);
+	ORDER(bench, COMMAND_CUSTOMER_POST, 1,
+	        .body = "{'externalId':'1','consents':{'profiling':{'online':{'status':true,'objection':true}}}}",
+	        .at_us = START_US + 10000000);
+	ORDER(bench, COMMAND_CUSTOMER_POST, 2, .body = "{'externalId':'2'}");
+	run(bench);
+	assert_string_equal(text(bench, "SELECT consent_times::text FROM customers WHERE external_id = '1'"),
+	        "{\"profiling.online.status\": 1800000010000000, \"profiling.online.objection\": 1800000010000000}");
+	assert_int_equal(number(bench, "SELECT count(*) FROM customers WHERE consent_times IS NULL"), 1);
+	ORDER(bench, COMMAND_CUSTOMER_PATCH, 1, .body = "{'extra':'x'}", .at_us = START_US + 20000000);
+	run(bench);
+	ORDER(bench, COMMAND_CUSTOMER_POST, 3,
+	        .body = "{'externalId':'1','consents':{'profiling':{'online':{'status':false,'objection':true}}}}",
+	        .at_us = START_US + 30000000);
+	run(bench);
+	assert_string_equal(text(bench, "SELECT consent_times::text FROM customers WHERE external_id = '1'"),
+	        "{\"profiling.online.status\": 1800000030000000, \"profiling.online.objection\": 1800000010000000}");
+	bench_close(bench);
+}
+
 static void test_refusals(void **state)
 {
 	struct bench *bench = bench_open();
@@ -688,8 +713,10 @@ static void add_random_order(struct bench *bench, unsigned *seed, unsigned n)
 	                            ? n
 	                            : (unsigned)rand_r(seed) % (n + 1),
 	        .body = arena_printf(bench->arena,
-	                "{'externalId':%s%s%s,'base':{'contacts':{'email':'%s'}},'extra':'%u'}",
-	                draw == 7 ? "null" : "'", draw == 7 ? "" : other, draw == 7 ? "" : "'", value, n % 3)};
+	                "{'externalId':%s%s%s,'base':{'contacts':{'email':'%s'}},'extra':'%u',"
+	                "'consents':{'disclaimer':{'version':'%u'},'profiling':{'online':{'status':%s}}}}",
+	                draw == 7 ? "null" : "'", draw == 7 ? "" : other, draw == 7 ? "" : "'", value, n % 3, n % 2,
+	                draw < 4 ? "true" : "false")};
 
 	if (type >= COMMAND_ITEM_POST && type <= COMMAND_ITEM_DELETE)
 		order.item = ITEM_JOB, order.text = value, order.body = "{'jobTitle':'t'}";
@@ -835,6 +862,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_life_in_one_batch),
 	        cmocka_unit_test(test_unchanged_leaves_no_trace),
+	        cmocka_unit_test(test_times_of_consents),
 	        cmocka_unit_test(test_refusals),
 	        cmocka_unit_test(test_items),
 	        cmocka_unit_test(test_keys_move),

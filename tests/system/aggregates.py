@@ -53,7 +53,7 @@ class Aggregate:
         def found():
             for profile in self.profiles():
                 if sorted(entry["id"] for entry in self.entries(profile["id"])) == wanted:
-                    return profile
+                    return check_ok(self.client.get(f"customers/{profile['id']}"))  # the list may be from before they joined
             raise AssertionError(f"{len(wanted)} customers become one profile within {FOLLOW_S} seconds")
         return eventually(found, timeout=FOLLOW_S)
 

@@ -45,6 +45,31 @@ def test_changes_follow(aggregate):
     eventually(merged, timeout=FOLLOW_S)
 
 
+def email_consent(**leaves):
+    return {"marketing": {"automatic": {"email": leaves}}}
+
+
+def test_the_last_word_of_a_consent_counts(aggregate):
+    """Not that of the customer that was changed last in some other way. An objection stands, whoever says what later."""
+    external = unique("x")
+    one = aggregate.new(aggregate.shop, external, consents=email_consent(status=True))
+    two = aggregate.new(aggregate.letter, external, consents=email_consent(status=False))
+    profile = aggregate.of(one, two)
+
+    def shows(**expected):
+        now = check_ok(aggregate.client.get(f"customers/{profile['id']}"))
+        email = now["consents"]["marketing"]["automatic"]["email"]
+        assert {**email, "firstName": now["base"]["firstName"]} == {"limitation": None, "objection": None, **expected}
+    shows(status=False, firstName=None)
+    check_ok(aggregate.client.patch(f"customers/{one['id']}", {"base": {"firstName": "Ada"}}))
+    eventually(lambda: shows(status=False, firstName="Ada"), timeout=FOLLOW_S)
+    check_ok(aggregate.client.post("customers", {"nodeId": aggregate.shop, "externalId": external, "base": {"firstName": "Grace"}}), 201)
+    eventually(lambda: shows(status=False, firstName="Grace"), timeout=FOLLOW_S)
+    check_ok(aggregate.client.patch(f"customers/{one['id']}", {"consents": email_consent(status=False, objection=True)}))
+    check_ok(aggregate.client.patch(f"customers/{two['id']}", {"consents": email_consent(status=True, objection=False)}))
+    eventually(lambda: shows(status=True, objection=True, firstName="Grace"), timeout=FOLLOW_S)
+
+
 def test_a_customer_leaves_joins_and_is_deleted(aggregate):
     external, other = unique("x"), unique("y")
     one, two = aggregate.new(aggregate.shop, external), aggregate.new(aggregate.letter, external)

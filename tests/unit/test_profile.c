@@ -121,6 +121,48 @@ static void values_of_two_members(void **state)
 	}
 }
 
+#define CLASSIC(status, more) "{\"consents\":{\"profiling\":{\"classic\":{\"status\":" status more "}}}}"
+#define OBJECTED ",\"objection\":true"
+
+/* Member 1 was updated at 100, member 2 at 200, or at the times of their leaves. */
+static void the_last_word_of_a_consent_counts(void **state)
+{
+	static const struct {
+		const char *name, *older, *newer, *older_times, *newer_times, *merged;
+	} cases[] = {
+	        {"said later by who was updated earlier", CLASSIC("false", ""), CLASSIC("true", ""), NULL,
+	                "{\"profiling.classic.status\":50}", CLASSIC("false", "")},
+	        {"said earlier", CLASSIC("false", ""), CLASSIC("true", ""), "{\"profiling.classic.status\":50}",
+	                "{\"profiling.classic.status\":60}", CLASSIC("true", "")},
+	        {"said at one time: who was updated later", CLASSIC("false", ""), CLASSIC("true", ""),
+	                "{\"profiling.classic.status\":60}", "{\"profiling.classic.status\":60}", CLASSIC("true", "")},
+	        {"said by one", CLASSIC("false", ""), "{}", "{\"profiling.classic.status\":50}", NULL,
+	                CLASSIC("false", "")},
+	        {"each leaf by itself", CLASSIC("false", ",\"limitation\":false"),
+	                CLASSIC("true", ",\"limitation\":true"),
+	                "{\"profiling.classic.status\":90,\"profiling.classic.limitation\":10}",
+	                "{\"profiling.classic.status\":50,\"profiling.classic.limitation\":50}",
+	                CLASSIC("false", ",\"limitation\":true")},
+	        {"an objection stands, whoever said what later", CLASSIC("true", OBJECTED),
+	                CLASSIC("true", ",\"objection\":false"), "{\"profiling.classic.objection\":50}",
+	                "{\"profiling.classic.objection\":150}", CLASSIC("true", OBJECTED)},
+	        {"also that of who was updated later", CLASSIC("true", ",\"objection\":false"),
+	                CLASSIC("true", OBJECTED), "{\"profiling.classic.objection\":90}",
+	                "{\"profiling.classic.objection\":50}", CLASSIC("true", OBJECTED)},
+	};
+	struct profile_node node = read_node(*state);
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct customer members[2] = {
+		        member(*state, SHOP, 1, 100, cases[i].older), member(*state, LETTER, 2, 200, cases[i].newer)};
+		members[0].consent_times = cases[i].older_times ? parse(*state, cases[i].older_times) : NULL;
+		members[1].consent_times = cases[i].newer_times ? parse(*state, cases[i].newer_times) : NULL;
+		struct customer profile = profile_merge(*state, &node, &aggregate, members, 2);
+		if (!json_equal(profile.doc, parse(*state, cases[i].merged)))
+			CASE_FAIL(cases[i].name, "not %s", cases[i].merged);
+	}
+}
+
 static void numbers_follow_from_the_set(void **state)
 {
 	struct profile_node node = read_node(*state);
@@ -189,6 +231,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(values_of_two_members, setup, teardown),
+	        cmocka_unit_test_setup_teardown(the_last_word_of_a_consent_counts, setup, teardown),
 	        cmocka_unit_test_setup_teardown(numbers_follow_from_the_set, setup, teardown),
 	        cmocka_unit_test_setup_teardown(customers_with_the_same_key_share_a_profile, setup, teardown),
 	        cmocka_unit_test_setup_teardown(filters, setup, teardown),

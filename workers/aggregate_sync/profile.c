@@ -1,6 +1,7 @@
 #include "workers/aggregate_sync/profile.h"
 
 #include "common/arena.h"
+#include "common/consent_times.h"
 
 #include <stdlib.h>
 
@@ -122,6 +123,40 @@ static void add_missing(struct arena *arena, struct json *target, const struct j
 		}
 }
 
+/* The value that was given last; among those of one time the most recent member's. */
+static const struct json *newest_leaf(const struct ranked *members, size_t n, struct str path)
+{
+	const struct json *newest = NULL;
+	int64_t newest_us = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct json *value = json_path(json_member(members[i].customer->doc, "consents"), path);
+		int64_t time_us = consent_time(members[i].customer, path);
+		if (json_is_null(value) || json_is(value, JSON_OBJECT) || (newest && time_us <= newest_us))
+			continue;
+		newest = value;
+		newest_us = time_us;
+	}
+	return newest;
+}
+
+/* Consents: leaf by leaf, whatever else of a member was changed since. */
+static void take_newest_leaves(
+        struct arena *arena, struct json *target, const struct ranked *members, size_t n, struct str parent)
+{
+	for (struct json *member = target->first, *next; member; member = next) {
+		struct str path = consent_path(arena, parent, member->key);
+		next = member->next;
+		if (member->type == JSON_OBJECT) {
+			take_newest_leaves(arena, member, members, n, path);
+			continue;
+		}
+		const struct json *newest = newest_leaf(members, n, path);
+		if (newest)
+			json_set(target, member->key, json_copy(arena, newest, false));
+	}
+}
+
 static bool is_restriction(struct str name)
 {
 	return str_is(name, "objection") || str_is(name, "limitation");
@@ -139,6 +174,18 @@ static void keep_restrictions(struct arena *arena, struct json *target, const st
 			else if (json_is(present, JSON_OBJECT) && member->type == JSON_OBJECT)
 				keep_restrictions(arena, present, member);
 		}
+}
+
+static void merge_consents(struct arena *arena, struct json *target, const struct ranked *members, size_t n)
+{
+	if (n == 1 || !json_is(target, JSON_OBJECT))
+		return;
+	take_newest_leaves(arena, target, members, n, STR_NONE);
+	for (size_t i = 0; i < n; i++) {
+		const struct json *consents = json_member(members[i].customer->doc, "consents");
+		if (json_is(consents, JSON_OBJECT))
+			keep_restrictions(arena, target, consents);
+	}
 }
 
 /* Values of one extended property by priority; path is one name, or an object's and its property's. */
@@ -194,10 +241,7 @@ static struct json *merge_documents(
 	doc = json_copy(arena, members[0].customer->doc, false);
 	for (size_t i = 1; i < n; i++)
 		add_missing(arena, doc, members[i].customer->doc);
-	for (size_t i = 1; i < n; i++)
-		if (json_is(json_member(doc, "consents"), JSON_OBJECT))
-			keep_restrictions(arena, (struct json *)json_member(doc, "consents"),
-			        json_member(members[i].customer->doc, "consents"));
+	merge_consents(arena, json_member(doc, "consents"), members, n);
 	qsort(members, n, sizeof(*members), by_priority);
 	policies.values = arena_alloc(arena, n * sizeof(*policies.values));
 	apply_policies(&policies, json_member(doc, "extended"), STR_NONE, node->extended);

@@ -9,8 +9,9 @@ struct arena;
  * The merge of entry customers into the profile of an aggregate node: pure, a function of the members and the node.
  *
  * A scalar is the most recently updated member's that has it (ties: order of entryNodes, then the lower id). Objects
- * are merged member by member, lists united; of items with the same id the most recent member's stays. In consents an
- * objection or limitation that is set anywhere stands. Extended properties with a mergePolicy follow it: see below.
+ * are merged member by member, lists united; of items with the same id the most recent member's stays. A leaf of the
+ * consents is what was said last of it (consent_times.h), but an objection or limitation that is set anywhere stands.
+ * Extended properties with a mergePolicy follow it: see below.
  */
 
 /* What the documents of an aggregate node say. Strings belong to the document. */

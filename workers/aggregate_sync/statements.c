@@ -42,7 +42,8 @@ const struct statement sync_statements[] = {
         /* each customer with each node that it is, or was, a member of */
         {.name = "sync_customers",
                 .sql = "SELECT n.workspace_id, n.node_id, u.id, m.profile_id, " CUSTOMER_ROW_COLUMNS
-                       " FROM (SELECT DISTINCT w, id FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id)) u "
+                       ", c.consent_times::text FROM (SELECT DISTINCT w, id FROM unnest($1::uuid[], $2::uuid[]) AS "
+                       "u(w, id)) u "
                        "JOIN aggregate_nodes n ON n.workspace_id = u.w AND n.active "
                        "LEFT JOIN aggregate_members m ON m.workspace_id = u.w AND m.node_id = n.node_id "
                        "AND m.customer_id = u.id LEFT JOIN customers c ON c.workspace_id = u.w AND c.id = u.id "
@@ -57,7 +58,8 @@ const struct statement sync_statements[] = {
                        "ORDER BY u.i, m.customer_id",
                 .n_params = 3},
         {.name = "sync_other_customers",
-                .sql = "SELECT u.w, " CUSTOMER_ROW_COLUMNS " FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
+                .sql = "SELECT u.w, " CUSTOMER_ROW_COLUMNS
+                       ", c.consent_times::text FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
                        "JOIN customers c ON c.workspace_id = u.w AND c.id = u.id",
                 .n_params = 2},
         {.name = "sync_profiles",
@@ -112,7 +114,8 @@ const struct statement sync_statements[] = {
          * condition of the index. */
         {.name = "sync_build_chunk",
                 .sql = "SELECT $1::uuid, $2::uuid, c.id, m.profile_id, " CUSTOMER_ROW_COLUMNS
-                       " FROM customers c LEFT JOIN aggregate_members m ON m.workspace_id = $1 AND m.node_id = $2 "
+                       ", c.consent_times::text FROM customers c LEFT JOIN aggregate_members m ON m.workspace_id = $1 "
+                       "AND m.node_id = $2 "
                        "AND m.customer_id = c.id WHERE c.workspace_id = $1 AND c.id > $3::uuid "
                        "AND c.node_id = ANY (ARRAY(SELECT jsonb_array_elements_text(n.doc -> 'entryNodes')::uuid "
                        "FROM aggregate_nodes n WHERE n.workspace_id = $1 AND n.node_id = $2)) "

@@ -126,6 +126,15 @@ static const struct customer *find_known(const struct work *work, const struct u
 	return found ? &found->customer : NULL;
 }
 
+static bool read_consent_times(
+        const struct work *work, const PGresult *rows, int row, int column, struct customer *customer, struct err *err)
+{
+	if (db_is_null(rows, row, column))
+		return true;
+	customer->consent_times = json_parse(work->arena, arena_str(work->arena, db_text(rows, row, column)), err);
+	return customer->consent_times;
+}
+
 /* A customer stands in the rows once for each node. */
 static const struct customer *know_customer(
         struct work *work, const struct uuid *workspace, const PGresult *rows, int row, int first, struct err *err)
@@ -137,7 +146,8 @@ static const struct customer *know_customer(
 		return &last->customer;
 	last = &work->known[work->n_known];
 	last->workspace = *workspace;
-	if (!customer_row_read(work->arena, rows, row, first, &last->customer, err))
+	if (!customer_row_read(work->arena, rows, row, first, &last->customer, err) ||
+	        !read_consent_times(work, rows, row, first + CUSTOMER_ROW_WIDTH, &last->customer, err))
 		return NULL;
 	work->n_known++;
 	return &last->customer;

@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/bulk_job.h"
+#include "common/consent_times.h"
 #include "workers/customer_merge/merge.h"
 
 #define NOT_VALID "source customer is not valid"
@@ -186,7 +187,8 @@ static void create(struct step *step, struct json *doc, const struct uuid *key)
 	        .updated_us = command->time_us,
 	        .registered_by = command->source,
 	        .updated_by = command->source,
-	        .doc = doc};
+	        .doc = doc,
+	        .consent_times = consent_times_next(step->work->arena, NULL, doc, command->time_us)};
 
 	head->changed = true;
 	step->target = unit_add(unit, &command->workspace, &customer, false);
@@ -210,10 +212,12 @@ static bool update(struct step *step, struct json *doc, const struct uuid *key, 
 {
 	struct unit_customer *target = step->target;
 	struct str before = customer_external_id(&target->now), after;
+	int64_t now_us = merge_updated_us(target->now.updated_us, step->command->time_us);
 
+	target->now.consent_times = consent_times_next(step->work->arena, &target->now, doc, now_us);
 	target->now.doc = doc;
 	target->now.version++;
-	target->now.updated_us = merge_updated_us(target->now.updated_us, step->command->time_us);
+	target->now.updated_us = now_us;
 	target->now.updated_by = step->command->source;
 	target->changed = true;
 	unit_set_key(&step->work->unit, target, key);

@@ -41,6 +41,10 @@ static bool read_customer(
 
 	customer.doc = customer_doc_read(
 	        arena, arena_str(arena, db_text(result, row, 11)), external_id, db_i64(result, row, 7), err);
+	if (customer.doc && !db_is_null(result, row, 12)) {
+		customer.consent_times = json_parse(arena, arena_str(arena, db_text(result, row, 12)), err);
+		customer.doc = customer.consent_times ? customer.doc : NULL;
+	}
 	*ret_customer = customer;
 	return customer.doc;
 }
@@ -340,7 +344,7 @@ static void want_for(struct work *work, struct wanted *wanted, size_t index)
 static bool take_by_key(struct work *work, const PGresult *result, struct err *err)
 {
 	for (int row = 0; row < PQntuples(result); row++) {
-		struct uuid key = db_uuid(result, row, 12);
+		struct uuid key = db_uuid(result, row, 13);
 		struct unit_customer *customer = take_customer(work, result, row, err);
 
 		if (!customer)

@@ -71,19 +71,21 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
         {.name = "cm_insert_customers",
                 .sql = "INSERT INTO customers (workspace_id, id, node_id, int_id, version, registered_us, updated_us, "
                        "enabled, "
-                       "registered_by, updated_by, external_id, doc) SELECT * FROM unnest($1::uuid[], $2::uuid[], "
+                       "registered_by, updated_by, external_id, doc, consent_times) SELECT * FROM unnest($1::uuid[], "
+                       "$2::uuid[], "
                        "$3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::uuid[], "
-                       "$10::uuid[], $11::text[], $12::jsonb[])",
-                .n_params = 12},
+                       "$10::uuid[], $11::text[], $12::jsonb[], $13::jsonb[])",
+                .n_params = 13},
         {.name = "cm_update_customers",
                 .sql = "UPDATE customers c SET version = u.version, updated_us = u.updated_us, enabled = u.enabled, "
-                       "updated_by = u.updated_by, external_id = u.external_id, doc = u.doc "
+                       "updated_by = u.updated_by, external_id = u.external_id, doc = u.doc, consent_times = "
+                       "u.consent_times "
                        "FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], "
-                       "$7::bigint[], $8::boolean[], $9::uuid[], $10::uuid[], $11::text[], $12::jsonb[]) "
+                       "$7::bigint[], $8::boolean[], $9::uuid[], $10::uuid[], $11::text[], $12::jsonb[], $13::jsonb[]) "
                        "AS u(w, id, node, int_id, version, registered_us, updated_us, enabled, registered_by, "
                        "updated_by, "
-                       "external_id, doc) WHERE c.workspace_id = u.w AND c.id = u.id",
-                .n_params = 12},
+                       "external_id, doc, consent_times) WHERE c.workspace_id = u.w AND c.id = u.id",
+                .n_params = 13},
         {.name = "cm_delete_customers",
                 .sql = "DELETE FROM customers c USING unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
                        "WHERE c.workspace_id = u.w AND c.id = u.id",

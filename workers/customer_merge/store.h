@@ -25,7 +25,7 @@ struct work {
 /* Columns of a customer, in the order in which statements take and give them. */
 #define CUSTOMER_COLUMNS                                                                                               \
 	"c.workspace_id, c.id, c.node_id, c.int_id, c.version, c.registered_us, c.updated_us, c.enabled, "             \
-	"c.registered_by, c.updated_by, c.external_id, c.doc::text"
+	"c.registered_by, c.updated_by, c.external_id, c.doc::text, c.consent_times::text"
 
 #define CUSTOMER_MERGE_STATEMENTS 30
 extern const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS];

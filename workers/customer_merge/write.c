@@ -1,4 +1,5 @@
 #include "common/arena.h"
+#include "common/buf.h"
 #include "common/crash.h"
 #include "common/locks.h"
 #include "common/rows.h"
@@ -21,8 +22,8 @@ struct changes {
 
 static void changes_init(struct changes *changes, struct arena *arena)
 {
-	rows_init(&changes->inserts, arena, "uuullllbuutj");
-	rows_init(&changes->updates, arena, "uuullllbuutj");
+	rows_init(&changes->inserts, arena, "uuullllbuutjj");
+	rows_init(&changes->updates, arena, "uuullllbuutjj");
 	rows_init(&changes->deletes, arena, "uu");
 	rows_init(&changes->tombstones, arena, "uuull");
 	rows_init(&changes->old_keys, arena, "uuuu");
@@ -39,6 +40,17 @@ static void changes_init(struct changes *changes, struct arena *arena)
 static const struct uuid *uuid_or_null(const struct uuid *id)
 {
 	return uuid_is_nil(id) ? NULL : id;
+}
+
+static struct str text_or_null(struct arena *arena, const struct json *value)
+{
+	struct buf text;
+
+	if (!value)
+		return STR_NONE;
+	buf_init(&text, arena, 256);
+	json_write(&text, value);
+	return buf_str(&text);
 }
 
 static void add_customer(struct rows *rows, const struct unit_customer *customer)
@@ -58,6 +70,7 @@ static void add_customer(struct rows *rows, const struct unit_customer *customer
 	db_array_uuid(&columns[9], uuid_or_null(&now->updated_by));
 	db_array_text(&columns[10], customer_external_id(now));
 	db_array_text(&columns[11], customer_doc_write(rows->arena, now->doc));
+	db_array_text(&columns[12], text_or_null(rows->arena, now->consent_times));
 }
 
 static void add_deleted(struct changes *changes, const struct unit_customer *customer)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum setting_type { TYPE_STRING, TYPE_SECRET, TYPE_INT, TYPE_BOOL };
+enum setting_type { TYPE_STRING, TYPE_NAME, TYPE_SECRET, TYPE_INT, TYPE_BOOL };
 
 struct setting {
 	enum setting_type type;
@@ -49,6 +49,13 @@ static bool parse_bool(const char *text, bool *ret_value)
 	return *ret_value || !strcasecmp(text, "false") || !strcmp(text, "0");
 }
 
+static bool is_name(const struct setting *row, const char *text)
+{
+	size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+	return !text[n] && n <= (size_t)row->max;
+}
+
 static bool load_one(const struct setting *row, struct settings *settings)
 {
 	const char *text = getenv(row->variable);
@@ -61,6 +68,13 @@ static bool load_one(const struct setting *row, struct settings *settings)
 	case TYPE_SECRET:
 		*(const char **)field = text;
 		return true;
+	case TYPE_NAME:
+		*(const char **)field = text;
+		if (is_name(row, text))
+			return true;
+		fprintf(stderr, "%s must be letters, digits, '.', '_' and '-', at most %lld of them\n", row->variable,
+		        (long long)row->max);
+		return false;
 	case TYPE_INT:
 		if (parse_int(row, text, field))
 			return true;
@@ -98,8 +112,11 @@ void settings_require(const struct settings *settings, bool pg, bool kafka)
 
 static const char *type_name(const struct setting *row)
 {
-	static const char *const names[] = {
-	        [TYPE_STRING] = "text", [TYPE_SECRET] = "secret", [TYPE_INT] = "number", [TYPE_BOOL] = "true/false"};
+	static const char *const names[] = {[TYPE_STRING] = "text",
+	        [TYPE_NAME] = "name",
+	        [TYPE_SECRET] = "secret",
+	        [TYPE_INT] = "number",
+	        [TYPE_BOOL] = "true/false"};
 
 	return names[row->type];
 }
@@ -112,6 +129,8 @@ void settings_print_markdown(FILE *out)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct setting *row = &rows[i];
 		fprintf(out, "| `%s` | %s", row->variable, type_name(row));
+		if (row->type == TYPE_NAME)
+			fprintf(out, ", up to %lld letters, digits, `.`, `_`, `-`", (long long)row->max);
 		if (row->type == TYPE_INT && row->max < INT64_MAX)
 			fprintf(out, ", %lld to %lld", (long long)row->min, (long long)row->max);
 		fprintf(out, " | %s%s%s | %s |\n", *row->fallback ? "`" : "", row->fallback, *row->fallback ? "`" : "",

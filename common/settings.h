@@ -7,7 +7,8 @@
 
 /*
  * Settings come from environment variables. The rows below parse, validate and print themselves (CONFIGURATION.md is
- * `contacthubctl settings`). Types: STRING, INT (range checked), BOOL (true/false/1/0), SECRET (a STRING that is never
+ * `contacthubctl settings`). Types: STRING, NAME (a STRING of up to max bytes of those that Kafka's names have:
+ * letters, digits, '.', '_' and '-'), INT (range checked), BOOL (true/false/1/0), SECRET (a STRING that is never
  * printed).
  *
  * Row: type, field, environment variable, default ("" = none), min, max, help.
@@ -17,7 +18,7 @@
 	X(STRING, pg_schema, "CONTACTHUB_PG_SCHEMA", "contacthub", 0, 0, "schema that holds the tables")               \
 	X(STRING, kafka, "CONTACTHUB_KAFKA", "", 0, 0,                                                                 \
 	        "Kafka bootstrap servers, host:port, comma separated; required")                                       \
-	X(STRING, topic_prefix, "CONTACTHUB_TOPIC_PREFIX", "contacthub.", 0, 0, "put in front of every topic name")    \
+	X(NAME, topic_prefix, "CONTACTHUB_TOPIC_PREFIX", "contacthub.", 0, 128, "put in front of every topic name")    \
 	X(INT, customer_partitions, "CONTACTHUB_CUSTOMER_PARTITIONS", "8", 1, 1024,                                    \
 	        "partitions of customer-commands and config-commands when they are created; a workspace lives in one") \
 	X(INT, event_partitions, "CONTACTHUB_EVENT_PARTITIONS", "8", 1, 1024,                                          \
@@ -27,8 +28,9 @@
 	X(INT, log_retention_ms, "CONTACTHUB_LOG_RETENTION_MS", "-1", -1, INT64_MAX,                                   \
 	        "retention of the command topics in ms when they are created; -1 keeps them for ever, which replay "   \
 	        "needs")                                                                                               \
-	X(STRING, instance, "CONTACTHUB_INSTANCE", "0", 0, 0,                                                          \
-	        "name of this instance among the same processes; static group member id of a worker")                  \
+	X(NAME, instance, "CONTACTHUB_INSTANCE", "0", 0, 128,                                                          \
+	        "name of this instance among the same processes: a worker that starts again under its name has its "   \
+	        "partitions at once, under another one when the old name's session has ended (30 s)")                  \
 	X(INT, log_level, "CONTACTHUB_LOG_LEVEL", "1", 0, 3, "0 debug, 1 info, 2 warnings, 3 errors")                  \
 	X(STRING, listen_host, "CONTACTHUB_LISTEN_HOST", "0.0.0.0", 0, 0, "IPv4 address that the gateway listens on")  \
 	X(INT, listen_port, "CONTACTHUB_LISTEN_PORT", "8080", 1, 65535, "port of the gateway")                         \
@@ -69,6 +71,7 @@
 
 struct settings {
 #define SETTING_STRING const char *
+#define SETTING_NAME const char *
 #define SETTING_SECRET const char *
 #define SETTING_INT int64_t
 #define SETTING_BOOL bool

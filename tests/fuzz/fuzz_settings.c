@@ -44,6 +44,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 	FUZZ_CHECK(settings.log_retention_ms >= -1);
 	FUZZ_CHECK(settings.listen_port >= 1 && settings.listen_port <= 65535);
 	FUZZ_CHECK(settings.pg_connections >= 1 && settings.pg_connections <= 64);
-	FUZZ_CHECK(settings.instance);
+	FUZZ_CHECK(settings.instance && *settings.instance && strlen(settings.instance) <= 128);
 	return 0;
 }

@@ -64,11 +64,17 @@ static const struct row {
                 .run = ctl_recount},
         {.name = "replay",
                 .arguments = "[--force] [--keep-old] [--from SCHEMA] | --drop-old",
-                .help = "rebuild the tables from the log, compare, swap; --from: from a restored backup on",
+                .help = "rebuild the tables from the log, compare, swap; --from: begin with the tables of a restored "
+                        "backup",
                 .run = ctl_replay},
 };
 
 static const char *const flags[] = {"all", "all-workspaces", "drop-old", "force", "keep-old", "repair", NULL};
+
+static void print_row(FILE *out, const struct row *row)
+{
+	fprintf(out, "  %s%s%s\n      %s\n", row->name, *row->arguments ? " " : "", row->arguments, row->help);
+}
 
 static void print_help(FILE *out)
 {
@@ -76,8 +82,32 @@ static void print_help(FILE *out)
 	      "(CONFIGURATION.md).\n\n",
 	        out);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		fprintf(out, "  %s%s%s\n      %s\n", rows[i].name, *rows[i].arguments ? " " : "", rows[i].arguments,
-		        rows[i].help);
+		print_row(out, &rows[i]);
+}
+
+/* The commands whose name begins with this word; false when there are none. */
+static bool print_group(FILE *out, const char *word)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct str rest = str_of(rows[i].name), first;
+		if (!str_split(&rest, ' ', &first) || !rest.p || !str_is(first, word))
+			continue;
+		if (!found)
+			fputs("usage: one of\n", out);
+		print_row(out, &rows[i]);
+		found = true;
+	}
+	return found;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		if (!strcmp(argv[i], "--help"))
+			return true;
+	return false;
 }
 
 /* Takes the words of the command's name off the front. */
@@ -97,6 +127,21 @@ static const struct row *find_row(int *argc, char ***argv)
 	return NULL;
 }
 
+/* Instead of running a command: asked for, or because there is no such command. */
+static int explain(const struct row *row, int argc, char **argv)
+{
+	bool asked = asks_for_help(argc, argv);
+
+	if (row) {
+		print_row(stdout, row);
+	} else if (!print_group(asked ? stdout : stderr, *argv)) {
+		fprintf(stderr, "contacthubctl: there is no command \"%s\"; `contacthubctl --help` lists them\n",
+		        *argv);
+		return EXIT_USAGE;
+	}
+	return asked ? EXIT_DONE : EXIT_USAGE;
+}
+
 static int fail(const char *command, const struct err *err, int status)
 {
 	fprintf(stderr, "contacthubctl %s: %s\n", command, *err->message ? err->message : err_sentence(err->code));
@@ -114,11 +159,8 @@ int main(int argc, char **argv)
 	}
 	argc--, argv++;
 	const struct row *row = find_row(&argc, &argv);
-	if (!row) {
-		fprintf(stderr, "contacthubctl: there is no command \"%s\"; `contacthubctl --help` lists them\n",
-		        *argv);
-		return EXIT_USAGE;
-	}
+	if (!row || asks_for_help(argc, argv))
+		return explain(row, argc, argv);
 	log_init("contacthubctl", LOG_ERROR);
 	if (sodium_init() < 0)
 		log_die("sodium", "libsodium cannot start");

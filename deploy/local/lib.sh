@@ -29,6 +29,23 @@ die() {
 	exit 1
 }
 
+# For scripts that take no arguments: --help prints the comment that the script begins with, anything else is refused. (One
+# that did not look would delete the data when it is asked what it does.)
+take_no_arguments() {
+	case ${1:-} in
+	"") ;;
+	-h | --help)
+		explain
+		exit 0
+		;;
+	*) die "takes no arguments, but '$1' was given; --help says what it does" ;;
+	esac
+}
+
+explain() {
+	sed -n '2,$ { /^#/! q; s/^# \{0,1\}//; p }' "$0"
+}
+
 need_file() {
 	[ -e "$1" ] || die "$1 is missing: run deploy/local/$2 first"
 }

@@ -1,4 +1,4 @@
-"""The operator's tool explains itself: no stack is asked for that."""
+"""The operator's tool and the scripts of the local stack explain themselves: no stack is asked for that."""
 
 import os
 import subprocess
@@ -28,3 +28,22 @@ def test_help_is_no_failure(arguments, told):
 def test_what_is_wrong_is_told(arguments, told):
     run = tool(*arguments)
     assert run.returncode == 2 and run.stdout == "" and told in run.stderr, run
+
+
+def script(name, stack, *arguments):
+    return subprocess.run([str(CHECKOUT / "deploy/local" / name), *arguments], capture_output=True, text=True, timeout=30,
+                          env={**os.environ, "CONTACTHUB_STACK": str(stack)}, check=False)
+
+
+@pytest.mark.parametrize("name", ["build", "demo", "down", "install", "replay", "status", "up", "wipe"])
+def test_scripts_that_are_asked_what_they_do_do_nothing(name, tmp_path):
+    (tmp_path / "env").write_text("kept")
+    run = script(name, tmp_path, "--help")
+    assert run.returncode == 0 and run.stdout and run.stderr == "", run
+    assert [path.name for path in tmp_path.iterdir()] == ["env"]
+
+
+def test_scripts_take_no_arguments_that_they_do_not_know(tmp_path):
+    (tmp_path / "env").write_text("kept")
+    run = script("wipe", tmp_path, "--dry-run")
+    assert run.returncode == 1 and "--dry-run" in run.stderr and (tmp_path / "env").exists(), run

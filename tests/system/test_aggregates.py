@@ -2,8 +2,8 @@
 
 import pytest
 
-from aggregates import EVENT, PATH, body_of, make, state
-from client import new_id, unique
+from aggregates import BUILD_S, EVENT, PATH, body_of, make, state
+from client import eventually, new_id, unique
 from contract import check_error, check_ok, check_page
 
 
@@ -112,6 +112,23 @@ def test_states(space, shop, letter):
     assert check_ok(space.admin.put(path, {"state": "ACTIVE"})) == {"state": "ACTIVE"}
     other = make(space, shop, letter)
     assert check_ok(space.admin.put(f"{PATH}/{other['id']}", {**other, "state": "ACTIVE"}))["state"] == "ACTIVE"
+
+
+def test_filters_stay_while_profiles_are_made(space, shop, letter):
+    """A build that begins is soon over: one of a few is met while it goes on."""
+    for _ in range(20):
+        made = make(space, shop, letter)
+        path = f"{PATH}/{made['id']}"
+        check_ok(space.admin.put(f"{path}/state", {"state": "ACTIVE"}))
+        answer = space.admin.put(path, {**made, "state": "ACTIVE", "exclusionFilters": [FILTER]})
+        if answer.status == 423:
+            break
+    check_error(answer, 423)
+    assert check_ok(space.admin.put(path, {"name": "renamed"}))["exclusionFilters"] == [], "what profiles do not follow from may change"
+
+    def taken():
+        assert check_ok(space.admin.put(path, {"name": "n", "exclusionFilters": [FILTER]}))["exclusionFilters"] == [FILTER]
+    eventually(taken, timeout=BUILD_S)
 
 
 @pytest.mark.parametrize("node", ["123", "00000000-0000-4000-8000-000000000000"])

@@ -10,6 +10,7 @@ import urllib.parse
 
 import pytest
 
+from aggregates import Aggregate
 from client import PREFIX, eventually, new_id, unique
 from contract import check_empty, check_error, check_ok, check_page, check_status, instant, stripped
 from test_customers import FULL, with_instants
@@ -184,6 +185,24 @@ def test_python_items(shop, kind, fields):
     getattr(shop, f"remove_{kind}")(made.id, "01")
     with pytest.raises(part("errors.api_error.APIError"), match="Status code: 404"):
         shop.customer_api_manager.get(_id=made.id, urls_extra=f"{kind}s/01")
+
+
+def test_python_reads_an_aggregate_node(library, space, monkeypatch):
+    """Profiles are customers, and their events are events, also to a client that knows nothing of aggregate nodes."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    aggregate = Aggregate(space).ready()
+    external = unique("py")
+    one = aggregate.new(aggregate.shop, external, base={"firstName": "Ada"})
+    two = aggregate.new(aggregate.letter, external, base={"lastName": "Lovelace"})
+    profile = aggregate.of(one, two)
+    event = aggregate.post_event(two)
+    node = importlib.import_module("contacthub.workspace").Workspace(
+        workspace_id=space.id, token=aggregate.client.token, base_url=f"{space.admin.url}{PREFIX}/workspaces").get_node(aggregate.id)
+    found = node.get_customer(external_id=external)
+    assert (found.id, found.base.firstName, found.base.lastName) == (profile["id"], "Ada", "Lovelace")
+    assert node.get_customer(id=profile["id"]).externalId == external
+    [shown] = eventually(lambda: seen if len(seen := node.get_events(customer_id=profile["id"])) else False)
+    assert shown.id != event["id"] and node.get_event(shown.id).origin == "DUPLICATE"
 
 
 def test_python_errors_carry_all_four_keys(shop):

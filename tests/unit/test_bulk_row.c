@@ -38,6 +38,7 @@ static const struct {
                 "base.address.geo.lat,consents.marketing.automatic.email.status", NULL},
         {"an unknown property", BULK_CUSTOMER, NULL, "externalId,base.shoeSize", "base.shoeSize names nothing"},
         {"an undeclared extended property", BULK_CUSTOMER, NULL, "extended.nothing", "extended.nothing names nothing"},
+        {"another separator", BULK_CUSTOMER, NULL, "externalId;base.firstName", "is known: commas separate cells"},
         {"inside a scalar", BULK_CUSTOMER, NULL, "externalId.x", "names nothing"},
         {"inside a list", BULK_CUSTOMER, NULL, "base.subscriptions.id", "names nothing"},
         {"the same twice", BULK_CUSTOMER, NULL, "externalId,base.dob,externalId", "exclude each other"},

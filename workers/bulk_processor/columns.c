@@ -67,8 +67,11 @@ static bool read_event_column(struct column *column)
 
 static bool unknown(const struct column *column, struct err *err)
 {
-	return err_set(err, ERR_INVALID, "the column %.*s names nothing that is known",
-	        STR_ARG(str_utf8_cut(column->path, 100)));
+	/* what spreadsheets write where a comma is part of a number */
+	bool other = memchr(column->path.p, ';', column->path.n) || memchr(column->path.p, '\t', column->path.n);
+
+	return err_set(err, ERR_INVALID, "the column %.*s names nothing that is known%s",
+	        STR_ARG(str_utf8_cut(column->path, 100)), other ? ": commas separate cells" : "");
 }
 
 static bool read_column(struct columns *columns, struct column *column, struct str name, struct err *err)

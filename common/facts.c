@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define SAVE_US 1000000LL
+#define IDLE_SAVE_US (5 * 1000000LL)
 #define DELIVERY_US (2 * 1000000LL)
 #define METADATA_MS 5000
 #define RECOVER_ROWS 4000
@@ -30,6 +31,7 @@ struct facts {
 	size_t unacknowledged;
 	bool dirty; /* published since the cursors were moved */
 	int64_t saved_us;
+	long long recovered; /* since the partitions came */
 	struct pair known[KNOWN_PAIRS];
 	struct pair *fresh; /* of the open transaction, in its arena */
 	size_t n_fresh;
@@ -246,40 +248,40 @@ static bool publish_rows(struct facts *facts, struct db *db, struct arena *arena
 }
 
 bool facts_recover(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
-        size_t n, struct err *err)
+        size_t n, bool *ret_more, struct err *err)
 {
-	int found = 1;
-	long long total = 0;
+	struct db_params params;
 
-	while (n && found) {
-		struct db_params params;
-		arena_reset(arena);
-		name_params(facts, arena, &params);
-		add_partitions(&params, arena, positions, n);
-		db_param_i64(&params, RECOVER_ROWS);
-		PGresult *rows = db_query(db, "facts_behind", &params, err);
-		if (!rows)
-			return false;
-		found = PQntuples(rows);
-		total += found;
-		bool good = !found || publish_rows(facts, db, arena, rows, positions, n, err);
-		PQclear(rows);
-		if (!good)
-			return false;
-	}
-	if (total)
-		log_event(LOG_INFO, "facts", "%lld published again", total);
+	*ret_more = false;
+	if (!n)
+		return true;
+	arena_reset(arena);
+	name_params(facts, arena, &params);
+	add_partitions(&params, arena, positions, n);
+	db_param_i64(&params, RECOVER_ROWS);
+	PGresult *rows = db_query(db, "facts_behind", &params, err);
+	if (!rows)
+		return false;
+	*ret_more = PQntuples(rows) > 0;
+	facts->recovered += PQntuples(rows);
+	bool good = !*ret_more || publish_rows(facts, db, arena, rows, positions, n, err);
+	PQclear(rows);
+	if (*ret_more)
+		return good;
+	if (facts->recovered)
+		log_event(LOG_INFO, "facts", "%lld published again", facts->recovered);
+	facts->recovered = 0;
 	return true;
 }
 
 bool facts_save(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
-        size_t n, struct err *err)
+        size_t n, bool also_idle, struct err *err)
 {
 	struct db_params params;
 	struct db_array partitions, offsets;
 	int64_t now_us = clock_monotonic_us();
 
-	if (!facts->dirty || now_us - facts->saved_us < SAVE_US)
+	if (!n || !(facts->dirty || also_idle) || now_us - facts->saved_us < (facts->dirty ? SAVE_US : IDLE_SAVE_US))
 		return true;
 	CRASH_POINT("worker-facts-unacknowledged");
 	if (!wait_for_reports(facts))

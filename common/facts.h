@@ -46,16 +46,21 @@ struct facts_position {
 	int64_t next_offset;
 };
 
-/* Publishes what predecessors of these partitions left. Between transactions only. */
+/*
+ * Publishes some of what predecessors of these partitions left; *ret_more: perhaps not all. The stream is everybody's,
+ * so that may be much. Until all is published facts_save must not be called. Between transactions only.
+ */
 bool facts_recover(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
-        size_t n, struct err *err) must_check;
+        size_t n, bool *ret_more, struct err *err) must_check;
 
 /*
- * At most once a second, and only when something was published: waits for the reports and moves the cursors. Between
- * transactions only.
+ * At most once a second when something was published, and now and then when nothing was (if `also_idle`): others write
+ * into the stream, and a cursor that stays behind would have all of that published again. Waits for the reports and
+ * moves the cursors. Between transactions only. also_idle is not for workers whose background steps write into the
+ * stream: those leave the offset row as it is, and a process that was overtaken would not see them there.
  */
 bool facts_save(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
-        size_t n, struct err *err) must_check;
+        size_t n, bool also_idle, struct err *err) must_check;
 
 extern const struct statement facts_statements[];
 extern const size_t facts_statement_count;

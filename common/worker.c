@@ -259,7 +259,7 @@ static size_t most_records(const struct worker *worker)
 
 static void gather(struct worker *worker)
 {
-	take_message(worker, worker->background_more ? 0 : POLL_MS);
+	take_message(worker, worker->background_more || worker->facts_behind ? 0 : POLL_MS);
 	int64_t deadline_us =
 	        clock_monotonic_us() + larger(worker->settings.batch_wait_us, worker->definition->batch_wait_us);
 	while (worker->n_messages && worker->n_messages < worker->batch_limit && worker->n_bytes < BATCH_BYTES) {
@@ -512,10 +512,11 @@ static void keep_facts(struct worker *worker)
 	size_t n = owned_positions(worker, positions);
 	struct err err = {0};
 
-	if (worker->facts_behind && !facts_recover(worker->facts, worker->db, worker->arena, positions, n, &err))
+	if (worker->facts_behind &&
+	        !facts_recover(worker->facts, worker->db, worker->arena, positions, n, &worker->facts_behind, &err))
 		log_die("facts", "%s", err.message);
-	worker->facts_behind = false;
-	if (!facts_save(worker->facts, worker->db, worker->arena, positions, n, &err))
+	if (!worker->facts_behind && !facts_save(worker->facts, worker->db, worker->arena, positions, n,
+	                                     !worker->definition->background, &err))
 		log_die("facts", "%s", err.message);
 }
 

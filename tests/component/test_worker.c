@@ -86,17 +86,22 @@ static const struct worker_definition test_worker = {
 };
 
 /* A process of its own, by exec: librdkafka's threads and locks do not survive a fork. */
-static pid_t start_worker(const char *instance)
+static pid_t start(const char *instance, const char *kind)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		setenv("CONTACTHUB_INSTANCE", instance, 1);
-		execl("/proc/self/exe", "test-worker", "worker", (char *)NULL);
+		execl("/proc/self/exe", "test-worker", kind, (char *)NULL);
 		_exit(127);
 	}
 	assert_true(pid > 0);
 	return pid;
+}
+
+static pid_t start_worker(const char *instance)
+{
+	return start(instance, "worker");
 }
 
 static void stop_worker(pid_t pid, int signal_number)
@@ -291,6 +296,59 @@ static void test_killed_workers_apply_each_record_once_and_in_order(void **state
 	check_facts(fixture);
 }
 
+/* As another worker writes them. */
+static void add_foreign_rows(struct fixture *fixture, int n)
+{
+	char id[UUID_TEXT_BYTES + 1];
+
+	uuid_format(&fixture->workspace, id);
+	component_sql(fixture->component,
+	        arena_printf(fixture->arena,
+	                "INSERT INTO update_stream SELECT workspace_id, last_offset + n, 1, 1, "
+	                "md5((last_offset + n)::text)::uuid, workspace_id, 1, 0 FROM stream_heads, "
+	                "generate_series(1, %d) n WHERE workspace_id = '%s'; "
+	                "UPDATE stream_heads SET last_offset = last_offset + %d WHERE workspace_id = '%s'",
+	                n, id, n, id));
+}
+
+static long long unpublished(struct fixture *fixture)
+{
+	return component_number(fixture->component,
+	        "SELECT max(h.last_offset - c.published) FROM fact_cursors c JOIN stream_heads h USING (workspace_id)");
+}
+
+static void wait_for_cursors(struct fixture *fixture)
+{
+	for (int i = 0; i < 600 && unpublished(fixture); i++)
+		usleep(50 * 1000);
+	assert_int_equal(unpublished(fixture), 0);
+}
+
+/* The stream is everybody's: whoever begins publishes what others have written, too, and works meanwhile; and one that
+   has nothing to do does not fall behind. */
+static void test_facts_of_others_do_not_keep_a_worker_from_its_work(void **state)
+{
+	struct fixture *fixture = *state;
+	enum { FOREIGN = 100000 };
+	pid_t pid = start_worker("0");
+
+	send_numbered(fixture, 0, 1);
+	wait_for_rows(fixture, 1);
+	wait_for_cursors(fixture);
+	stop_worker(pid, SIGKILL);
+	add_foreign_rows(fixture, FOREIGN);
+	send_numbered(fixture, 1, 1);
+	pid = start("0", "without-background");
+	wait_for_rows(fixture, 2);
+	send_numbered(fixture, 2, 1);
+	wait_for_rows(fixture, 3);
+	assert_true(unpublished(fixture) > FOREIGN / 100);
+	wait_for_cursors(fixture);
+	add_foreign_rows(fixture, 1000);
+	wait_for_cursors(fixture);
+	stop_worker(pid, SIGTERM);
+}
+
 static void test_a_frozen_worker_that_wakes_up_changes_nothing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -417,12 +475,20 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "worker"))
 		return worker_main(&test_worker, 1, argv);
+	if (argc == 2 && !strcmp(argv[1], "without-background")) {
+		static struct worker_definition without;
+		without = test_worker;
+		without.background = NULL;
+		return worker_main(&without, 1, argv);
+	}
 	if (argc > 1)
 		return worker_main(&test_worker, argc, argv);
 
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(
 	                test_killed_workers_apply_each_record_once_and_in_order, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_facts_of_others_do_not_keep_a_worker_from_its_work, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_frozen_worker_that_wakes_up_changes_nothing, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_poisoned_record_is_set_aside_and_the_rest_goes_on, set_up, tear_down),

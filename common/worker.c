@@ -202,10 +202,43 @@ static bool is_wanted(const struct worker *worker, const rd_kafka_message_t *mes
 	       !(worker->settings.replay && message->offset >= worker->limits[message->partition]);
 }
 
+/*
+ * A log that ends before the offset that comes next has lost records, and grows again: once it is long enough we would
+ * go on, and pass over what was written meanwhile. That must not be silent.
+ */
+static void tell_of_lost_end(struct worker *worker, int32_t partition)
+{
+	const struct partition_position *position = &worker->positions[partition];
+	struct db_params params;
+	struct err err = {0};
+	int64_t end;
+
+	if (worker->settings.replay || !position->owned ||
+	        !kafka_log_end(worker->producer, worker->definition->topic, partition, LOG_END_MS, &end) ||
+	        end >= position->next_offset)
+		return;
+	db_params_init(&params, worker->arena);
+	db_param_text(&params, str_of(topic_role_name(worker->definition->topic)));
+	db_param_i32(&params, partition);
+	db_param_i64(&params, position->next_offset);
+	db_param_text(&params, str_of(worker->definition->name));
+	db_param_i64(&params, position->last_time_us);
+	db_param_text(&params, str_of(arena_printf(worker->arena,
+	                               "the log has lost its end: it ends at offset %lld, and records up to offset "
+	                               "%lld had been read; what is written in between is passed over",
+	                               (long long)end, (long long)position->next_offset)));
+	PGresult *done = db_query(worker->db, "runtime_log_lost", &params, &err);
+	if (!done)
+		log_event(LOG_ERROR, "log-gap", "%s", err.message);
+	PQclear(done);
+}
+
 static void check_consumer_error(struct worker *worker, const rd_kafka_message_t *message)
 {
 	switch (message->err) {
 	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+		if (message->partition >= 0 && message->partition < MAX_PARTITIONS)
+			tell_of_lost_end(worker, message->partition);
 		log_die("log-gap",
 		        "partition %d of %s does not hold the offset that comes next (its retention removed it, or its "
 		        "end was "

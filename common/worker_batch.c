@@ -101,6 +101,12 @@ const struct statement runtime_statements[] = {
                        "$5::bigint[], $6::uuid[], $7::smallint[], $8::bigint[], $9::text[], $10::bytea[]) AS "
                        "u(w, partition, record_offset, c, type, created_us, reason, record)",
                 .n_params = 10},
+        /* of no workspace: the operator hears that a partition's log has lost its end */
+        {.name = "runtime_log_lost",
+                .sql = "INSERT INTO dead_letters (workspace_id, topic, partition, record_offset, worker, created_us, "
+                       "reason, record) VALUES ('00000000-0000-0000-0000-000000000000', $1::text, $2::integer, "
+                       "$3::bigint, $4::text, $5::bigint, $6::text, '') ON CONFLICT DO NOTHING",
+                .n_params = 6},
         /* one statement: the head rows stay locked only from here to COMMIT, and offsets are gapless in commit order */
         {.name = "runtime_stream",
                 .sql = "WITH heads AS (INSERT INTO stream_heads AS h (workspace_id, last_offset, last_us) "

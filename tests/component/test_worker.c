@@ -368,6 +368,29 @@ static void test_a_frozen_worker_that_wakes_up_changes_nothing(void **state)
 	check_rows(fixture, 1500);
 }
 
+/* A broker that lost the end of its log writes new records where old ones have been read: a worker would pass over
+ * them. */
+static void test_a_log_that_lost_its_end_is_told_to_the_operator(void **state)
+{
+	struct fixture *fixture = *state;
+	int status = 0;
+
+	send_numbered(fixture, 0, 3);
+	component_sql(fixture->component,
+	        "INSERT INTO consumer_offsets VALUES ('test-worker', 'customer-commands', 0, 1000, 5)");
+	for (int i = 0; i < 2; i++) { /* it tries again, and says it once */
+		pid_t pid = start_worker("0");
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WEXITSTATUS(status), 1);
+	}
+	assert_string_equal(
+	        component_text(fixture->component,
+	                "SELECT string_agg(concat_ws(' ', worker, topic, partition, record_offset, reason), '|') "
+	                "FROM dead_letters"),
+	        "test-worker customer-commands 0 1000 the log has lost its end: it ends at offset 3, and records up to "
+	        "offset 1000 had been read; what is written in between is passed over");
+}
+
 static void test_a_poisoned_record_is_set_aside_and_the_rest_goes_on(void **state)
 {
 	struct fixture *fixture = *state;
@@ -490,6 +513,8 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(
 	                test_facts_of_others_do_not_keep_a_worker_from_its_work, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_frozen_worker_that_wakes_up_changes_nothing, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_log_that_lost_its_end_is_told_to_the_operator, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_poisoned_record_is_set_aside_and_the_rest_goes_on, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(

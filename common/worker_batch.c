@@ -27,6 +27,7 @@ struct entry {
 	struct uuid entity;
 	int64_t seq;
 	struct str dead_reason; /* absent = no dead letter */
+	int64_t n_missing;      /* records of the log before this one that did not come */
 };
 
 struct change {
@@ -297,10 +298,12 @@ static void decode_entry(struct batch *batch, size_t index, const rd_kafka_messa
 		entry->skip = true;
 		return;
 	}
-	if (message->offset > advance->after && advance->after)
-		log_event(topic_is_compacted(batch->context.definition->topic) ? LOG_DEBUG : LOG_WARN, "log-gap",
-		        "partition %d: offset %lld follows %lld", message->partition, (long long)message->offset,
-		        (long long)advance->after - 1);
+	if (message->offset > advance->after && advance->after &&
+	        !topic_is_compacted(batch->context.definition->topic)) {
+		log_event(LOG_ERROR, "log-gap", "partition %d: offset %lld follows %lld", message->partition,
+		        (long long)message->offset, (long long)advance->after - 1);
+		entry->n_missing = message->offset - advance->after;
+	}
 	advance->after = message->offset + 1;
 	entry->decoded = command_decode(entry->record, &entry->command, &err);
 	entry->command.time_us = effective_time(advance, entry->decoded ? entry->command.time_us : 0);
@@ -531,6 +534,31 @@ static bool send_results(struct batch *batch, struct err *err)
 	return db_send_expect(batch->context.db, "runtime_add_results", &params, columns[0].n, ERR_DATABASE, err);
 }
 
+static void add_dead_letter(struct db_array *columns, const struct entry *entry)
+{
+	db_array_uuid(&columns[0], &entry->command.workspace); /* nil when not decoded */
+	db_array_i64(&columns[1], entry->message->partition);
+	db_array_i64(&columns[2], entry->message->offset);
+	db_array_uuid(&columns[3], &entry->command.id);
+	db_array_i64(&columns[4], entry->command.type);
+	db_array_i64(&columns[5], entry->command.time_us);
+	db_array_text(&columns[6], entry->dead_reason);
+	db_array_text(&columns[7], entry->record.p ? entry->record : STR(""));
+}
+
+/* What Kafka's client passed over: nobody knows what it was, and it must not go in silence. */
+static void add_missing(struct batch *batch, struct db_array *columns, const struct entry *entry)
+{
+	const char *words = arena_printf(batch->context.arena,
+	        "the log does not give the records from here to offset %lld", (long long)entry->message->offset - 1);
+	rd_kafka_message_t place = {
+	        .partition = entry->message->partition, .offset = entry->message->offset - entry->n_missing};
+
+	add_dead_letter(columns,
+	        &(struct entry){
+	                .command.time_us = entry->command.time_us, .message = &place, .dead_reason = str_of(words)});
+}
+
 static bool send_dead_letters(struct batch *batch, struct err *err)
 {
 	static const enum db_element types[] = {DB_UUID, DB_I32, DB_I64, DB_UUID, DB_I16, DB_I64, DB_TEXT, DB_BYTEA};
@@ -541,16 +569,10 @@ static bool send_dead_letters(struct batch *batch, struct err *err)
 		db_array_init(&columns[i], batch->context.arena, types[i]);
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *entry = &batch->entries[i];
-		if (!entry->dead_reason.p)
-			continue;
-		db_array_uuid(&columns[0], &entry->command.workspace); /* nil when not decoded */
-		db_array_i64(&columns[1], entry->message->partition);
-		db_array_i64(&columns[2], entry->message->offset);
-		db_array_uuid(&columns[3], &entry->command.id);
-		db_array_i64(&columns[4], entry->command.type);
-		db_array_i64(&columns[5], entry->command.time_us);
-		db_array_text(&columns[6], entry->dead_reason);
-		db_array_text(&columns[7], entry->record.p ? entry->record : STR(""));
+		if (entry->n_missing)
+			add_missing(batch, columns, entry);
+		if (entry->dead_reason.p)
+			add_dead_letter(columns, entry);
 	}
 	if (!columns[0].n)
 		return true;

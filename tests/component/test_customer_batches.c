@@ -695,6 +695,26 @@ static void test_empty_node_of_events(void **state)
 	bench_close(bench);
 }
 
+/* A part of the log that cannot be read (its checksum is wrong) is passed over by Kafka's client. */
+static void test_a_gap_in_the_log_is_told(void **state)
+{
+	struct bench *bench = bench_open();
+
+	(void)state;
+	give_rules(bench, N1, "1", ON_EXTERNAL_ID);
+	run(bench);
+	bench->offset = 5;
+	ORDER(bench, COMMAND_CUSTOMER_POST, 1, .body = "{'externalId':'e'}");
+	ORDER(bench, COMMAND_CUSTOMER_POST, 2, .body = "{'externalId':'f'}");
+	run(bench);
+	assert_int_equal(number(bench, "SELECT count(*) FROM customers"), 2);
+	assert_string_equal(
+	        text(bench, "SELECT string_agg(concat_ws(' ', worker, topic, partition, record_offset, reason), "
+	                    "'|') FROM dead_letters"),
+	        "customer-merge customer-commands 0 1 the log does not give the records from here to offset 4");
+	bench_close(bench);
+}
+
 /* --- batches --- */
 
 static void add_random_order(struct bench *bench, unsigned *seed, unsigned n)
@@ -876,6 +896,7 @@ int main(void)
 	        cmocka_unit_test(test_policy_of_a_node_with_customers),
 	        cmocka_unit_test(test_empty_node),
 	        cmocka_unit_test(test_empty_node_of_events),
+	        cmocka_unit_test(test_a_gap_in_the_log_is_told),
 	        cmocka_unit_test(test_any_cut_gives_the_same_tables),
 	        cmocka_unit_test(test_binding_waits_for_an_event_on_its_way),
 	};

@@ -114,5 +114,7 @@ _Noreturn void log_die(const char *event, const char *format, ...)
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	log_line(LOG_ERROR, event, message);
-	exit(EXIT_FAILURE);
+	/* not exit(): it takes libraries apart whose threads go on */
+	fflush(stdout);
+	_exit(EXIT_FAILURE);
 }

@@ -7,6 +7,7 @@
 #include "common/crashed.h"
 #include "common/facts.h"
 #include "common/json.h"
+#include "common/leaks.h"
 #include "common/log.h"
 #include "common/replay_limits.h"
 #include "common/worker_batch.h"
@@ -68,13 +69,15 @@ struct worker {
 
 static volatile sig_atomic_t stop_requested;
 
-/* What cannot be ended in time is left as a crash leaves it: librdkafka asks a broker that is gone for ever. */
+/* What cannot be ended in time is left as a crash leaves it: librdkafka asks a broker that is gone for ever. Who asks
+ * again does not put the end off. */
 static void on_signal(int signal_number)
 {
 	if (signal_number == SIGALRM)
 		_exit(0);
+	if (!stop_requested)
+		alarm(STOP_S);
 	stop_requested = 1;
-	alarm(STOP_S);
 }
 
 const struct settings *worker_settings(struct worker *worker)
@@ -647,7 +650,7 @@ static void open_database(struct worker *worker)
 		back_off(attempt < 8 ? attempt : 8, &err);
 	}
 	if (stop_requested)
-		exit(0);
+		_exit(0);
 	if (!db_prepare(worker->db, runtime_statements, runtime_statement_count, &err) ||
 	        !db_prepare(worker->db, crashed_statements, crashed_statement_count, &err) ||
 	        !db_prepare(worker->db, facts_statements, facts_statement_count, &err) ||
@@ -662,6 +665,8 @@ static void wait_for_topic(struct worker *worker)
 
 	while (!kafka_partition_count(worker->producer, TOPIC_REPLIES, 2000) ||
 	        !(worker->n_partitions = kafka_partition_count(worker->producer, worker->definition->topic, 2000))) {
+		if (stop_requested)
+			_exit(0);
 		if (clock_monotonic_us() > give_up_us)
 			log_die("kafka", "topic %s cannot be reached (has `contacthubctl topics` been run?)",
 			        topic_role_name(worker->definition->topic));
@@ -756,6 +761,8 @@ int worker_main(const struct worker_definition *definition, int argc, char **arg
 	open_worker(&worker);
 	log_event(LOG_INFO, "started", "waiting for records of %s", worker.topic);
 	run(&worker);
+	alarm(STOP_S); /* anew: looking for leaks is no part of stopping, but must end as well */
+	leaks_look();
 	log_event(LOG_INFO, "stopped", "as asked");
 	/* no waiting on rd_kafka_destroy: it may hang in librdkafka 2.0.2 */
 	_exit(0);

@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include "common/clock.h"
+#include "common/leaks.h"
 #include "common/log.h"
 #include "gateway/auth.h"
 #include "gateway/config_feed.h"
@@ -224,6 +225,7 @@ static _Noreturn void stop(struct running *running)
 	bool flushed = kafka_producer_flush(gateway->producer, FLUSH_MS);
 	log_event(LOG_INFO, "stop", "stopped with %zu requests in work, %s", http_in_work(gateway->http),
 	        flushed ? "nothing left to send" : "records left to send");
+	leaks_look();
 	_exit(0);
 }
 

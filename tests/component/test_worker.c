@@ -15,6 +15,9 @@
 
 #include <cmocka.h>
 
+/* A worker gives itself five seconds to stop. */
+#define STOP_US (7 * 1000000LL)
+
 /* --- the worker under test: every command becomes a row; some bodies mean trouble ----------------------------------
  */
 
@@ -447,6 +450,47 @@ static void test_a_record_that_kills_its_worker_is_set_aside_after_three_tries(v
 	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 1);
 }
 
+/* TERM after so many ms, and again and again after so many more (0: once); microseconds until the process has ended. */
+static int64_t time_to_stop(pid_t pid, int after_ms, int again_ms)
+{
+	int status;
+
+	usleep((useconds_t)after_ms * 1000);
+	kill(pid, SIGTERM);
+	int64_t asked_us = clock_monotonic_us(), again_us = asked_us;
+	while (waitpid(pid, &status, WNOHANG) == 0 && clock_monotonic_us() - asked_us < STOP_US) {
+		if (again_ms && clock_monotonic_us() - again_us > again_ms * 1000) {
+			kill(pid, SIGTERM);
+			again_us = clock_monotonic_us();
+		}
+		usleep(20 * 1000);
+	}
+	int64_t took_us = clock_monotonic_us() - asked_us;
+	if (took_us >= STOP_US)
+		stop_worker(pid, SIGKILL);
+	else /* not for another reason, so before that it was running */
+		assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGTERM : WEXITSTATUS(status) == 0);
+	return took_us;
+}
+
+/* Without a broker each question to librdkafka takes its full time; who asks again and again puts nothing off. */
+static void test_a_worker_without_kafka_ends_soon_after_it_is_asked_to(void **state)
+{
+	static const struct {
+		int after_ms, again_ms;
+	} cases[] = {{0, 0}, {30, 0}, {300, 0}, {2500, 1000}, {4000, 0}};
+	char *kafka = strdup(getenv("CONTACTHUB_KAFKA"));
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		setenv("CONTACTHUB_KAFKA", "127.0.0.1:1", 1);
+		pid_t pid = start_worker("0");
+		setenv("CONTACTHUB_KAFKA", kafka, 1);
+		assert_in_range(time_to_stop(pid, cases[i].after_ms, cases[i].again_ms), 0, STOP_US - 1);
+	}
+	free(kafka);
+}
+
 static void test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict(void **state)
 {
 	struct fixture *fixture = *state;
@@ -519,6 +563,8 @@ int main(int argc, char **argv)
 	                test_a_poisoned_record_is_set_aside_and_the_rest_goes_on, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_record_that_kills_its_worker_is_set_aside_after_three_tries, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_worker_without_kafka_ends_soon_after_it_is_asked_to, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_key_is_decided_by_its_partition_alone, set_up, tear_down),

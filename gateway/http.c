@@ -204,8 +204,11 @@ static void cut(struct client *client, enum err_code code)
 	buf_init(&head, request->arena, 512);
 	buf_printf(&head,
 	        "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
-	        "Access-Control-Allow-Origin: *\r\nContent-Length: %zu\r\n\r\n",
+	        "Access-Control-Allow-Origin: *\r\nContent-Length: %zu\r\n",
 	        status, MHD_get_reason_phrase_for(status), body.n);
+	if (request->answer.retry_after_s)
+		buf_printf(&head, "Retry-After: %u\r\n", request->answer.retry_after_s);
+	buf_add_literal(&head, "\r\n");
 	buf_add_str(&head, buf_str(&body));
 	if (send(client->fd, head.p, head.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_event(LOG_DEBUG, "http", "a client is gone: %s", strerror(errno));

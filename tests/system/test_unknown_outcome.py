@@ -1,0 +1,151 @@
+"""A worker that is silent: what clients are told meanwhile, and that nothing is lost or doubled by it. On a gateway of its own, which has little
+patience; the stack's own gateway is not disturbed."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from client import Client, eventually, new_id, unique
+from conftest import stack_directory
+from contract import check_error, check_ok, check_page
+
+DEADLINE_MS = 1500
+START_SECONDS = 20
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(**changes):
+    directory = stack_directory() / "environment"
+    settings = {path.name: path.read_text(encoding="utf-8") for path in directory.iterdir()}
+    return {**os.environ, **settings, **{f"CONTACTHUB_{name}": str(value) for name, value in changes.items()}}
+
+
+def binaries():
+    """Those that the stack runs."""
+    text = (stack_directory() / "service/gateway/run").read_text(encoding="utf-8")
+    return re.search(r"CONTACTHUB_BIN=(\S+)", text).group(1)
+
+
+@pytest.fixture(scope="module")
+def impatient(stack):
+    """Address of a gateway that gives every request little time, and takes two at once."""
+    if not (stack_directory() / "service/gateway/run").exists():
+        pytest.skip("the stack is not one of deploy/local/up: its processes cannot be frozen")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = environment(LISTEN_PORT=port, INSTANCE="impatient", PUBLIC_URL=url, REQUEST_DEADLINE_MS=DEADLINE_MS, MAX_IN_FLIGHT=2)
+    with open(stack_directory() / "logs/gateway-impatient.log", "ab") as log:
+        gateway = subprocess.Popen([f"{binaries()}/gateway"], env=settings, stdout=log, stderr=log)
+
+    def ready():
+        try:
+            return Client(url).get("/health/ready").status == 200
+        except OSError as fault:
+            raise AssertionError("it does not listen") from fault
+    try:
+        eventually(ready, START_SECONDS)
+        yield url
+    finally:
+        gateway.terminate()
+        gateway.wait(20)
+
+
+@pytest.fixture
+def caller(impatient, stack):
+    return Client(impatient, stack["CONTACTHUB_TOKEN"], stack["CONTACTHUB_WORKSPACE"])
+
+
+@pytest.fixture
+def silent_worker(impatient):
+    """customer-merge is frozen; the value wakes it."""
+    pid = int((stack_directory() / "service/customer-merge/supervise/pid").read_text(encoding="ascii"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield lambda: os.kill(pid, signal.SIGCONT)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def check_puts_off(answer, status):
+    check_error(answer, status)
+    assert answer.headers.get("retry-after", "").isdigit(), f"Retry-After must tell when to try again: {answer}"
+
+
+def in_flight(caller, shared_node):
+    """A request that is in work, as its open connection."""
+    body = f'{{"nodeId":"{shared_node}","externalId":"{unique()}"}}'
+    line = socket.create_connection(caller.address, timeout=30)
+    line.sendall((f"POST {caller.path('customers')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {caller.token}\r\n"
+                  f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode())
+    return line
+
+
+def test_an_unknown_outcome_names_its_command_which_counts_once(caller, shared_node, silent_worker, trusted):
+    external_id, key = unique(), {"Idempotency-Key": new_id()}
+    body = {"nodeId": shared_node, "externalId": external_id}
+    began = time.monotonic()
+    answer = caller.post("customers", body, headers=key)
+    check_puts_off(answer, 504)
+    assert DEADLINE_MS / 1000 <= time.monotonic() - began < DEADLINE_MS / 1000 + 3
+    named = answer.json["data"]["commandId"]
+    again = caller.post("customers", body, headers=key)
+    check_puts_off(again, 504)
+    assert again.json["data"]["commandId"] == named, "the same key is the same command"
+    silent_worker()
+
+    def there():
+        page = check_page(trusted.get("customers", {"nodeId": shared_node, "externalId": external_id}), total=1)
+        return page[0]["id"]
+    made = eventually(there, 10)
+    repeated = caller.post("customers", body, headers=key)
+    assert (repeated.status, repeated.json["id"]) == (201, made), "a repeat gets the first result"
+    assert check_ok(trusted.get(f"customers/{made}"))["version"] == 1, "three requests, one command"
+
+
+def test_requests_above_the_limit_are_put_off(caller, shared_node, silent_worker):
+    lines = [in_flight(caller, shared_node) for _ in range(2)]
+    time.sleep(0.3)
+    check_puts_off(caller.post("customers", {"nodeId": shared_node, "externalId": unique()}), 503)
+    for line in lines:
+        came = line.recv(65536)
+        assert came.startswith(b"HTTP/1.1 504 ") and b"\r\nRetry-After: " in came, came
+        line.close()
+
+
+def test_a_refusal_whose_body_never_comes_says_when_to_try_again(caller, shared_node, silent_worker):
+    """It is answered at its deadline, past the HTTP library."""
+    lines = [in_flight(caller, shared_node) for _ in range(2)]
+    time.sleep(0.3)
+    head = (f"POST {caller.path('customers')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {caller.token}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n").encode()
+    came = caller.bytes(head, wait_s=10)
+    for line in lines:
+        line.close()
+    assert came.startswith(b"HTTP/1.1 503 "), came
+    assert b"\r\nRetry-After: " in came, came
+
+
+def test_a_gateway_that_waits_for_kafka_stops_in_time(impatient):
+    """Nobody listens at its address of Kafka, so it does not listen either."""
+    port = free_port()
+    settings = environment(LISTEN_PORT=port, KAFKA="127.0.0.1:1", INSTANCE="lonely")
+    gateway = subprocess.Popen([f"{binaries()}/gateway"], env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        with pytest.raises(OSError):
+            Client(f"http://127.0.0.1:{port}").get("/health/ready")
+    finally:
+        began = time.monotonic()
+        gateway.terminate()
+        assert gateway.wait(20) == 0
+        assert time.monotonic() - began < 15

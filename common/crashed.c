@@ -85,7 +85,7 @@ static void on_death(int signal_number, siginfo_t *info, void *context)
 
 void crashed_watch(void)
 {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	static const int signals[] = {SIGABRT};
 #else
 	static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};

@@ -63,9 +63,10 @@ static struct block *block_with_room(struct arena *arena, size_t n_bytes)
 	return block_add(arena, n_bytes);
 }
 
-static struct block *block_to_keep(const struct arena *arena)
+static struct block *block_to_keep(const struct arena *arena, size_t keep_bytes)
 {
 	(void)arena;
+	(void)keep_bytes;
 	return NULL;
 }
 
@@ -85,12 +86,12 @@ static struct block *block_with_room(struct arena *arena, size_t n_bytes)
 	return block_add(arena, size_bytes);
 }
 
-static struct block *block_to_keep(const struct arena *arena)
+static struct block *block_to_keep(const struct arena *arena, size_t keep_bytes)
 {
 	struct block *best = NULL;
 
 	for (struct block *block = arena->blocks; block; block = block->next) {
-		if (block->size_bytes <= BLOCK_KEEP_BYTES && (!best || block->size_bytes > best->size_bytes))
+		if (block->size_bytes <= keep_bytes && (!best || block->size_bytes > best->size_bytes))
 			best = block;
 	}
 	return best;
@@ -120,7 +121,12 @@ void arena_free(struct arena *arena)
 
 void arena_reset(struct arena *arena)
 {
-	struct block *keep = block_to_keep(arena);
+	arena_reset_keeping(arena, BLOCK_KEEP_BYTES);
+}
+
+void arena_reset_keeping(struct arena *arena, size_t keep_bytes)
+{
+	struct block *keep = block_to_keep(arena, keep_bytes);
 
 	blocks_free(arena, keep);
 	if (keep) {
@@ -189,4 +195,13 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 size_t arena_used_bytes(const struct arena *arena)
 {
 	return arena->used_bytes;
+}
+
+size_t arena_held_bytes(const struct arena *arena)
+{
+	size_t n_bytes = 0;
+
+	for (const struct block *block = arena->blocks; block; block = block->next)
+		n_bytes += block->size_bytes;
+	return n_bytes;
 }

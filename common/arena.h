@@ -20,6 +20,8 @@ void arena_free(struct arena *arena);
 
 /* Forgets all allocations; keeps one block for the next use. */
 void arena_reset(struct arena *arena);
+/* The same, and the block that is kept has at most so many bytes: for arenas of which many wait for their next use. */
+void arena_reset_keeping(struct arena *arena, size_t keep_bytes);
 
 /* Memory aligned for any type, valid until reset or free; not zeroed. */
 void *arena_alloc(struct arena *arena, size_t n_bytes) __attribute__((malloc, alloc_size(2), returns_nonnull));
@@ -31,5 +33,7 @@ struct str arena_str(struct arena *arena, struct str s);
 char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3), returns_nonnull));
 
 size_t arena_used_bytes(const struct arena *arena);
+/* What it has from malloc, used or not. */
+size_t arena_held_bytes(const struct arena *arena);
 
 #endif

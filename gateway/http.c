@@ -28,7 +28,9 @@
 #define BODIES_BYTES ((size_t)256 * 1024 * 1024)
 /* Everything of a request: a page of 50 customers of 64 KiB, parsed and rendered, is the largest thing. */
 #define ARENA_BYTES ((size_t)512 * 1024 * 1024)
+/* Arenas of requests that are over, and what each may keep: together at most 32 MiB after any burst. */
 #define SPARE_ARENAS 1024
+#define SPARE_ARENA_BYTES ((size_t)32 * 1024)
 #define IDLE_US (75 * INT64_C(1000000))
 #define SENDING_US (60 * INT64_C(1000000))
 
@@ -77,7 +79,7 @@ static void give_arena(struct http *http, struct arena *arena)
 		arena_free(arena);
 		return;
 	}
-	arena_reset(arena);
+	arena_reset_keeping(arena, SPARE_ARENA_BYTES);
 	http->spare[http->n_spare++] = arena;
 }
 

@@ -52,6 +52,23 @@ static void reset_gives_the_whole_limit_back(void **state)
 	arena_free(NULL);
 }
 
+/* Arenas wait for their next use by the hundreds: what one large request took must not stay with each. */
+static void reset_keeps_no_more_than_it_may(void **state)
+{
+	static const size_t keeps[] = {0, 16 * 1024, 32 * 1024, 256 * 1024};
+	struct arena *arena = arena_new(LIMIT_BYTES);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keeps); i++) {
+		for (size_t n = 0; n < 1000; n++)
+			arena_alloc(arena, 1024);
+		assert_true(arena_held_bytes(arena) >= 1000 * 1024);
+		arena_reset_keeping(arena, keeps[i]);
+		assert_in_range(arena_held_bytes(arena), 0, keeps[i]);
+	}
+	arena_free(arena);
+}
+
 static void copies_end_with_nul(void **state)
 {
 	struct arena *arena = arena_new(LIMIT_BYTES);
@@ -111,6 +128,7 @@ int main(void)
 	        cmocka_unit_test(allocations_are_aligned_and_apart),
 	        cmocka_unit_test(one_allocation_may_exceed_a_block),
 	        cmocka_unit_test(reset_gives_the_whole_limit_back),
+	        cmocka_unit_test(reset_keeps_no_more_than_it_may),
 	        cmocka_unit_test(copies_end_with_nul),
 	        cmocka_unit_test(buf_grows_and_keeps_what_it_has),
 	        cmocka_unit_test(numbers_are_decimal),

@@ -80,9 +80,9 @@ def run(stack, lua, connections, seconds, admin=False, rate=0, url=None):
 class Background:
     """Load that goes on while something else is measured."""
 
-    def __init__(self, stack, lua, connections, seconds, rate):
+    def __init__(self, stack, lua, connections, seconds, rate, admin=False):
         self.process = subprocess.Popen(command(connections, seconds, stack.env["CONTACTHUB_URL"]), stdout=subprocess.PIPE, text=True,
-                                        env=environment(stack, lua, False, rate))
+                                        env=environment(stack, lua, admin, rate))
 
     def end(self):
         """(answered well, otherwise, ms of half and of 99 of 100, seconds)"""

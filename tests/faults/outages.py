@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,8 @@ CLIENTS = 6
 INSTANCES = 2
 # The server's deadline of a request (CONTACTHUB_REQUEST_DEADLINE_MS), and what a machine under load may add to it.
 DEADLINE_SECONDS, GRACE_SECONDS = 15, 3
+# What a process gives itself to stop: a worker, and a gateway, whose clients wait for answers.
+STOP_SECONDS = {"worker": 5, "gateway": 12}
 BEFORE_SECONDS = AFTER_SECONDS = 5
 RECOVERY_SECONDS = 120
 WORKERS = ("customer-merge", "event-ingest", "configuration", "aggregate-sync", "stats-rollup", "bulk-processor")
@@ -137,6 +141,42 @@ def gone(store):
     def outage(stack, seconds):
         sv("down", store)
         time.sleep(seconds)
+        sv("up", store)
+
+    return outage
+
+
+# --- processes are stopped meanwhile --------------------------------------------------------------------------------------
+
+
+def seconds_to_end(pid, limit):
+    """From TERM until the process is gone; None when it is not gone by then."""
+    began = time.monotonic()
+    try:
+        os.kill(pid, signal.SIGTERM)
+        while time.monotonic() < began + limit:
+            os.kill(pid, 0)
+            time.sleep(0.02)
+        return None
+    except ProcessLookupError:
+        return time.monotonic() - began
+
+
+def stopped_without(store):
+    """Each process is asked to stop again and again, at any moment of its life: the supervisor starts it anew."""
+    def outage(stack, seconds):
+        sv("down", store)
+        chance, until, most = random.Random(1), time.monotonic() + seconds, Counter()
+        while time.monotonic() < until:
+            service, pid = chance.choice([(name, pid) for name, pid in processes().items() if name not in faults.STORES])
+            name = service.split(".")[0]
+            limit = STOP_SECONDS["gateway" if name == "gateway" else "worker"] + GRACE_SECONDS
+            took = seconds_to_end(pid, limit)
+            if took is None:
+                stack.faults.append(f"{service} did not end within {limit} s after TERM")
+            most[name] = max(most[name], took or limit)
+            time.sleep(chance.choice((0.01, 0.1, 1)) * chance.random())
+        stack.note = "the longest stops: " + ", ".join(f"{name} {took:.1f} s" for name, took in most.items())
         sv("up", store)
 
     return outage
@@ -337,16 +377,19 @@ def upgrade(stack, seconds):
 
 
 class Scenario:
-    """prepare and outage work on a Stack; must_refuse: an outage that nobody noticed was none; old: begins with old binaries."""
+    """prepare and outage work on a Stack; must_refuse: an outage that nobody noticed was none; old: begins with old binaries;
+    may_break: gateways are restarted."""
 
-    def __init__(self, name, outage, seconds, prepare=None, must_refuse=True, old=False, mounts=False):
+    def __init__(self, name, outage, seconds, prepare=None, must_refuse=True, old=False, mounts=False, may_break=False):
         self.name, self.outage, self.seconds, self.prepare = name, outage, seconds, prepare
-        self.must_refuse, self.old, self.mounts = must_refuse, old, mounts
+        self.must_refuse, self.old, self.mounts, self.may_break = must_refuse, old, mounts, may_break or old
 
 
 SCENARIOS = [
     Scenario("kafka-gone", gone("kafka"), 60),
     Scenario("postgres-gone", gone("postgres"), 60),
+    Scenario("stops-without-kafka", stopped_without("kafka"), 60, may_break=True),
+    Scenario("stops-without-postgres", stopped_without("postgres"), 40, may_break=True),
     Scenario("kafka-disk-full", disk_full("kafka"), 40, on_small_disk("kafka"), mounts=True),
     Scenario("postgres-disk-full", disk_full("postgres"), 40, on_small_disk("postgres"), mounts=True),
     *(Scenario(f"{who}-{store}-{mode}", network(mode), 30, proxied(names, store), must_refuse=mode != proxy.SLOW)
@@ -386,7 +429,7 @@ def judge(stack, clients, sources, nodes, bulk, subscriber, answers):
 
 def play(scenario, stack, seconds):
     """Answers the line of the report."""
-    answers, stop = Answers(may_break=scenario.old), threading.Event()
+    answers, stop = Answers(may_break=scenario.may_break), threading.Event()
     clients, *others = start_clients(stack.env, answers, scenario.name, stop)
     try:
         time.sleep(BEFORE_SECONDS)

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/leaks.h"
 #include "common/log.h"
+#include "gateway/admission.h"
 #include "gateway/auth.h"
 #include "gateway/config_feed.h"
 #include "gateway/handlers.h"
@@ -14,7 +15,7 @@
 #include "gateway/replies.h"
 #include "gateway/request_state.h"
 #include "gateway/router.h"
-#include "gateway/throttle.h"
+#include "gateway/tenants.h"
 #include "gateway/upload.h"
 
 #include <errno.h>
@@ -89,6 +90,8 @@ static void tick(struct running *running, int64_t now_us)
 	if (gateway->replies)
 		replies_tick(gateway->replies, now_us);
 	http_tick(gateway->http, now_us);
+	admission_tick(gateway->admission, now_us);
+	refusals_tick(&gateway->refusals, now_us);
 }
 
 /* One turn: wait, take what came from PostgreSQL and Kafka, then serve HTTP once for all of it. */
@@ -98,7 +101,7 @@ static void turn(struct running *running)
 	int64_t wait_us = running->ticked_us + TICK_US - now_us;
 	int wait_ms = wait_us <= 0 || http_is_due(running->gateway.http) ? 0 : (int)((wait_us + 999) / 1000);
 
-	loop_wait(running->loop, wait_ms);
+	running->gateway.refusals.idle_us += loop_wait(running->loop, wait_ms);
 	now_us = clock_monotonic_us();
 	if (now_us - running->ticked_us >= TICK_US)
 		tick(running, now_us);
@@ -172,7 +175,8 @@ static void make_parts(struct running *running)
 	gateway->openapi = openapi_build(routes, route_count);
 	gateway->config = config_new();
 	gateway->pending = pending_new((size_t)gateway->settings->max_in_flight + 1 + UPLOADS_AT_ONCE);
-	gateway->throttle = throttle_new();
+	gateway->tenants = tenants_new();
+	gateway->admission = admission_new(gateway->settings, route_count);
 	gateway->http = http_new(gateway, running->loop);
 	start_pool(running);
 	gateway->config_feed = config_feed_new(gateway);
@@ -223,7 +227,7 @@ static _Noreturn void stop(struct running *running)
 	while (!http_is_quiet(gateway->http) && clock_monotonic_us() < until_us)
 		turn(running);
 	bool flushed = kafka_producer_flush(gateway->producer, FLUSH_MS);
-	log_event(LOG_INFO, "stop", "stopped with %zu requests in work, %s", http_in_work(gateway->http),
+	log_event(LOG_INFO, "stop", "stopped with %zu requests in work, %s", admission_in_work(gateway->admission),
 	        flushed ? "nothing left to send" : "records left to send");
 	leaks_look();
 	_exit(0);

@@ -4,7 +4,9 @@
 #include "common/kafka.h"
 #include "common/settings.h"
 #include "gateway/config.h"
+#include "gateway/refusals.h"
 
+struct admission;
 struct auth;
 struct config_feed;
 struct http;
@@ -12,7 +14,7 @@ struct pending;
 struct pgpool;
 struct replies;
 struct router;
-struct throttle;
+struct tenants;
 
 /*
  * The gateway process: one thread, one event loop (gateway_run). Parts are made at start in the order below and live as
@@ -30,7 +32,9 @@ struct gateway {
 	struct replies *replies;
 	struct router *router;
 	struct auth *auth;
-	struct throttle *throttle;
+	struct tenants *tenants;
+	struct admission *admission;
+	struct refusals refusals;
 	struct http *http;
 	struct str openapi; /* the served document */
 	uint64_t boot; /* random per process: tells our replies from those of the process that had the partition before

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/error_body.h"
 #include "common/log.h"
+#include "gateway/admission.h"
 #include "gateway/loop.h"
 #include "gateway/request_state.h"
 #include "gateway/upload.h"
@@ -34,14 +35,14 @@
 #define IDLE_US (75 * INT64_C(1000000))
 #define SENDING_US (60 * INT64_C(1000000))
 
-enum client_state { CLIENT_IDLE, CLIENT_RECEIVING, CLIENT_WORKING, CLIENT_SENDING, CLIENT_STATES };
+enum client_state { CLIENT_IDLE, CLIENT_RECEIVING, CLIENT_PUT_OFF, CLIENT_WORKING, CLIENT_SENDING, CLIENT_STATES };
 
 /* A connection. */
 struct client {
 	struct http *http;
 	int fd;
-	struct list link; /* in the list of its state, in order of since_us */
-	int64_t since_us;
+	struct list link;        /* in the list of its state, in order of since_us */
+	int64_t since_us;        /* CLIENT_PUT_OFF: when the refusal leaves */
 	struct request *request; /* or NULL between requests */
 };
 
@@ -53,7 +54,6 @@ struct http {
 	bool due; /* a connection was resumed */
 	struct list clients[CLIENT_STATES];
 	int64_t limit_us[CLIENT_STATES];
-	size_t in_work;
 	size_t bodies_bytes;
 	struct arena *spare[SPARE_ARENAS];
 	size_t n_spare;
@@ -120,9 +120,12 @@ static void *on_request_line(void *context, const char *target, struct MHD_Conne
 	return request;
 }
 
-static bool is_in_work(const struct request *request)
+/* Its place is free again. What has not waited tells nothing about waiting. */
+static void leave(struct request *request)
 {
-	return request->phase == REQUEST_WORKING || request->phase == REQUEST_SUSPENDED;
+	bool timed = request->phase == REQUEST_SUSPENDED && request->answer.status;
+
+	admission_leave(request->gateway->admission, &request->ticket, timed, clock_monotonic_us());
 }
 
 static void on_completed(
@@ -138,8 +141,7 @@ static void on_completed(
 	*request_slot = NULL;
 	step_end(request);
 	upload_end(request);
-	if (is_in_work(request))
-		http->in_work--;
+	leave(request);
 	http->bodies_bytes -= request->counted_bytes;
 	config_workspace_unref(request->workspace);
 	request->client->request = NULL;
@@ -160,7 +162,7 @@ void http_answered(struct http *http, struct request *request)
 {
 	if (request->phase != REQUEST_SUSPENDED)
 		return; /* on_call is on the stack and will see it */
-	http->in_work--;
+	leave(request);
 	send_answer(request);
 	MHD_resume_connection(request->connection);
 	http->due = true;
@@ -317,17 +319,32 @@ static enum MHD_Result take_body(struct request *request, const char *data, size
 	return MHD_NO;
 }
 
+static enum MHD_Result send_refusal(struct request *request)
+{
+	int64_t now_us = clock_monotonic_us();
+	int64_t at_us = request->put_off ? refusals_next(&request->gateway->refusals, now_us) : now_us;
+
+	if (at_us <= now_us)
+		return send_answer(request);
+	request->phase = REQUEST_PUT_OFF;
+	client_enter(request->client, CLIENT_PUT_OFF);
+	request->client->since_us = at_us;
+	MHD_suspend_connection(request->connection);
+	return MHD_YES;
+}
+
 /* The body is complete. */
-static enum MHD_Result finish(struct http *http, struct request *request)
+static enum MHD_Result finish(struct request *request)
 {
 	if (request->phase == REQUEST_DISCARDING)
-		return send_answer(request);
-	request->phase = REQUEST_WORKING;
-	http->in_work++;
+		return send_refusal(request);
 	client_enter(request->client, CLIENT_WORKING);
+	if (!pipeline_enter(request, request->client->since_us))
+		return send_refusal(request);
+	request->phase = REQUEST_WORKING;
 	pipeline_run(request);
 	if (request->answer.status) {
-		http->in_work--;
+		leave(request);
 		return send_answer(request);
 	}
 	request->phase = REQUEST_SUSPENDED;
@@ -340,6 +357,7 @@ static enum MHD_Result on_call(void *context, struct MHD_Connection *connection,
 {
 	struct request *request = *request_slot;
 
+	(void)context;
 	(void)connection;
 	(void)url;
 	(void)version;
@@ -348,7 +366,7 @@ static enum MHD_Result on_call(void *context, struct MHD_Connection *connection,
 		return begin(request, method);
 	case REQUEST_RECEIVING:
 	case REQUEST_DISCARDING:
-		return *n_data ? take_body(request, data, n_data) : finish(context, request);
+		return *n_data ? take_body(request, data, n_data) : finish(request);
 	default:
 		return MHD_NO;
 	}
@@ -408,6 +426,10 @@ static void expire(struct client *client, enum client_state state)
 {
 	if (state == CLIENT_RECEIVING) {
 		cut(client, ERR_TIMEOUT);
+	} else if (state == CLIENT_PUT_OFF) {
+		send_answer(client->request);
+		MHD_resume_connection(client->request->connection);
+		client->http->due = true;
 	} else if (state == CLIENT_WORKING) {
 		expire_work(client->request);
 	} else {
@@ -416,18 +438,23 @@ static void expire(struct client *client, enum client_state state)
 	}
 }
 
+static void expire_all(struct http *http, enum client_state state, int64_t now_us)
+{
+	struct list *list = &http->clients[state];
+
+	while (!list_is_empty(list)) {
+		struct client *client = list_owner(list->next, struct client, link);
+		if (now_us - client->since_us < http->limit_us[state])
+			break;
+		expire(client, state);
+	}
+}
+
 void http_tick(struct http *http, int64_t now_us)
 {
 	upload_tick(now_us);
-	for (int state = 0; state < CLIENT_STATES; state++) {
-		struct list *list = &http->clients[state];
-		while (!list_is_empty(list)) {
-			struct client *client = list_owner(list->next, struct client, link);
-			if (now_us - client->since_us < http->limit_us[state])
-				break;
-			expire(client, (enum client_state)state);
-		}
-	}
+	for (int state = 0; state < CLIENT_STATES; state++)
+		expire_all(http, (enum client_state)state, now_us);
 }
 
 /* --- daemon --- */
@@ -482,6 +509,7 @@ void http_listen(struct http *http)
 void http_run(struct http *http)
 {
 	http->due = false;
+	expire_all(http, CLIENT_PUT_OFF, clock_monotonic_us());
 	if (http->daemon)
 		MHD_run(http->daemon);
 }
@@ -493,11 +521,6 @@ bool http_is_due(struct http *http)
 	if (!http->daemon)
 		return false;
 	return http->due || (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES && wait_ms == 0);
-}
-
-size_t http_in_work(const struct http *http)
-{
-	return http->in_work;
 }
 
 void http_stop_listening(struct http *http)

@@ -24,8 +24,6 @@ void http_run(struct http *http);
 bool http_is_due(struct http *http);
 /* Ends what has passed its time limit; at least ten times a second. */
 void http_tick(struct http *http, int64_t now_us);
-/* Requests in work: handed to a handler and not answered. */
-size_t http_in_work(const struct http *http);
 /* Bytes of request bodies in memory. */
 bool http_count_body(struct http *http, struct request *request, size_t n_bytes);
 

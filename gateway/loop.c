@@ -1,5 +1,6 @@
 #include "gateway/loop.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -41,10 +42,12 @@ void loop_forget(int loop, struct loop_source *source)
 	source->events = 0;
 }
 
-void loop_wait(int loop, int timeout_ms)
+int64_t loop_wait(int loop, int timeout_ms)
 {
 	struct epoll_event events[MAX_EVENTS];
+	int64_t began_us = clock_monotonic_us();
 	int n = epoll_wait(loop, events, MAX_EVENTS, timeout_ms);
+	int64_t waited_us = clock_monotonic_us() - began_us;
 
 	if (n < 0 && errno != EINTR)
 		log_die("loop", "epoll_wait: %s", strerror(errno));
@@ -53,6 +56,7 @@ void loop_wait(int loop, int timeout_ms)
 		if (source->fd >= 0)
 			source->ready(source->context, events[i].events);
 	}
+	return waited_us;
 }
 
 void loop_drain(int fd)

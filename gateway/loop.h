@@ -18,8 +18,8 @@ int loop_new(void);
  */
 void loop_watch(int loop, struct loop_source *source, int fd, uint32_t events);
 void loop_forget(int loop, struct loop_source *source);
-/* Waits for at most timeout_ms, then tells every ready source. */
-void loop_wait(int loop, int timeout_ms);
+/* Waits for at most timeout_ms, then tells every ready source; the microseconds that it waited. */
+int64_t loop_wait(int loop, int timeout_ms);
 
 /* For descriptors that only wake us: reads them empty. */
 void loop_drain(int fd);

@@ -4,10 +4,9 @@
 #include "common/clock.h"
 #include "gateway/auth.h"
 #include "gateway/gateway.h"
-#include "gateway/http.h"
 #include "gateway/ip_list.h"
 #include "gateway/request_state.h"
-#include "gateway/throttle.h"
+#include "gateway/tenants.h"
 #include "gateway/upload.h"
 
 #include <ctype.h>
@@ -270,23 +269,54 @@ static bool check_throttle(struct request *request)
 	int64_t per_minute = config_max_requests_per_minute(workspace);
 	if (per_minute <= 0)
 		return true;
-	struct token_bucket *bucket = throttle_bucket(request->gateway->throttle, config_workspace_id(workspace));
-	if (token_bucket_take(bucket, per_minute, clock_monotonic_us(), &retry_after_s))
+	struct tenant *tenant = tenants_get(request->gateway->tenants, config_workspace_id(workspace));
+	if (token_bucket_take(&tenant->bucket, per_minute, clock_monotonic_us(), &retry_after_s))
 		return true;
 	respond_retry_after(request, retry_after_s);
+	request->put_off = true;
 	request_fail(request, ERR_THROTTLED, "The workspace takes %lld requests per minute", (long long)per_minute);
 	return false;
 }
 
-static bool check_overload(struct request *request)
+enum admission_lane pipeline_lane(struct str method, unsigned route_flags)
 {
-	struct gateway *gateway = request->gateway;
+	if (str_is(method, "GET"))
+		return route_flags & ROUTE_SEARCHES ? LANE_SEARCHES : LANE_READS;
+	return route_flags & ROUTE_PUBLISHES ? LANE_EVENTS : LANE_COMMANDS;
+}
 
-	if ((request->match.route->flags & ROUTE_UNLIMITED) ||
-	        http_in_work(gateway->http) < (size_t)gateway->settings->max_in_flight)
-		return true;
+static void take_ticket(struct request *request)
+{
+	static const struct uuid nobody = {{0}};
+	const struct route *route = request->match.route;
+	const struct config_workspace *workspace = request_workspace(request);
+
+	if (route->flags & ROUTE_UNLIMITED)
+		return;
+	request->ticket = (struct admission_ticket){
+	        .tenant = tenants_get(request->gateway->tenants, workspace ? config_workspace_id(workspace) : &nobody),
+	        .lane = pipeline_lane(str_of(route->method), route->flags),
+	        .operation = (size_t)(route - routes)};
+}
+
+static bool put_off(struct request *request)
+{
+	request->put_off = true;
 	request_fail(request, ERR_UNAVAILABLE, "The service has all the work that it can take at the moment");
 	return false;
+}
+
+/* Before the body is read, because this is the cheapest moment; it counts when the body is there, so that slow senders
+   take no places. */
+static bool check_overload(struct request *request)
+{
+	take_ticket(request);
+	return admission_has_room(request->gateway->admission, &request->ticket) || put_off(request);
+}
+
+bool pipeline_enter(struct request *request, int64_t now_us)
+{
+	return admission_enter(request->gateway->admission, &request->ticket, now_us) || put_off(request);
 }
 
 /* --- parameters and headers --- */

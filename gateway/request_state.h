@@ -1,6 +1,7 @@
 #ifndef GATEWAY_REQUEST_STATE_H
 #define GATEWAY_REQUEST_STATE_H
 
+#include "gateway/admission.h"
 #include "gateway/list.h"
 #include "gateway/pgpool.h"
 #include "gateway/request.h"
@@ -19,6 +20,7 @@ enum request_phase {
 	REQUEST_HEADERS,    /* libmicrohttpd reads them */
 	REQUEST_RECEIVING,  /* the body comes in */
 	REQUEST_DISCARDING, /* refused: the body is read and thrown away, so that the client sees the answer */
+	REQUEST_PUT_OFF,    /* told to come later, in a moment */
 	REQUEST_WORKING,    /* a handler has it */
 	REQUEST_SUSPENDED,  /* the same, with the connection suspended */
 	REQUEST_ANSWERED,
@@ -65,11 +67,13 @@ struct request {
 	/* caller */
 	struct caller caller;
 	struct config_workspace *workspace; /* a reference */
-	struct config_user user;            /* copy that caller.user points to */
+	struct admission_ticket ticket;
+	struct config_user user; /* copy that caller.user points to */
 
 	/* body */
 	bool has_body;          /* some is announced */
 	bool too_large;         /* more came than the route takes */
+	bool put_off;           /* the answer is to come later */
 	size_t discarded_bytes; /* what came after the refusal */
 	size_t counted_bytes;   /* our share of the memory that bodies take in this process */
 	char *body;
@@ -102,7 +106,9 @@ struct request {
 
 /* pipeline.c: the checks of the first call; false when the request has been answered. */
 bool pipeline_begin(struct request *request, struct str method) must_check;
-/* The body is complete: its checks, then the handler. */
+/* The body is complete: takes the request into work; false when it has been answered. */
+bool pipeline_enter(struct request *request, int64_t now_us) must_check;
+/* Its checks, then the handler. */
 void pipeline_run(struct request *request);
 /* Most bytes that the body of this request may have. */
 size_t pipeline_body_limit(const struct request *request);

@@ -56,6 +56,8 @@ enum route_flag {
 	/* For the OpenAPI document: failures that do not follow from the method. */
 	ROUTE_TOO_EARLY = 1 << 4, /* 409 of a read */
 	ROUTE_LOCKS = 1 << 5,     /* 423 */
+	ROUTE_PUBLISHES = 1 << 6, /* answered when Kafka has the record; no worker is waited for */
+	ROUTE_SEARCHES = 1 << 7,  /* reads that may look at much: they are not counted with those by id */
 };
 
 typedef void route_handler_fn(struct request *request);

@@ -14,12 +14,4 @@ struct token_bucket {
    per_minute 0 = no limit. */
 bool token_bucket_take(struct token_bucket *bucket, int64_t per_minute, int64_t now_us, unsigned *ret_retry_after_s);
 
-/* The buckets by workspace id. Only ids of known workspaces get here, so their number is bounded. */
-struct throttle;
-
-struct throttle *throttle_new(void);
-void throttle_free(struct throttle *throttle);
-/* Valid until the next call. */
-struct token_bucket *throttle_bucket(struct throttle *throttle, const struct uuid *workspace);
-
 #endif

@@ -1,11 +1,16 @@
+#include "common/settings.h"
+#include "gateway/admission.h"
 #include "gateway/ip_list.h"
 #include "gateway/pending.h"
 #include "gateway/pipeline.h"
-#include "gateway/throttle.h"
+#include "gateway/refusals.h"
+#include "gateway/route.h"
+#include "gateway/tenants.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -35,9 +40,10 @@ static void test_token_bucket(void **state)
 	assert_true(token_bucket_take(&bucket, 0, now_us, &retry));
 }
 
-static void test_buckets_by_workspace(void **state)
+static void test_tenants_by_workspace(void **state)
 {
-	struct throttle *throttle = throttle_new();
+	struct tenants *tenants = tenants_new();
+	const struct tenant *first = NULL;
 	unsigned retry;
 
 	(void)state;
@@ -45,11 +51,202 @@ static void test_buckets_by_workspace(void **state)
 		for (uint16_t i = 0; i < 1000; i++) {
 			struct uuid id = {{0}};
 			memcpy(id.b, &i, sizeof(i));
-			assert_int_equal(
-			        token_bucket_take(throttle_bucket(throttle, &id), 1, SECOND_US, &retry), round == 0);
+			struct tenant *tenant = tenants_get(tenants, &id);
+			assert_int_equal(token_bucket_take(&tenant->bucket, 1, SECOND_US, &retry), round == 0);
+			if (!first)
+				first = tenant;
+			/* it stays where it is while the table grows */
+			if (i == 0)
+				assert_ptr_equal(tenant, first);
 		}
 	}
-	throttle_free(throttle);
+	tenants_free(tenants);
+}
+
+/* Whether a workspace with so many of the requests in work gets another one in. */
+static void test_room(void **state)
+{
+	static const struct {
+		size_t limit, in_work, own;
+		bool fits;
+	} cases[] = {
+	        /* alone: half of the lane */
+	        {100, 0, 0, true},
+	        {100, 49, 49, true},
+	        {100, 50, 50, false},
+	        {8, 7, 7, true},
+	        {8, 8, 8, false},
+	        {1, 0, 0, true},
+	        /* beside a flood: as many again */
+	        {100, 50, 0, true},
+	        {100, 70, 20, true},
+	        {100, 70, 40, false},
+	        {100, 90, 9, true},
+	        {100, 90, 10, false},
+	        /* no room, but for who has few: up to four times as many as few are */
+	        {100, 100, 8, false},
+	        {100, 100, 7, true},
+	        {100, 131, 7, true},
+	        {100, 132, 0, false},
+	        /* the limit has fallen since they were taken */
+	        {10, 41, 20, false},
+	        {10, 41, 7, true},
+	        {10, 42, 0, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		if (admission_fits(cases[i].limit, 8, cases[i].in_work, cases[i].own) != cases[i].fits)
+			fail_msg("case %zu", i);
+	}
+}
+
+static void test_next_limit(void **state)
+{
+	static const struct {
+		size_t limit;
+		struct admission_window window;
+		size_t next; /* between 8 and 1000 */
+	} cases[] = {
+	        /* nearly all are late */
+	        {100, {.n = 40, .n_late = 30}, 117},
+	        {100, {.n = 40, .n_late = 31}, 66},
+	        {100, {.n = 40, .n_late = 31, .full = true}, 66},
+	        /* they are not: up to 256 in any case, above it when there was no room */
+	        {100, {.n = 0}, 117},
+	        {300, {.n = 40, .n_late = 0}, 300},
+	        {300, {.n = 40, .n_late = 30, .full = true}, 351},
+	        {300, {.n = 0, .full = true}, 351},
+	        {8, {.n = 50, .n_late = 50, .full = true}, 8},
+	        {9, {.n = 50, .n_late = 50, .full = true}, 8},
+	        {8, {.n = 50, .n_late = 0, .full = true}, 10},
+	        {1000, {.n = 50, .n_late = 0, .full = true}, 1000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(admission_next_limit(cases[i].limit, &cases[i].window, 8, 1000), cases[i].next);
+}
+
+/* Nine of ten requests take 2 ms and one a second: the usual time is about 2 ms, wherever it begins. */
+static void test_usual_time(void **state)
+{
+	int64_t usual_us = admission_learn(0, 500000);
+
+	(void)state;
+	assert_int_equal(usual_us, 500000);
+	assert_false(admission_is_late(0, 1000000));
+	for (int i = 0; i < 1000; i++)
+		usual_us = admission_learn(usual_us, i % 10 ? 2000 : 1000000);
+	assert_in_range(usual_us, 1500, 2500);
+	assert_false(admission_is_late(2000, 5000));
+	assert_true(admission_is_late(2000, 5001));
+}
+
+static struct admission_ticket ticket_of(struct tenant *tenant)
+{
+	return (struct admission_ticket){.tenant = tenant, .lane = LANE_EVENTS, .operation = 1};
+}
+
+/* Takes as many as are let in, up to `wanted`, and ends them after a time; the number of them. */
+static size_t one_round(
+        struct admission *admission, struct tenant *tenant, size_t wanted, int64_t took_us, int64_t *now_us)
+{
+	struct admission_ticket tickets[1000];
+	size_t n = 0;
+
+	for (; n < wanted; n++) {
+		tickets[n] = ticket_of(tenant);
+		if (!admission_enter(admission, &tickets[n], *now_us))
+			break;
+	}
+	*now_us += took_us;
+	for (size_t i = 0; i < n; i++)
+		admission_leave(admission, &tickets[i], true, *now_us);
+	*now_us += SECOND_US / 2;
+	admission_tick(admission, *now_us);
+	return n;
+}
+
+/* Ten times the usual time when more than a few are in work: fewer are let in, and more again when that is over. */
+static void test_lane_follows_time(void **state)
+{
+	const struct settings settings = {.max_in_flight = 1000, .calm_in_flight = 8};
+	static const struct {
+		int rounds;
+		int64_t took_us;
+		size_t wanted, least, most;
+	} phases[] = {
+	        {100, 2000, 4, 4, 4}, {100, 20000, 1000, 1, 8}, {500, 2000, 1000, 400, 1000}, {100, 20000, 1000, 1, 8}};
+	struct admission *admission = admission_new(&settings, 2);
+	struct tenant tenant = {.bucket = {0}}, other = {.bucket = {0}};
+	struct admission_ticket standing[8];
+	int64_t now_us = SECOND_US;
+	size_t n = 0;
+
+	(void)state;
+	for (size_t phase = 0; phase < ARRAY_LEN(phases); phase++) {
+		for (int round = 0; round < phases[phase].rounds; round++)
+			n = one_round(admission, &tenant, phases[phase].wanted, phases[phase].took_us, &now_us);
+		assert_in_range(n, phases[phase].least, phases[phase].most);
+		/* from now on there are never few */
+		for (size_t i = 0; phase == 0 && i < ARRAY_LEN(standing); i++) {
+			standing[i] = ticket_of(&other);
+			assert_true(admission_enter(admission, &standing[i], now_us));
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(standing); i++) {
+		admission_leave(admission, &standing[i], false, now_us);
+		admission_leave(admission, &standing[i], false, now_us);
+	}
+	assert_int_equal(admission_in_work(admission), 0);
+	assert_int_equal(tenant.in_work[LANE_EVENTS] + other.in_work[LANE_EVENTS], 0);
+	free(admission);
+}
+
+static void test_lanes(void **state)
+{
+	(void)state;
+	assert_int_equal(pipeline_lane(STR("GET"), 0), LANE_READS);
+	assert_int_equal(pipeline_lane(STR("GET"), ROUTE_SEARCHES), LANE_SEARCHES);
+	assert_int_equal(pipeline_lane(STR("POST"), ROUTE_PUBLISHES), LANE_EVENTS);
+	assert_int_equal(pipeline_lane(STR("POST"), 0), LANE_COMMANDS);
+	assert_int_equal(pipeline_lane(STR("DELETE"), ROUTE_UNTHROTTLED), LANE_COMMANDS);
+}
+
+static void test_gap_of_refusals(void **state)
+{
+	static const struct {
+		int64_t gap_us, idle_us, next_us; /* of 80 ms */
+	} cases[] = {{0, 80000, 0}, {0, 10000, 0}, {0, 9999, 20}, {20, 0, 30}, {1000, 0, 1500}, {2000, 0, 2000},
+	        {2000, 10000, 1500}, {21, 80000, 16}, {16, 80000, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(refusals_gap(cases[i].gap_us, cases[i].idle_us, 80000), cases[i].next_us);
+}
+
+/* With idle time all leave at once; without, one by one, and none later than after a second. */
+static void test_refusals_leave(void **state)
+{
+	struct refusals refusals = {.looked_us = SECOND_US};
+	int64_t now_us = 2 * SECOND_US, at_us = 0;
+
+	(void)state;
+	for (int i = 0; i < 10000; i++)
+		assert_true(refusals_next(&refusals, now_us) <= now_us);
+	for (int i = 0; i < 20; i++)
+		refusals_tick(&refusals, now_us += 50000);
+	assert_int_equal(refusals.gap_us, 2000);
+	for (int i = 0; i < 10; i++)
+		at_us = refusals_next(&refusals, now_us);
+	assert_in_range(at_us, now_us + 2000, now_us + 20000);
+	for (int i = 0; i < 10000; i++) {
+		int64_t next_us = refusals_next(&refusals, now_us);
+		assert_true(next_us >= at_us && next_us <= now_us + SECOND_US);
+		at_us = next_us;
+	}
+	assert_int_equal(at_us, now_us + SECOND_US);
 }
 
 static void test_ip_lists(void **state)
@@ -164,9 +361,13 @@ static void test_method_override(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_token_bucket),
-	        cmocka_unit_test(test_buckets_by_workspace), cmocka_unit_test(test_ip_lists),
-	        cmocka_unit_test(test_waiting_requests), cmocka_unit_test(test_content_types),
-	        cmocka_unit_test(test_idempotency_keys), cmocka_unit_test(test_method_override)};
+	        cmocka_unit_test(test_tenants_by_workspace), cmocka_unit_test(test_room),
+	        cmocka_unit_test(test_next_limit), cmocka_unit_test(test_usual_time),
+	        cmocka_unit_test(test_lane_follows_time), cmocka_unit_test(test_lanes),
+	        cmocka_unit_test(test_gap_of_refusals), cmocka_unit_test(test_refusals_leave),
+	        cmocka_unit_test(test_ip_lists), cmocka_unit_test(test_waiting_requests),
+	        cmocka_unit_test(test_content_types), cmocka_unit_test(test_idempotency_keys),
+	        cmocka_unit_test(test_method_override)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

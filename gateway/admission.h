@@ -1,0 +1,72 @@
+#ifndef GATEWAY_ADMISSION_H
+#define GATEWAY_ADMISSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct settings;
+struct tenant;
+
+/*
+ * How many requests may be in work, so that those that are taken stay fast when more come than can be done: the rest is
+ * put off with 503 at once, which costs little.
+ *
+ * Requests wait for different things, so each kind has a lane with a limit of its own. The limit follows the time that
+ * requests take: every operation learns what it usually takes while few are in work; when nearly all take much longer,
+ * the limit falls, and when they do not, it rises: by itself to what a burst needs, and further when it was reached. A
+ * workspace may have as many as are still free: alone it gets half of the limit, and another one finds room for as many
+ * again; n of them get 1/(n+1) each. So half of a lane is what the limit lets through, and the limit follows that.
+ */
+enum admission_lane {
+	LANE_READS,    /* wait for PostgreSQL */
+	LANE_SEARCHES, /* the same, and may take it long */
+	LANE_EVENTS,   /* wait for Kafka's acknowledgement */
+	LANE_COMMANDS, /* wait for a worker's reply */
+	ADMISSION_LANES
+};
+
+/* --- pure --- */
+
+/* Room for one more, when a workspace has `own` of `in_work` requests? Who has fewer than `least` may go beyond the
+   limit, so that others' floods do not lock it out. */
+bool admission_fits(size_t limit, size_t least, size_t in_work, size_t own);
+
+/* What has been seen since the limit was looked at last. */
+struct admission_window {
+	size_t n, n_late;
+	bool full; /* somebody was put off */
+};
+size_t admission_next_limit(size_t limit, const struct admission_window *window, size_t least, size_t most);
+
+/* Moves towards the median of the times that it is told; 0 = none yet. */
+int64_t admission_learn(int64_t usual_us, int64_t took_us);
+bool admission_is_late(int64_t usual_us, int64_t took_us);
+
+/* --- the gateway's --- */
+
+struct admission;
+
+/* What a request stands for. */
+struct admission_ticket {
+	struct tenant *tenant; /* NULL: not counted, never put off */
+	enum admission_lane lane;
+	size_t operation;   /* below n_operations */
+	int64_t entered_us; /* 0 = not in work */
+	bool calm;
+};
+
+struct admission *admission_new(const struct settings *settings, size_t n_operations);
+
+/* True when the request would be taken; nothing is counted yet. */
+bool admission_has_room(struct admission *admission, const struct admission_ticket *ticket);
+/* Takes the request into work, or does not. */
+bool admission_enter(struct admission *admission, struct admission_ticket *ticket, int64_t now_us);
+/* timed: it has waited for what its lane is about. May be called again, or without having entered. */
+void admission_leave(struct admission *admission, struct admission_ticket *ticket, bool timed, int64_t now_us);
+/* At least ten times a second. */
+void admission_tick(struct admission *admission, int64_t now_us);
+/* Requests in work, of all lanes. */
+size_t admission_in_work(const struct admission *admission);
+
+#endif

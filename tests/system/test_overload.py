@@ -1,0 +1,158 @@
+"""More requests at once than the gateway takes into work: the excess is put off with 503 and Retry-After on a line that stays usable,
+what is answered well is there, what is put off is not, memory is bounded, another workspace gets through. How fast all of it is, is
+measured by tests/faults/overload."""
+
+import json
+import re
+import socket
+import threading
+
+import pytest
+
+from client import unique
+from contract import check_error, check_page
+from test_bad_input import head
+from test_hostile_http import MIB, bounded, process  # noqa: F401 (a fixture)
+
+LINES = 600
+# Bursts until some of the requests are put off; a machine that is fast enough for the first ones meets them with more lines at once.
+BURSTS = 5
+
+
+def post(client, body):
+    text = json.dumps(body).encode()
+    return head(client, "POST", "customers", f"Content-Length: {len(text)}") + text
+
+
+def get(client, node, external_id):
+    return head(client, "GET", f"customers?nodeId={node}&externalId={external_id}")
+
+
+def answer_of(line):
+    """(status, headers, body) of the next answer."""
+    came = b""
+    while b"\r\n\r\n" not in came:
+        piece = line.recv(65536)
+        assert piece, "the line stays open"
+        came += piece
+    lines, _, body = came.partition(b"\r\n\r\n")
+    headers = dict(re.findall(rb"\r\n([^:\r]+): ([^\r]*)", lines))
+    while len(body) < int(headers[b"Content-Length"]):
+        body += line.recv(65536)
+    return int(lines.split()[1]), {name.decode().lower(): value.decode() for name, value in headers.items()}, body
+
+
+def burst(lines, requests):
+    """All requests are sent before the first answer is read."""
+    for line, data in zip(lines, requests):
+        line.sendall(data)
+    return [answer_of(line) for line in lines]
+
+
+def check_put_off(answer):
+    status, headers, body = answer
+    assert status == 503, f"a request at the wrong moment is put off, not refused: {status} {body[:200]!r}"
+    assert headers.get("retry-after", "").isdigit() and int(headers["retry-after"]) >= 1, f"503 says when to come back: {headers}"
+    assert headers.get("connection", "").lower() != "close", "the line stays usable"
+    check_error(Answered(status, headers, body), 503)
+
+
+class Answered:
+    """What check_error looks at."""
+
+    def __init__(self, status, headers, raw):
+        self.status, self.headers, self.raw, self.text = status, headers, raw, raw.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.text)
+
+
+@pytest.fixture(scope="module")
+def lines(source):
+    made = []
+    for _ in range(LINES):
+        made.append(socket.create_connection(source.address, timeout=60))
+        made[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    yield made
+    for line in made:
+        line.close()
+
+
+@pytest.fixture(scope="module")
+def own_node(space):
+    return space.node(("externalId",))
+
+
+@pytest.fixture(scope="module")
+def own_source(space, own_node):
+    return space.trusted(own_node)
+
+
+class Quiet(threading.Thread):
+    """Another workspace, one request at a time; it does as it is told when it is put off."""
+
+    def __init__(self, space):
+        super().__init__()
+        self.node = space.node()
+        self.client = space.trusted(self.node)
+        self.over, self.good, self.other, self.fault = threading.Event(), 0, [], None
+
+    def run(self):
+        try:
+            while not self.over.wait(0.02):
+                answer = self.client.post("customers", {"nodeId": self.node, "base": {"contacts": {"email": f"{unique()}@example.com"}}})
+                if answer.status == 201:
+                    self.good += 1
+                else:
+                    self.other.append(answer)
+        except Exception as fault:  # told by the test's thread
+            self.fault = fault
+
+
+def bursts(lines, client, node):
+    """(external ids answered well, external ids put off)"""
+    good, off = [], []
+    for _ in range(BURSTS):
+        ids = [unique("burst") for _ in lines]
+        answers = burst(lines, [post(client, {"nodeId": node, "externalId": external}) for external in ids])
+        for external, answer in zip(ids, answers):
+            if answer[0] == 201:
+                good.append(external)
+            else:
+                check_put_off(answer)
+                off.append(external)
+    return good, off
+
+
+def test_the_excess_is_put_off_and_the_rest_is_done(lines, process, own_source, own_node, make_space):  # noqa: F811
+    quiet = Quiet(make_space("quiet"))
+    quiet.start()
+    try:
+        with bounded(process, 64 * MIB + LINES * 80 * 1024):
+            good, off = bursts(lines, own_source, own_node)
+    finally:
+        quiet.over.set()
+        quiet.join()
+    assert good and off, f"{LINES} at once are too many, and some of them are taken: {len(good)} done, {len(off)} put off"
+    assert not quiet.fault, f"another workspace was harmed: {quiet.fault!r}"
+    assert quiet.good > len(quiet.other), f"another workspace gets through: {quiet.good} done, {len(quiet.other)} not"
+    for answer in quiet.other:
+        check_put_off((answer.status, answer.headers, answer.raw))
+    for external, wanted in [(external, 1) for external in good[::20]] + [(external, 0) for external in off[::20]]:
+        found = own_source.get("customers", {"nodeId": own_node, "externalId": external})
+        assert len(check_page(found)) == wanted, f"{external}: done or put off, never both: {found!r}"
+
+
+def test_after_a_burst_everything_is_taken(own_source, own_node):
+    for _ in range(20):
+        answer = own_source.post("customers", {"nodeId": own_node, "externalId": unique()})
+        assert answer.status == 201, f"nothing is left of the burst: {answer!r}"
+
+
+def test_reads_are_put_off_likewise(lines, own_source, own_node):
+    answers = burst(lines, [get(own_source, own_node, "nobody") for _ in lines])
+    for answer in answers:
+        if answer[0] != 200:
+            check_put_off(answer)
+    assert any(answer[0] == 200 for answer in answers), "some are taken"

@@ -14,7 +14,7 @@ from contract import check_error, check_page
 from test_bad_input import head
 from test_hostile_http import MIB, bounded, process  # noqa: F401 (a fixture)
 
-LINES = 600
+LINES = 1500
 # Bursts until some of the requests are put off; a machine that is fast enough for the first ones meets them with more lines at once.
 BURSTS = 5
 

@@ -8,6 +8,7 @@
 #define CUSTOMER_ROW_COLUMNS                                                                                           \
 	"c.id, c.node_id, c.int_id, c.version, c.registered_us, c.updated_us, c.registered_by, c.updated_by, "         \
 	"c.external_id, c.enabled, c.doc::text"
+#define CUSTOMER_ROW_DOC 10 /* the document's place among them */
 #define CUSTOMER_ROW_WIDTH 11
 
 /* Reads a row of a binary result whose column `first` is the first of CUSTOMER_ROW_COLUMNS. Nothing points into the

@@ -140,7 +140,7 @@ static bool tell_differences(struct replay *replay, struct err *err)
 static bool build_profiles_again(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
-	        "UPDATE {new}.aggregate_nodes SET building = true, built_to = NULL WHERE active");
+	        "UPDATE {new}.aggregate_nodes SET building = true, built_to = NULL, made_to = NULL WHERE active");
 }
 
 /* Views and functions in the order in which they were made, so that each finds what it uses. */

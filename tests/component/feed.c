@@ -169,3 +169,12 @@ bool feed_try_background(struct feed *feed)
 	assert_true(db_rollback(feed->db));
 	return false;
 }
+
+void feed_overtaken_background(struct feed *feed)
+{
+	struct err err = {0};
+
+	assert_false(run_background(feed, &err));
+	assert_int_equal(err.code, ERR_ZOMBIE);
+	assert_true(db_rollback(feed->db));
+}

@@ -29,6 +29,8 @@ void feed_run_some(struct feed *feed, size_t n);
 void feed_background(struct feed *feed);
 /* The same, for one that may fail: false when it was rolled back. */
 bool feed_try_background(struct feed *feed);
+/* One whose process has been overtaken by another: it must fail, whatever it did, and leave nothing. */
+void feed_overtaken_background(struct feed *feed);
 
 /* Called before COMMIT of each batch, when the handler is through; NULL = none. */
 void feed_before_commit(struct feed *feed, void (*call)(void *context), void *context);

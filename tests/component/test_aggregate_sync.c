@@ -29,6 +29,7 @@ static const struct uuid aggregate = {{0xba, [6] = 0x40, [8] = 0x80}};
 struct stage {
 	struct component *component;
 	struct feed *feed;
+	struct sync_state state;
 	uint64_t random;
 };
 
@@ -115,7 +116,7 @@ static void step(struct stage *stage)
 static void build(struct stage *stage)
 {
 	for (int i = 0;
-	        i < 20 && component_number(stage->component, "SELECT count(*) FROM aggregate_nodes WHERE building");
+	        i < 80 && component_number(stage->component, "SELECT count(*) FROM aggregate_nodes WHERE building");
 	        i++)
 		feed_background(stage->feed);
 	assert_int_equal(component_number(stage->component, "SELECT count(*) FROM aggregate_nodes WHERE building"), 0);
@@ -124,6 +125,7 @@ static void build(struct stage *stage)
 #define PROFILES "(SELECT c::text FROM customers c WHERE node_id = '" AGGREGATE "')"
 #define MEMBERS "(SELECT m::text FROM aggregate_members m)"
 
+/* The other build's steps are of other sizes. */
 static void check_equals_a_build(struct stage *stage)
 {
 	struct component *c = stage->component;
@@ -131,7 +133,8 @@ static void check_equals_a_build(struct stage *stage)
 	component_sql(c, "CREATE TABLE before AS SELECT * FROM " PROFILES " x UNION ALL SELECT * FROM " MEMBERS " y");
 	component_sql(c, "DELETE FROM aggregate_members");
 	component_sql(c, "DELETE FROM customers WHERE node_id = '" AGGREGATE "'");
-	component_sql(c, "UPDATE aggregate_nodes SET building = true, built_to = NULL");
+	component_sql(c, "UPDATE aggregate_nodes SET building = true, built_to = NULL, made_to = NULL");
+	sync_state_init(&stage->state, 1 + roll(stage, 30));
 	build(stage);
 	component_sql(c, "CREATE TABLE after AS SELECT * FROM " PROFILES " x UNION ALL SELECT * FROM " MEMBERS " y");
 	assert_int_equal(component_number(c, "SELECT count(*) FROM ((TABLE before EXCEPT TABLE after) UNION ALL "
@@ -141,19 +144,28 @@ static void check_equals_a_build(struct stage *stage)
 	assert_true(component_number(c, "SELECT count(*) FROM after") > 10);
 }
 
-static void stage_run(struct stage *stage, uint64_t seed, size_t batch)
+static void stage_open(struct stage *stage, uint64_t seed, int64_t rows_of_step)
 {
 	stage->random = seed * 977 + 1;
 	stage->component = component_open();
 	stage->feed = feed_open(stage->component, &sync_definition);
+	sync_state_init(&stage->state, rows_of_step);
+	feed_set_state(stage->feed, &stage->state);
+}
+
+/* A build of few rows at a time goes on among the facts. */
+static void stage_run(struct stage *stage, uint64_t seed, size_t batch)
+{
+	stage_open(stage, seed, 1 + (int64_t)(seed % 4) * 3);
 	add_rule(stage, 1, "NEW");
 	for (int i = 0; i < STEPS; i++) {
 		step(stage);
 		if (i == STEPS / 3) { /* what is there already is built, what comes meanwhile follows the facts */
 			add_rule(stage, 2, "ACTIVE");
 			feed_run(stage->feed, batch);
-			feed_background(stage->feed);
 		}
+		if (i >= STEPS / 3 && roll(stage, 3) == 0)
+			feed_background(stage->feed);
 		if (roll(stage, 5) == 0)
 			feed_run(stage->feed, batch);
 	}
@@ -236,12 +248,16 @@ static void other_merge_policies_build_again(void **state)
 	stage_close(&stage);
 }
 
+#define COUNT_PROFILES "SELECT count(*) FROM customers WHERE node_id = '" AGGREGATE "'"
+#define COUNT_MEMBERS "SELECT count(*) FROM aggregate_members"
+#define COUNT_CHANGES "SELECT count(*) FROM update_stream WHERE node_id = '" AGGREGATE "'"
+
 /* A thousand members make the profile. One more changes nothing in it, but its events count in the node from now on, or
    are hidden like the others'. */
 static void one_member_too_many(struct stage *stage, const char *extra)
 {
-	*stage = (struct stage){.component = component_open()};
-	stage->feed = feed_open(stage->component, &sync_definition);
+	*stage = (struct stage){0};
+	stage_open(stage, 1, 4000);
 	run_sql(stage,
 	        "INSERT INTO customers SELECT '" W
 	        "', ('b0000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, '" SHOP
@@ -272,6 +288,28 @@ static void a_member_too_many_counts_all_the_same(void **state)
 	assert_int_equal(
 	        component_number(stage.component, "SELECT count(*) FROM aggregate_members WHERE excluded"), 1001);
 	stage_close(&stage);
+}
+
+/* The same when a build comes before its fact. */
+static void a_member_too_many_of_a_build_counts_all_the_same(void **state)
+{
+	static const char *const extras[] = {"a", "x"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(extras); i++) {
+		struct stage stage;
+		one_member_too_many(&stage, extras[i]);
+		component_sql(stage.component, "DELETE FROM update_stream");
+		run_sql(&stage,
+		        "INSERT INTO customers VALUES ('" W "', 'c0000000-0000-4000-8000-000000000002', '" SHOP
+		        "', 1002, 1, 0, 0, true, NULL, NULL, 'key', '{\"extra\":\"%s\"}')",
+		        extras[i]);
+		run_sql(&stage, "UPDATE aggregate_nodes SET building = true");
+		build(&stage);
+		assert_int_equal(component_number(stage.component, COUNT_CHANGES " AND operation = 2"), i == 0);
+		assert_int_equal(component_number(stage.component, COUNT_MEMBERS " WHERE excluded"), i ? 1002 : 0);
+		stage_close(&stage);
+	}
 }
 
 static void *run_background(void *feed)
@@ -317,10 +355,202 @@ static void a_build_that_begins_anew_does_not_end(void **state)
 	await_lock(&stage);
 	component_sql(stage.component, "COMMIT");
 	pthread_join(thread, NULL);
-	assert_int_equal(component_number(stage.component,
-	                         "SELECT count(*) FROM aggregate_nodes WHERE building AND built_to IS NULL"),
+	assert_int_equal(
+	        component_number(stage.component,
+	                "SELECT count(*) FROM aggregate_nodes WHERE building AND built_to IS NULL AND made_to IS NULL"),
 	        1);
 	build(&stage);
+	stage_close(&stage);
+}
+
+/* --- the two parts of a build
+ * --------------------------------------------------------------------------------------- */
+
+static void put_customer(struct stage *stage, unsigned n, unsigned key, const char *extra)
+{
+	char id[UUID_TEXT_BYTES + 1];
+	struct uuid uuid = customer_id(n);
+
+	uuid_format(&uuid, id);
+	run_sql(stage,
+	        "INSERT INTO customers VALUES ('" W "', '%s', '%s', %u, 1, %lld, %lld, true, NULL, NULL, 'key%u', "
+	        "'{\"extra\":\"%s\"}') ON CONFLICT (workspace_id, id) DO UPDATE SET version = customers.version + 1, "
+	        "external_id = excluded.external_id, doc = excluded.doc",
+	        id, n % 2 ? LETTER : SHOP, n + 1, (long long)START_US + n, (long long)START_US + n, key, extra);
+}
+
+/* Twelve customers of six keys, two of each; the node has just become active. */
+static void stage_begin(struct stage *stage, int64_t rows_of_step)
+{
+	stage_open(stage, 1, rows_of_step);
+	for (unsigned n = 0; n < 12; n++)
+		put_customer(stage, n, n / 2, n / 2 == 5 ? "x" : "a"); /* the filter hides the last one */
+	add_rule(stage, 1, "ACTIVE");
+	feed_run(stage->feed, 0);
+}
+
+static bool makes_profiles(struct stage *stage)
+{
+	return component_number(stage->component, "SELECT count(*) FROM aggregate_nodes WHERE made_to IS NOT NULL");
+}
+
+static void place_all(struct stage *stage)
+{
+	for (int i = 0; i < 20 && !makes_profiles(stage); i++)
+		feed_background(stage->feed);
+	assert_true(makes_profiles(stage));
+}
+
+static void each_profile_is_made_once_from_all_its_members(void **state)
+{
+	static const int64_t rows[] = {1, 2, 3, 5, 4000};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct stage stage = {0};
+		stage_begin(&stage, rows[i]);
+		place_all(&stage);
+		assert_int_equal(component_number(stage.component, COUNT_MEMBERS), 12);
+		assert_int_equal(component_number(stage.component, COUNT_PROFILES), 0);
+		build(&stage);
+		assert_int_equal(component_number(stage.component, COUNT_PROFILES " AND version = 2"), 5);
+		assert_int_equal(component_number(stage.component, COUNT_CHANGES " AND operation = 1"), 5);
+		assert_int_equal(component_number(stage.component, COUNT_CHANGES), 5);
+		check_equals_a_build(&stage);
+		stage_close(&stage);
+	}
+}
+
+/* Between the two parts one customer changes its key, one goes, one comes. */
+static void facts_between_the_parts_count(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_begin(&stage, 3);
+	place_all(&stage);
+	put_customer(&stage, 0, 77, "a");
+	run_sql(&stage, "DELETE FROM customers WHERE external_id = 'key1'");
+	put_customer(&stage, 12, 2, "a");
+	feed_background(stage.feed); /* sees the tables before the facts come */
+	for (unsigned n = 0; n <= 12; n++)
+		add_fact(&stage, n);
+	feed_run(stage.feed, 4);
+	build(&stage);
+	assert_int_equal(component_number(stage.component, COUNT_PROFILES), 5); /* key0, 77, 2 (three members), 3, 4 */
+	assert_int_equal(component_number(stage.component, COUNT_PROFILES " AND version = 3"), 1);
+	assert_int_equal(component_number(stage.component, COUNT_MEMBERS), 11);
+	check_equals_a_build(&stage);
+	stage_close(&stage);
+}
+
+/* A build anew places a customer whose fact has not come yet: the profile that it leaves must not stay behind. */
+static void a_profile_that_a_build_empties_goes(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_begin(&stage, 4000);
+	build(&stage);
+	put_customer(&stage, 0, 77, "a");
+	put_customer(&stage, 1, 77, "a");
+	run_sql(&stage, "UPDATE aggregate_nodes SET building = true");
+	build(&stage);
+	assert_int_equal(component_number(stage.component, COUNT_PROFILES), 5);
+	assert_int_equal(component_number(stage.component, COUNT_PROFILES " AND external_id = 'key0'"), 0);
+	assert_int_equal(component_number(stage.component, COUNT_CHANGES " AND operation = 3"), 1);
+	add_fact(&stage, 0);
+	add_fact(&stage, 1);
+	feed_run(stage.feed, 0);
+	check_equals_a_build(&stage);
+	stage_close(&stage);
+}
+
+/* A process that takes over knows nothing but the tables: each step is begun by another one, and one is rolled back. */
+static void a_build_survives_its_process(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_begin(&stage, 2);
+	for (int i = 0; i < 80; i++) {
+		if (i % 3 == 0) { /* it dies before COMMIT: its offset row is not its own any more */
+			run_sql(&stage, "UPDATE consumer_offsets SET next_offset = next_offset + 1000");
+			feed_overtaken_background(stage.feed);
+			run_sql(&stage, "UPDATE consumer_offsets SET next_offset = next_offset - 1000");
+		}
+		sync_state_init(&stage.state, 1 + i % 4);
+		feed_background(stage.feed);
+	}
+	build(&stage);
+	assert_int_equal(component_number(stage.component, COUNT_CHANGES), 5);
+	check_equals_a_build(&stage);
+	stage_close(&stage);
+}
+
+/* An event may have been counted in a profile that was placed before there was a filter: who counts hears of it. */
+static void a_profile_hidden_before_it_is_made_is_told(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_begin(&stage, 4000);
+	place_all(&stage);
+	assert_int_equal(component_number(stage.component, COUNT_MEMBERS " WHERE NOT excluded"), 0);
+	run_sql(&stage, "UPDATE aggregate_members SET excluded = false"); /* as without filters */
+	build(&stage);
+	assert_int_equal(component_number(stage.component, COUNT_PROFILES), 5);
+	assert_int_equal(component_number(stage.component, COUNT_MEMBERS " WHERE excluded"), 2);
+	assert_int_equal(component_number(stage.component, COUNT_CHANGES), 7);
+	assert_int_equal(component_number(stage.component, COUNT_CHANGES " AND operation = 3"), 1);
+	stage_close(&stage);
+}
+
+static void a_profile_of_very_many_is_made_of_the_first(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_begin(&stage, 4000);
+	run_sql(&stage, "INSERT INTO customers SELECT '" W "', ('d0000000-0000-4000-8000-' || lpad(to_hex(i), 12, "
+	                "'0'))::uuid, '" SHOP "', i + 100, 1, 1, 1, true, NULL, NULL, 'many', '{}' "
+	                "FROM generate_series(1, 1100) i");
+	for (int64_t rows = 500; rows <= 4000; rows += 3500) { /* fewer than they are, and more */
+		sync_state_init(&stage.state, rows);
+		run_sql(&stage, "UPDATE aggregate_nodes SET building = true");
+		build(&stage);
+		assert_int_equal(component_number(stage.component, COUNT_MEMBERS), 1112);
+		assert_int_equal(component_number(stage.component, COUNT_PROFILES), 6);
+		assert_int_equal(component_number(stage.component, COUNT_PROFILES " AND version = 1000"), 1);
+	}
+	check_equals_a_build(&stage);
+	stage_close(&stage);
+}
+
+/* Facts of customers whose node no aggregate node reads, as its own profiles, ask nothing of the tables. */
+static void facts_of_other_nodes_are_passed_over(void **state)
+{
+	struct stage stage = {0};
+	struct command fact = {.type = COMMAND_CHANGE,
+	        .item = ENTITY_CUSTOMER,
+	        .user = CHANGE_UPDATE,
+	        .time_us = START_US,
+	        .workspace = workspace,
+	        .entity = customer_id(0),
+	        .node = aggregate};
+
+	(void)state;
+	stage_begin(&stage, 4000);
+	build(&stage);
+	put_customer(&stage, 0, 77, "a");
+	feed_add(stage.feed, &fact); /* a wrong node: were it looked at, the customer would move */
+	feed_run(stage.feed, 0);
+	assert_int_equal(component_number(stage.component, COUNT_PROFILES " AND external_id = 'key77'"), 0);
+	fact.node = (struct uuid){{0xb1, [6] = 0x40, [8] = 0x80}};
+	feed_add(stage.feed, &fact);
+	feed_run(stage.feed, 0);
+	assert_int_equal(component_number(stage.component, COUNT_PROFILES " AND external_id = 'key77'"), 1);
+	check_equals_a_build(&stage);
 	stage_close(&stage);
 }
 
@@ -333,6 +563,14 @@ int main(void)
 	        cmocka_unit_test(other_merge_policies_build_again),
 	        cmocka_unit_test(a_build_that_begins_anew_does_not_end),
 	        cmocka_unit_test(a_member_too_many_counts_all_the_same),
+	        cmocka_unit_test(a_member_too_many_of_a_build_counts_all_the_same),
+	        cmocka_unit_test(each_profile_is_made_once_from_all_its_members),
+	        cmocka_unit_test(facts_between_the_parts_count),
+	        cmocka_unit_test(a_profile_that_a_build_empties_goes),
+	        cmocka_unit_test(a_build_survives_its_process),
+	        cmocka_unit_test(a_profile_hidden_before_it_is_made_is_told),
+	        cmocka_unit_test(a_profile_of_very_many_is_made_of_the_first),
+	        cmocka_unit_test(facts_of_other_nodes_are_passed_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

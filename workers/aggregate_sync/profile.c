@@ -11,6 +11,17 @@ struct ranked {
 	size_t rank; /* of its node in entryNodes */
 };
 
+static void read_entry_nodes(struct arena *arena, struct profile_node *node, const struct json *ids)
+{
+	struct uuid *nodes = arena_alloc(arena, (json_is(ids, JSON_ARRAY) ? ids->count + 1 : 1) * sizeof(*nodes));
+
+	if (json_is(ids, JSON_ARRAY))
+		for
+			json_each(id, ids) node->n_entry_nodes +=
+			        uuid_parse(json_text(id), &nodes[node->n_entry_nodes]);
+	node->entry_nodes = nodes;
+}
+
 struct profile_node profile_node_read(struct arena *arena, const struct uuid *workspace, const struct uuid *id,
         const struct json *doc, const struct json *extended)
 {
@@ -18,7 +29,6 @@ struct profile_node profile_node_read(struct arena *arena, const struct uuid *wo
 	const struct json *properties = json_member(matching, "properties");
 	struct profile_node node = {.workspace = *workspace,
 	        .id = *id,
-	        .entry_nodes = json_member(doc, "entryNodes"),
 	        .filters = json_member(doc, "exclusionFilters"),
 	        .matching.case_sensitive = json_is_true(json_member(matching, "caseSensitive")),
 	        .extended = extended};
@@ -29,6 +39,7 @@ struct profile_node profile_node_read(struct arena *arena, const struct uuid *wo
 		for
 			json_each(path, properties) paths[node.matching.n_unique++] = json_text(path);
 	node.matching.unique = paths;
+	read_entry_nodes(arena, &node, json_member(doc, "entryNodes"));
 	return node;
 }
 
@@ -45,19 +56,12 @@ struct uuid profile_id(struct arena *arena, const struct profile_node *node, con
 	return uuid_v5(&node->id, str_of(arena_printf(arena, "customer %s", text)));
 }
 
-static size_t rank_of(const struct profile_node *node, const struct customer *member)
+size_t profile_rank_of(const struct profile_node *node, const struct uuid *entry_node)
 {
 	size_t rank = 0;
-	struct uuid id;
 
-	if (json_is(node->entry_nodes, JSON_ARRAY))
-		for
-			json_each(item, node->entry_nodes)
-			{
-				if (uuid_parse(json_text(item), &id) && uuid_eq(&id, &member->node))
-					return rank;
-				rank++;
-			}
+	while (rank < node->n_entry_nodes && !uuid_eq(&node->entry_nodes[rank], entry_node))
+		rank++;
 	return rank;
 }
 
@@ -275,7 +279,7 @@ struct customer profile_merge(struct arena *arena, const struct profile_node *no
 	struct ranked *ranked = arena_alloc(arena, n * sizeof(*ranked));
 
 	for (size_t i = 0; i < n; i++)
-		ranked[i] = (struct ranked){&members[i], rank_of(node, &members[i])};
+		ranked[i] = (struct ranked){&members[i], profile_rank_of(node, &members[i].node)};
 	profile.doc = merge_documents(arena, node, ranked, n);
 	add_up(&profile, ranked, n); /* by priority: ties go to the first */
 	return profile;

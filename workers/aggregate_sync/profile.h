@@ -17,14 +17,18 @@ struct arena;
 /* What the documents of an aggregate node say. Strings belong to the document. */
 struct profile_node {
 	struct uuid workspace, id;
-	const struct json *entry_nodes; /* array of ids as text; their order is their priority */
-	const struct json *filters;     /* exclusionFilters */
+	const struct uuid *entry_nodes; /* their order is their priority */
+	size_t n_entry_nodes;
+	const struct json *filters; /* exclusionFilters */
 	struct customer_policy matching;
 	const struct json *extended; /* definitions of the workspace's extended customer properties, or NULL */
 };
 
 struct profile_node profile_node_read(struct arena *arena, const struct uuid *workspace, const struct uuid *id,
         const struct json *doc, const struct json *extended);
+
+/* Place of a node among the entry nodes; n_entry_nodes when it is none of them. */
+size_t profile_rank_of(const struct profile_node *node, const struct uuid *entry_node);
 
 /* Which profile a customer belongs to: that of its matching properties, or one of its own when it lacks any of them. */
 struct uuid profile_id(struct arena *arena, const struct profile_node *node, const struct customer *member);

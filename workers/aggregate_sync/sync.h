@@ -12,6 +12,13 @@ bool sync_handle(struct batch *batch, struct err *err) must_check;
 /* A step of a build. */
 bool sync_background(struct batch *batch, bool *ret_more, struct err *err) must_check;
 
+/* State of the process: how many rows a step of a build takes, by what the documents' size allows. */
+struct sync_state {
+	int64_t rows, most_rows;
+};
+void sync_state_init(struct sync_state *state, int64_t most_rows);
+void *sync_open(struct worker *worker, struct err *err);
+
 extern const struct statement sync_statements[];
 extern const size_t sync_statement_count;
 

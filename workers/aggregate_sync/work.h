@@ -1,0 +1,74 @@
+#ifndef AGGREGATE_SYNC_WORK_H
+#define AGGREGATE_SYNC_WORK_H
+
+#include "common/customer_row.h"
+#include "common/rows.h"
+#include "workers/aggregate_sync/profile.h"
+#include "workers/aggregate_sync/sync.h"
+
+/* What facts and builds share: memberships, and the making of profiles. Private to aggregate-sync. */
+
+/* Members that a profile is made of at most: the first ones by id. A matching property that thousands share joins
+ * nobody in earnest. */
+#define MAX_MEMBERS 1000
+
+/* A customer that has been read: it may be a member of several profiles. */
+struct known {
+	struct uuid workspace;
+	struct customer customer;
+};
+
+/* A profile that is to be made anew. */
+struct target {
+	const struct profile_node *node;
+	struct uuid id;
+	struct customer *members;
+	size_t n_members;
+	bool moved;        /* customers joined or left: their events do, too, even if nothing else shows it */
+	bool was_excluded; /* what the members' rows say */
+	bool mixed;        /* some say so */
+	bool stored;
+	struct customer present;
+};
+
+struct work {
+	struct batch *batch;
+	struct arena *arena;
+	struct db *db;
+	struct profile_node *nodes;
+	size_t n_nodes;
+	struct known *known; /* by workspace and id */
+	size_t n_known;
+	struct target *targets; /* by id; whoever adds them has made room */
+	size_t n_targets;
+	struct rows joins, exclusions, creates, updates, deletes;
+};
+
+void work_init(struct work *work, struct batch *batch);
+
+/* Active aggregate nodes of the workspaces; only: that one, NULL = all of them. */
+bool work_load_nodes(
+        struct work *work, struct db_array *workspaces, const struct uuid *only, struct err *err) must_check;
+
+/* Whether a profile is hidden is not known before it is made: until then it is, where there are filters. */
+bool work_hides_at_first(const struct profile_node *node);
+void work_join(
+        struct work *work, const struct profile_node *node, const struct uuid *customer, const struct uuid *profile);
+
+/* What profile_merge wants to know of a member: MEMBER_COLUMNS of a row, `first` the first of them. */
+#define MEMBER_COLUMNS CUSTOMER_ROW_COLUMNS ", c.consent_times::text"
+bool work_read_member(struct work *work, const PGresult *rows, int row, int first, struct customer *ret_member,
+        struct err *err) must_check;
+
+/* Customers come in order, each once for each node. NULL when its document cannot be read. */
+const struct customer *work_know_customer(
+        struct work *work, const struct uuid *workspace, const PGresult *rows, int row, int first, struct err *err);
+
+void work_add_target(struct work *work, const struct profile_node *node, const struct uuid *id, bool moved);
+
+/* Makes the targets from the members and the profiles that the tables hold. */
+bool work_make(struct work *work, struct err *err) must_check;
+/* The same with the members that the targets have already. */
+bool work_make_of_members(struct work *work, struct err *err) must_check;
+
+#endif

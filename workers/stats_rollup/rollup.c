@@ -7,6 +7,38 @@ struct entities {
 	struct db_array workspaces, ids, nodes;
 };
 
+/* When events were registered, at most; without any: none. */
+struct years {
+	bool any;
+	int64_t first_us, last_us;
+};
+
+static void years_params(const struct years *years, struct db_params *params)
+{
+	if (years->any) {
+		db_param_i64(params, years->first_us);
+		db_param_i64(params, years->last_us);
+		return;
+	}
+	db_param_null(params);
+	db_param_null(params);
+}
+
+static bool find_years(struct batch *batch, struct years *ret_years, struct err *err)
+{
+	PGresult *rows = db_ask(batch_db(batch), "rollup_years", NULL, err);
+
+	if (!rows)
+		return false;
+	ret_years->any = !db_is_null(rows, 0, 0);
+	if (ret_years->any) {
+		ret_years->first_us = db_i64(rows, 0, 0);
+		ret_years->last_us = db_i64(rows, 0, 1);
+	}
+	PQclear(rows);
+	return true;
+}
+
 static void entities_init(struct entities *entities, struct arena *arena)
 {
 	db_array_init(&entities->workspaces, arena, DB_UUID);
@@ -40,8 +72,8 @@ static void gather(struct batch *batch, struct entities *customers, struct entit
 }
 
 /* A profile's members may have come or gone: their events count in its node or do not any more. */
-static bool add_profile_events(
-        struct batch *batch, struct entities *customers, struct entities *events, struct err *err)
+static bool add_profile_events(struct batch *batch, struct entities *customers, struct entities *events,
+        const struct years *years, struct err *err)
 {
 	struct db_params params;
 
@@ -50,6 +82,7 @@ static bool add_profile_events(
 	db_params_init(&params, batch_arena(batch));
 	entities_params(customers, &params);
 	db_param_array(&params, &customers->nodes);
+	years_params(years, &params);
 	PGresult *rows = db_ask(batch_db(batch), "rollup_profile_events", &params, err);
 	if (!rows)
 		return false;
@@ -83,13 +116,15 @@ static bool remove_empty(struct batch *batch, const char *statement, struct str 
 	return db_send_expect(batch_db(batch), statement, &params, -1, ERR_INTERNAL, err);
 }
 
-static bool apply(struct batch *batch, struct entities *customers, struct entities *events, struct err *err)
+static bool apply(struct batch *batch, struct entities *customers, struct entities *events, const struct years *years,
+        struct err *err)
 {
 	struct db_params params;
 
 	db_params_init(&params, batch_arena(batch));
 	entities_params(customers, &params);
 	entities_params(events, &params);
+	years_params(years, &params);
 	PGresult *rows = db_ask(batch_db(batch), "rollup_apply", &params, err);
 	if (!rows)
 		return false;
@@ -103,14 +138,16 @@ static bool apply(struct batch *batch, struct entities *customers, struct entiti
 bool rollup_handle(struct batch *batch, struct err *err)
 {
 	struct entities customers, events;
+	struct years years;
 
 	entities_init(&customers, batch_arena(batch));
 	entities_init(&events, batch_arena(batch));
 	gather(batch, &customers, &events);
 	if (!customers.ids.n && !events.ids.n)
 		return true;
-	return send_zones(batch, &customers, &events, err) && add_profile_events(batch, &customers, &events, err) &&
-	       apply(batch, &customers, &events, err);
+	return send_zones(batch, &customers, &events, err) && find_years(batch, &years, err) &&
+	       add_profile_events(batch, &customers, &events, &years, err) &&
+	       apply(batch, &customers, &events, &years, err);
 }
 
 /* One workspace in each step: those of the partitions that this process owns. */

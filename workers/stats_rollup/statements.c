@@ -5,20 +5,30 @@
 	"SELECT v.* FROM " ids " u CROSS JOIN LATERAL (SELECT * FROM " view                                            \
 	" x WHERE x.workspace_id = u.w AND x.id = u.id OFFSET 0) v"
 #define AND " UNION ALL "
-/* each kind in its own tables: a look for an event takes the index of every year */
+/* Each kind in its own tables. A look for an event takes the index of every year: of those that have events. */
+#define LIVE_EVENTS                                                                                                    \
+	"SELECT v.* FROM events_of_facts u CROSS JOIN LATERAL (SELECT x.workspace_id, x.entity, x.id, x.node_id, "     \
+	"x.customer_id, x.added, x.updated, x.deleted, x.dated, x.type, x.context, x.value, x.total, x.items, "        \
+	"x.returned, x.visitor, x.session FROM stat_registered_events x WHERE x.workspace_id = u.w AND x.id = u.id "   \
+	"AND x.registered_us BETWEEN $5::bigint AND $6::bigint OFFSET 0) v"
 #define NEW_SHARES                                                                                                     \
 	OF("customers_of_facts", "stat_live_customers")                                                                \
-	AND OF("customers_of_facts", "stat_gone_customers") AND OF("events_of_facts", "stat_live_events")              \
-	        AND OF("events_of_facts", "stat_gone_events")
+	AND OF("customers_of_facts", "stat_gone_customers")                                                            \
+	        AND LIVE_EVENTS AND OF("events_of_facts", "stat_gone_events")
+
+/* A share whose columns stand by themselves: taking them out of a value of that type, each time, costs more. */
+#define SHARE                                                                                                          \
+	"ROW(x.workspace_id, x.entity, x.id, x.node_id, x.customer_id, x.added, x.updated, x.deleted, x.dated, "       \
+	"x.type, x.context, x.value, x.total, x.items, x.returned, x.visitor, x.session)::stat_shares"
 
 /* sums lose the zeros at their end: whichever way they came about, they are written alike */
 #define SUM(column) "trim_scale(sum(x.sign * p." column "))"
 #define ADDED(column) column " = trim_scale(d." column " + excluded." column ")"
 #define ADD_DAYS                                                                                                       \
-	"INSERT INTO stat_days AS d SELECT (x.s).workspace_id, (x.s).node_id, p.metric, p.day, p.type, p.context, "    \
+	"INSERT INTO stat_days AS d SELECT x.workspace_id, x.node_id, p.metric, p.day, p.type, p.context, "            \
 	"sum(x.sign), " SUM("value") ", " SUM("total") ", " SUM(                                                       \
 	        "items") ", sum(x.sign * p.returns) "                                                                  \
-	                 "FROM signed x CROSS JOIN LATERAL stat_day_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "           \
+	                 "FROM signed x CROSS JOIN LATERAL stat_day_parts(" SHARE ") p GROUP BY 1, 2, 3, 4, 5, 6 "     \
 	                 "HAVING sum(x.sign) <> 0 OR sum(x.sign * p.value) <> 0 OR sum(x.sign * p.total) <> 0 "        \
 	                 "OR sum(x.sign * p.items) <> 0 OR sum(x.sign * p.returns) <> 0 "                              \
 	                 "ON CONFLICT (workspace_id, node_id, metric, day, type, context) DO UPDATE SET n = d.n + "    \
@@ -37,8 +47,9 @@
 	"WHERE p.workspace_id = m.workspace_id AND p.node_id = m.node_id AND p.kind = m.kind "                         \
 	"AND p.person = m.person AND p.day = m.day AND p.context = m.context), 0) = 0) "                               \
 	"OVER (PARTITION BY m.workspace_id, m.node_id, m.kind, m.person) AS changes FROM ("                            \
-	"SELECT (x.s).workspace_id, (x.s).node_id, p.kind, p.day, p.context, p.person, sum(x.sign)::bigint AS n "      \
-	"FROM signed x CROSS JOIN LATERAL stat_people_parts(x.s) p GROUP BY 1, 2, 3, 4, 5, 6 "                         \
+	"SELECT x.workspace_id, x.node_id, p.kind, p.day, p.context, p.person, sum(x.sign)::bigint AS n "              \
+	"FROM signed x CROSS JOIN LATERAL stat_people_parts(" SHARE                                                    \
+	") p WHERE x.dated IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6 "                                                     \
 	"HAVING sum(x.sign) <> 0) m"
 #define DAYS_OF_PEOPLE "workspace_id, node_id, kind, day, context, person, n"
 #define ADD_PEOPLE                                                                                                     \
@@ -79,24 +90,41 @@ const struct statement rollup_statements[] = {
                        "ON z.workspace_id = u.w WHERE NOT EXISTS (SELECT FROM stat_zones s WHERE s.workspace_id = u.w) "
                        "ON CONFLICT DO NOTHING",
                 .n_params = 2},
+        /* From when to when events were registered, by the years whose tables hold any. A row's table is never empty,
+           and the tables of other years need not be looked at. Nulls: there are no events. */
+        {.name = "rollup_years",
+                .sql = "SELECT min(y.a), max(y.z) FROM (SELECT CASE WHEN x.year > 0 THEN (extract(epoch FROM "
+                       "make_timestamptz(x.year, 1, 1, 0, 0, 0, 'UTC')) * 1000000)::bigint ELSE -9223372036854775808 "
+                       "END AS a, CASE WHEN x.year > 0 THEN (extract(epoch FROM make_timestamptz(x.year + 1, 1, 1, 0, "
+                       "0, "
+                       "0, 'UTC')) * 1000000)::bigint - 1 ELSE 9223372036854775807 END AS z FROM (SELECT "
+                       "substring(c.relname FROM '^events_([0-9]{4})$')::integer AS year FROM pg_inherits i "
+                       "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'events'::regclass "
+                       "AND pg_relation_size(c.oid) > 0) x) y",
+                .n_params = 0},
         /* of each profile: its members' events that do not count in its node as they should, and events that count
            there and are no member's any more */
+        /* A range of one profile: its order tells the planner which index to take, even while the table is young. */
         {.name = "rollup_profile_events",
                 .sql = "WITH u AS MATERIALIZED (SELECT DISTINCT u.w, u.id, u.node FROM unnest($1::uuid[], $2::uuid[], "
                        "$3::uuid[]) AS u(w, id, node) JOIN aggregate_nodes n ON n.workspace_id = u.w "
                        "AND n.node_id = u.node) "
-                       "SELECT u.w, x.id FROM u CROSS JOIN LATERAL (SELECT e.id FROM aggregate_members m "
+                       "SELECT u.w, x.id FROM u CROSS JOIN LATERAL (SELECT e.id FROM (SELECT m.customer_id, m.excluded "
+                       "FROM aggregate_members m WHERE m.workspace_id = u.w AND m.profile_id >= u.id "
+                       "AND m.profile_id <= u.id ORDER BY m.profile_id, m.customer_id OFFSET 0) m "
                        "CROSS JOIN LATERAL (SELECT e.id FROM events e WHERE e.workspace_id = u.w "
-                       "AND e.customer_id = m.customer_id OFFSET 0) e LEFT JOIN LATERAL (SELECT s.customer_id "
+                       "AND e.customer_id = m.customer_id AND e.registered_us BETWEEN $4::bigint AND $5::bigint "
+                       "OFFSET 0) e LEFT JOIN LATERAL (SELECT s.customer_id "
                        "FROM stat_shares s WHERE s.workspace_id = u.w AND s.id = e.id AND s.node_id = u.node OFFSET 0) "
-                       "s ON true WHERE m.workspace_id = u.w AND m.profile_id = u.id "
-                       "AND (NOT m.excluded) IS DISTINCT FROM (s.customer_id IS NOT DISTINCT FROM u.id) OFFSET 0) x "
+                       "s ON true WHERE (NOT m.excluded) IS DISTINCT FROM (s.customer_id IS NOT DISTINCT FROM u.id) "
+                       "OFFSET 0) x "
                        "UNION SELECT u.w, x.id FROM u CROSS JOIN LATERAL (SELECT s.id FROM stat_shares s "
                        "WHERE s.workspace_id = u.w AND s.node_id = u.node AND s.customer_id = u.id AND s.entity = 2 "
-                       "OFFSET 0) x WHERE NOT EXISTS (SELECT FROM events e JOIN aggregate_members m "
-                       "ON m.workspace_id = u.w AND m.node_id = u.node AND m.customer_id = e.customer_id "
-                       "AND m.profile_id = u.id AND NOT m.excluded WHERE e.workspace_id = u.w AND e.id = x.id)",
-                .n_params = 3},
+                       "OFFSET 0) x WHERE NOT EXISTS (SELECT FROM events e CROSS JOIN LATERAL (SELECT m.profile_id, "
+                       "m.excluded FROM aggregate_members m WHERE m.workspace_id = u.w AND m.node_id = u.node "
+                       "AND m.customer_id = e.customer_id OFFSET 0) m WHERE e.workspace_id = u.w AND e.id = x.id "
+                       "AND e.registered_us BETWEEN $4 AND $5 AND m.profile_id = u.id AND NOT m.excluded)",
+                .n_params = 5},
         /*
          * Replaces the shares of the entities and applies the difference; answers where counters have become empty. The
          * new shares are inserted when the old ones are gone: their statement counts those first.
@@ -109,8 +137,9 @@ const struct statement rollup_statements[] = {
                        "old AS (DELETE FROM stat_shares s USING ids u WHERE s.workspace_id = u.w AND s.id = u.id "
                        "RETURNING s.*), new AS (INSERT INTO stat_shares SELECT n.* FROM (" NEW_SHARES ") n "
                        "WHERE (SELECT count(*) FROM old) >= 0 RETURNING *), "
-                       "signed AS (SELECT 1 AS sign, new::stat_shares AS s FROM new "
-                       "UNION ALL SELECT -1, old::stat_shares FROM old), days AS (" ADD_DAYS "), "
+                       "signed AS (SELECT 1 AS sign, new.* FROM new "
+                       "UNION ALL SELECT -1, old.* FROM old), days AS "
+                       "(" ADD_DAYS "), "
                        "moved AS MATERIALIZED (" MOVED "), people AS (" ADD_PEOPLE "), "
                        "was AS MATERIALIZED (" WAS "), is_now AS (" IS_NOW "), gaps AS (" ADD_GAPS ") "
                        "SELECT (SELECT array_agg(place)::text FROM days WHERE "
@@ -118,7 +147,7 @@ const struct statement rollup_statements[] = {
                        "(SELECT array_agg(place)::text FROM people WHERE n = "
                        "0), "
                        "(SELECT array_agg(place)::text FROM gaps WHERE n = 0)",
-                .n_params = 4},
+                .n_params = 6},
         /* in the same transaction, so that the rows still stand where they stood */
         {.name = "rollup_empty_days",
                 .sql = "DELETE FROM stat_days WHERE ctid = ANY ($1::text::tid[]) AND n = 0",

@@ -21,22 +21,3 @@ LANGUAGE sql IMMUTABLE AS $$
 	UNION ALL SELECT 2::smallint, s.dated, s.context, s.visitor WHERE s.visitor IS NOT NULL AND s.dated IS NOT NULL
 	UNION ALL SELECT 3::smallint, s.dated, s.context, s.session WHERE s.session IS NOT NULL AND s.dated IS NOT NULL
 $$;
-
--- Events that are there, with the time that says in which year's table they stand: whoever knows which years there are need not
--- look in all.
-CREATE VIEW stat_registered_events AS
-	SELECT s.*, e.registered_us FROM events e JOIN stat_zones z ON z.workspace_id = e.workspace_id
-	CROSS JOIN LATERAL (SELECT e.node_id, e.customer_id UNION ALL
-		SELECT m.node_id, m.profile_id FROM aggregate_members m
-		WHERE m.workspace_id = e.workspace_id AND m.customer_id = e.customer_id AND NOT m.excluded) n
-	CROSS JOIN LATERAL stat_event(e, n.node_id, n.customer_id, z.zone) s;
-
--- Made anew, so that views come after those that they use: a replay makes them again in that order.
-DROP VIEW stat_entities;
-DROP VIEW stat_live_events;
-CREATE VIEW stat_live_events AS
-	SELECT workspace_id, entity, id, node_id, customer_id, added, updated, deleted, dated, type, context, value, total, items,
-		returned, visitor, session FROM stat_registered_events;
-CREATE VIEW stat_entities AS
-	SELECT * FROM stat_live_customers UNION ALL SELECT * FROM stat_gone_customers
-	UNION ALL SELECT * FROM stat_live_events UNION ALL SELECT * FROM stat_gone_events;

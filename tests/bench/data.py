@@ -43,7 +43,8 @@ def make_customers(stack, total):
     """Customers bench-1 to bench-N, those that there are already left alone; two conditions select among them."""
     numbers = range(stack.keys + 1, total + 1)
     w, node = f"'{stack.workspace}'::uuid", f"'{stack.node}'::uuid"
-    stack.sql("CREATE TEMP TABLE base AS SELECT last_int_id AS int_id, " + NOW + " AS us FROM customer_heads")
+    stack.sql("CREATE TEMP TABLE base AS SELECT last_int_id AS int_id, " + NOW + " AS us FROM customer_heads "
+              f"WHERE workspace_id = {w}")
     id_of = "('0bcc0000' || lpad(to_hex(i), 24, '0'))::uuid"
     series = f"base, generate_series({numbers.start}, {total}) AS i"
     doc = f"jsonb_set(jsonb_set(jsonb_set('{json.dumps(DOC)}', '{{base,lastName}}', to_jsonb('L' || i % 100)), '{{base,address,city}}', " \
@@ -53,7 +54,7 @@ def make_customers(stack, total):
         f"SELECT {w}, {id_of}, {node}, int_id + i, 1, us + i, us + i, true, 'bench-' || i, {doc} FROM {series}",
         "INSERT INTO bindings (workspace_id, node_id, kind, value, bound_us, customer_id, unbound_us) "
         f"SELECT {w}, {node}, 2, 'bench-' || i, us + i, {id_of}, {FOR_EVER} FROM {series}",
-        f"UPDATE customer_heads SET last_int_id = last_int_id + {total}",
+        f"UPDATE customer_heads SET last_int_id = last_int_id + {total} WHERE workspace_id = {w}",
     ):
         stack.sql(text)
     copy(stack, "customer_keys", "workspace_id, node_id, key, customer_id",

@@ -323,6 +323,58 @@ static void amounts_and_days_are_those_of_the_zone(void **state)
 	stage_close(&stage);
 }
 
+/* What is written down of an event against the functions that look for each value by itself, which single events are
+ * read by. */
+static void a_share_holds_what_the_body_says(void **state)
+{
+	static const char *const bodies[] = {
+	        "{}",
+	        "{\"properties\":null}",
+	        "{\"properties\":[1,2]}",
+	        "{\"properties\":\"text\"}",
+	        "{\"contextInfo\":{\"properties\":{\"type\":\"return\"}}}",
+	        "{\"properties\":{\"type\":null,\"amount\":null,\"products\":null}}",
+	        "{\"properties\":{\"type\":5,\"amount\":7,\"products\":{\"a\":1}}}",
+	        "{\"properties\":{\"type\":{\"a\":\"return\"},\"amount\":[1,2],\"products\":\"[]\"}}",
+	        "{\"properties\":{\"type\":\"return\",\"amount\":\"x\",\"products\":[]}}",
+	        "{\"properties\":{\"type\":\"sale\",\"amount\":{\"total\":1e2,\"revenue\":-1.25E+1},"
+	        "\"products\":[{\"quantity\":1},{\"type\":\"return\"},{}]}}",
+	        "{\"properties\":{\"type\":\"return\",\"amount\":{\"total\":61.50,\"revenue\":\"50.0\"},"
+	        "\"products\":[{\"quantity\":2},{\"quantity\":\"3\",\"type\":\"sale\"},{\"quantity\":1.50},5,null,[1]]}"
+	        "}",
+	        "{\"properties\":{\"amount\":{\"revenue\":{\"x\":1},\"total\":[3]},"
+	        "\"products\":[{\"quantity\":{}},{\"quantity\":true},{\"quantity\":null,\"type\":null}]}}",
+	        "{\"properties\":{\"t\\u0079pe\":\"return\",\"amount\":{\"total\":12345678901234567890,\"revenue\":0.1}"
+	        "}}",
+	        "{\"properties\":{\"type\":\"sale\",\"type\":\"return\",\"amount\":{\"total\":1,\"total\":2}}}",
+	};
+	struct stage stage = {.component = component_open()};
+	struct component *c = stage.component;
+
+	(void)state;
+	component_sql(c, "INSERT INTO stat_zones VALUES (" W ", 'Europe/Rome')");
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
+		run_sql(&stage,
+		        "INSERT INTO events (workspace_id, id, node_id, registered_us, updated_us, date_us, version, "
+		        "type, "
+		        "context, body) SELECT " W ", md5(type || %zu)::uuid, " NODE
+		        ", 1, 1, 1, 1, type, 'WEB', '%s' FROM "
+		        "unnest(ARRAY['completedOrder', 'abandonedCart', 'viewedPage']) AS type",
+		        i, bodies[i]);
+	assert_int_equal(
+	        component_number(c,
+	                "SELECT count(*) FROM stat_live_events s JOIN events e USING (id) WHERE (s.value::text, "
+	                "s.total::text, s.items::text, s.returned) IS NOT DISTINCT FROM "
+	                "(stat_amount(e.type, e.body, 'revenue')::text, "
+	                "stat_amount(e.type, e.body, 'total')::text, CASE WHEN e.type = 'completedOrder' THEN "
+	                "stat_items(e.body) END::text, e.type = 'completedOrder' AND COALESCE("
+	                "e.body #>> '{properties,type}' = 'return', false))"),
+	        3 * ARRAY_LEN(bodies));
+	assert_int_equal(component_number(c, "SELECT count(*) FROM stat_live_events WHERE returned"), 4);
+	assert_int_equal(component_number(c, "SELECT 10 * sum(items) FROM stat_live_events"), 35);
+	component_close(c);
+}
+
 /* Entities that nobody has counted, as after a replay; an unknown zone; sums that have been longer. */
 static void what_was_not_counted_is_found(void **state)
 {
@@ -352,6 +404,7 @@ int main(void)
 	        cmocka_unit_test(counters_equal_a_recount_after_any_history),
 	        cmocka_unit_test(a_wrong_counter_is_found_and_repaired),
 	        cmocka_unit_test(amounts_and_days_are_those_of_the_zone),
+	        cmocka_unit_test(a_share_holds_what_the_body_says),
 	        cmocka_unit_test(what_was_not_counted_is_found),
 	};
 

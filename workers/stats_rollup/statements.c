@@ -5,12 +5,14 @@
 	"SELECT v.* FROM " ids " u CROSS JOIN LATERAL (SELECT * FROM " view                                            \
 	" x WHERE x.workspace_id = u.w AND x.id = u.id OFFSET 0) v"
 #define AND " UNION ALL "
-/* Each kind in its own tables. A look for an event takes the index of every year: of those that have events. */
+/* The view stat_live_events, one event after the other: only years that have events are looked at, and LIMIT ends the
+ * search at the one that has this. */
 #define LIVE_EVENTS                                                                                                    \
-	"SELECT v.* FROM events_of_facts u CROSS JOIN LATERAL (SELECT x.workspace_id, x.entity, x.id, x.node_id, "     \
-	"x.customer_id, x.added, x.updated, x.deleted, x.dated, x.type, x.context, x.value, x.total, x.items, "        \
-	"x.returned, x.visitor, x.session FROM stat_registered_events x WHERE x.workspace_id = u.w AND x.id = u.id "   \
-	"AND x.registered_us BETWEEN $5::bigint AND $6::bigint OFFSET 0) v"
+	"SELECT s.* FROM events_of_facts u JOIN stat_zones z ON z.workspace_id = u.w CROSS JOIN LATERAL (SELECT * "    \
+	"FROM events WHERE workspace_id = u.w AND id = u.id AND registered_us BETWEEN $5::bigint AND $6::bigint "      \
+	"LIMIT 1) e CROSS JOIN LATERAL stat_counted_in(e.workspace_id, e.node_id, e.customer_id) n "                   \
+	"CROSS JOIN LATERAL stat_event(e.*::events, n.node_id, n.customer_id, z.zone) s"
+/* each kind in its own tables */
 #define NEW_SHARES                                                                                                     \
 	OF("customers_of_facts", "stat_live_customers")                                                                \
 	AND OF("customers_of_facts", "stat_gone_customers")                                                            \

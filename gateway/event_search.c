@@ -92,7 +92,8 @@ const struct statement event_statements[] = {
                 .sql = "SELECT c.node_id FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid",
                 .n_params = 2},
         {.name = "event_by_id",
-                .sql = "SELECT " EVENT_COLUMNS " FROM events e WHERE e.workspace_id = $1::uuid AND e.id = $2::uuid",
+                .sql = "SELECT " EVENT_COLUMNS " FROM events e WHERE e.workspace_id = $1::uuid AND e.id = $2::uuid "
+                       "LIMIT 1",
                 .n_params = 2},
         /* $3 customer, $4 date, $5 id of the event in the middle */
         {.name = "event_neighbours",

@@ -124,6 +124,7 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                 .n_params = 4},
         {.name = "bulk_find_events",
                 .sql = "SELECT u.i, NULL::uuid, " EVENT_COLUMNS " FROM unnest($3::integer[], $4::uuid[]) AS u(i, id) "
-                       "JOIN events e ON e.workspace_id = $1::uuid AND e.id = u.id AND e.node_id = $2::uuid",
+                       "CROSS JOIN LATERAL (SELECT * FROM events WHERE workspace_id = $1::uuid AND id = u.id LIMIT 1) "
+                       "e WHERE e.node_id = $2::uuid",
                 .n_params = 4},
 };

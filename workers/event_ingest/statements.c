@@ -23,12 +23,13 @@ const struct statement event_ingest_statements[] = {
                        "LEFT JOIN node_rules r ON r.workspace_id = p.w AND r.node_id = p.n "
                        "WHERE p.k IS NOT NULL OR t.id IS NOT NULL OR r.emptied_us > p.t",
                 .n_params = 7},
-        /* events that a PUT, PATCH or DELETE names, or what is left of them */
+        /* events that a PUT, PATCH or DELETE names, or what is left of them; LIMIT ends the search at the year that
+           has one */
         {.name = "ingest_find",
                 .sql = "SELECT u.i, t.deleted_us, t.node_id, t.type, t.registered_us, e.source_id, " EVENT_COLUMNS " "
                        "FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, id) "
-                       "LEFT JOIN events e ON e.workspace_id = u.w AND e.id = u.id "
-                       "LEFT JOIN event_tombstones t ON t.workspace_id = u.w AND t.id = u.id",
+                       "LEFT JOIN LATERAL (SELECT * FROM events WHERE workspace_id = u.w AND id = u.id LIMIT 1) e "
+                       "ON true LEFT JOIN event_tombstones t ON t.workspace_id = u.w AND t.id = u.id",
                 .n_params = 3},
         {.name = "ingest_insert",
                 .sql = "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, "

@@ -11,12 +11,16 @@
  * The update stream. An entry (offset, entity, id, operation) never changes; its data is the entity's state at the time
  * of reading, or {id, nodeId} when it is gone. A page is read in two kinds of steps: its entries, then their entities
  * in slices, so that memory stays bounded however large the entities are: a slice ends at SLICE entries, or where its
- * events pass SLICE_EVENT_BYTES (a customer is small, an event may be near a MiB); a page ends early when it holds
- * PAGE_BYTES. While a slice is written, PostgreSQL looks for the next one.
+ * events pass SLICE_EVENT_BYTES (a customer is small, an event may be near a MiB); a page ends early when what is
+ * written makes PAGE_BYTES. Two slices are looked for at a time, on two connections, and a third is when one of them is
+ * written.
  */
 #define SLICE 250
 #define SLICE_EVENT_BYTES (2LL * 1024 * 1024)
 #define PAGE_BYTES (8UL * 1024 * 1024)
+#define SLICES_AT_ONCE 2
+/* Room for what is written beside an entity's document; it grows where that is not enough. */
+#define ENTRY_BYTES 512
 #define SLICE_ARENA_BYTES (512UL * 1024 * 1024)
 
 /* Filters: $3 entity or null, $4 nodes or null. */
@@ -69,23 +73,44 @@ struct entry {
 	struct uuid id, node;
 };
 
+/* Entries of the page that are looked for together. */
+struct slice {
+	int64_t first, n; /* of the page's entries */
+	int64_t n_read;   /* from the first on, whose entities have come from the database */
+	struct buf body;  /* what is written of them */
+};
+
 struct updates {
 	struct update_query query;
 	struct db_array *nodes; /* NULL = all */
 	struct update_page page;
 	struct entry *entries; /* of the page: page.n */
-	int64_t n_read;        /* whose entities have come from the database */
-	int64_t n_written;
-	struct buf body;
+	struct slice *slices;
+	int64_t n_slices, n_sent;
+	int n_expected; /* results of slices that are still to come */
+	size_t n_bytes; /* written */
 };
 
+/* Joins the slices, as far as they have come without a gap. */
 static void finish(struct request *request, struct updates *updates)
 {
-	int64_t next = updates->n_written < updates->page.n ? updates->entries[updates->n_written - 1].offset
-	                                                    : update_next_offset(&updates->page);
+	struct buf body;
+	int64_t n = 0;
 
-	buf_printf(&updates->body, "],\"nextOffset\":%lld}", (long long)next);
-	request_answer(request, 200, buf_str(&updates->body));
+	buf_init(&body, request_arena(request), updates->n_bytes + (size_t)updates->n_slices + 128);
+	buf_add_literal(&body, "{\"updates\":[");
+	for (int64_t i = 0; i < updates->n_slices && n == updates->slices[i].first; i++) {
+		const struct slice *slice = &updates->slices[i];
+		if (i && slice->n_read)
+			buf_add_char(&body, ',');
+		buf_add_str(&body, buf_str(&slice->body));
+		n += slice->n_read;
+	}
+	buf_add_literal(&body, "],\"nextOffset\":");
+	buf_add_number(
+	        &body, n < updates->page.n ? updates->entries[n - 1].offset : update_next_offset(&updates->page));
+	buf_add_char(&body, '}');
+	request_answer(request, 200, buf_str(&body));
 }
 
 static void write_gone(struct buf *buf, const struct entry *entry)
@@ -113,7 +138,7 @@ static bool write_customer(struct request *request, struct arena *arena, const P
 
 static void write_head(struct buf *buf, const struct entry *entry)
 {
-	if (buf->p[buf->n - 1] != '[')
+	if (buf->n)
 		buf_add_char(buf, ',');
 	buf_add_literal(buf, "{\"operation\":\"");
 	buf_add_str(buf, str_of(update_operation_names[entry->operation]));
@@ -152,37 +177,59 @@ static size_t bytes_of(const PGresult *rows)
 	return bytes;
 }
 
-static void send_slice(struct request *request);
-
-static void take_slice(struct request *request, const PGresult *rows)
+/* The rows from entry `first` on: all of them, or, when they make the page full, those until it is, one at least. */
+static bool write_rows(struct request *request, struct slice *slice, int64_t first, const PGresult *rows, bool full)
 {
 	struct updates *updates = request_state(request);
 	struct arena *arena = arena_new(SLICE_ARENA_BYTES);
 	bool good = true;
+	int row = 0;
 
-	updates->n_read += PQntuples(rows);
-	bool last = updates->n_read == updates->page.n || updates->body.n + bytes_of(rows) >= PAGE_BYTES;
-	if (!last)
-		send_slice(request);
-	for (int row = 0; row < PQntuples(rows) && good && !(last && updates->body.n >= PAGE_BYTES); row++)
-		good = write_entry(request, arena, &updates->entries[updates->n_written++], rows, row, &updates->body);
+	if (!slice->body.p)
+		buf_init(&slice->body, request_arena(request),
+		        (full ? PAGE_BYTES : bytes_of(rows)) + (size_t)PQntuples(rows) * ENTRY_BYTES);
+	do {
+		size_t before = slice->body.n;
+		good = write_entry(request, arena, &updates->entries[first + row], rows, row, &slice->body);
+		updates->n_bytes += slice->body.n - before;
+	} while (++row < PQntuples(rows) && good && !(full && updates->n_bytes >= PAGE_BYTES));
+	slice->n_read = first + row - slice->first;
 	arena_free(arena);
-	if (good && last)
+	return good;
+}
+
+static void send_slice(struct request *request, const struct slice *slice);
+
+/* While one slice is written, PostgreSQL looks for others. */
+static void take_slice(struct request *request, const PGresult *rows)
+{
+	struct updates *updates = request_state(request);
+	int64_t first = db_i64(rows, 0, 0);
+	struct slice *slice = &updates->slices[first / SLICE];
+	bool full = updates->n_bytes + bytes_of(rows) >= PAGE_BYTES;
+
+	updates->n_expected--;
+	slice->n_read += PQntuples(rows);
+	if (!full && slice->n_read < slice->n)
+		send_slice(request, slice);
+	else if (!full && updates->n_sent < updates->n_slices)
+		send_slice(request, &updates->slices[updates->n_sent++]);
+	if (write_rows(request, slice, first, rows, full) && !updates->n_expected)
 		finish(request, updates);
 }
 
-static void send_slice(struct request *request)
+/* Looks for those of its entries that have not come yet. */
+static void send_slice(struct request *request, const struct slice *slice)
 {
 	struct updates *updates = request_state(request);
 	struct arena *arena = request_arena(request);
 	struct db_params *params = arena_alloc(arena, sizeof(*params));
 	struct db_array numbers, customers, events;
-	int64_t end = updates->n_read + SLICE;
 
 	db_array_init(&numbers, arena, DB_I32);
 	db_array_init(&customers, arena, DB_UUID);
 	db_array_init(&events, arena, DB_UUID);
-	for (int64_t i = updates->n_read; i < end && i < updates->page.n; i++) {
+	for (int64_t i = slice->first + slice->n_read; i < slice->first + slice->n; i++) {
 		const struct entry *entry = &updates->entries[i];
 		db_array_i64(&numbers, i);
 		db_array_uuid(&customers, entry->entity == ENTITY_CUSTOMER ? &entry->id : NULL);
@@ -194,7 +241,21 @@ static void send_slice(struct request *request)
 	db_param_array(params, &customers);
 	db_param_array(params, &events);
 	db_param_i64(params, SLICE_EVENT_BYTES);
-	request_query(request, "updates_entities", NULL, params, take_slice);
+	updates->n_expected++;
+	request_query_beside(request, "updates_entities", params, take_slice);
+}
+
+static void send_first_slices(struct request *request, struct updates *updates)
+{
+	updates->n_slices = (updates->page.n + SLICE - 1) / SLICE;
+	updates->slices = arena_zalloc(request_arena(request), (size_t)updates->n_slices * sizeof(*updates->slices));
+	for (int64_t i = 0; i < updates->n_slices; i++) {
+		int64_t left = updates->page.n - i * SLICE;
+		updates->slices[i].first = i * SLICE;
+		updates->slices[i].n = left < SLICE ? left : SLICE;
+	}
+	while (updates->n_sent < updates->n_slices && updates->n_sent < SLICES_AT_ONCE)
+		send_slice(request, &updates->slices[updates->n_sent++]);
 }
 
 static void take_entries(struct request *request, const PGresult *rows)
@@ -216,7 +277,7 @@ static void take_entries(struct request *request, const PGresult *rows)
 		        .node = db_uuid(rows, row, 5)};
 	}
 	if (page->n)
-		send_slice(request);
+		send_first_slices(request, updates);
 	else
 		finish(request, updates);
 }
@@ -323,8 +384,6 @@ void update_list(struct request *request)
 
 	if (!updates)
 		return;
-	buf_init(&updates->body, request_arena(request), 4096);
-	buf_add_literal(&updates->body, "{\"updates\":[");
 	if (updates->query.time_us >= 0)
 		request_query(
 		        request, "updates_offset_at", NULL, begin_params(request, updates->query.time_us), take_offset);

@@ -119,6 +119,12 @@ void request_publish(struct request *request, enum topic topic, uint32_t partiti
 typedef void request_result_fn(struct request *request, const PGresult *result);
 void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
         request_result_fn *on_result);
+/*
+ * The same beside queries that the request may be waiting for: they run on several connections at once, and on_result,
+ * the same for all of them, is called for each in whatever order they come. One that fails ends the request.
+ */
+void request_query_beside(
+        struct request *request, const char *statement, const struct db_params *params, request_result_fn *on_result);
 
 /*
  * A body that comes piece by piece: `first` now, and whenever the client has read all, `next` is called; it answers

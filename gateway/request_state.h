@@ -86,7 +86,8 @@ struct request {
 
 	/* what it waits for */
 	enum request_wait wait;
-	uint64_t number; /* in the table of waiting requests */
+	uint64_t number;        /* in the table of waiting requests */
+	unsigned rows_expected; /* WAIT_ROWS: results that are still to come */
 	union {
 		request_reply_fn *reply;
 		request_delivered_fn *delivered;

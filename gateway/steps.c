@@ -304,29 +304,48 @@ static void on_result(void *context, uint64_t number, const PGresult *result, co
 	if (!request || request->wait != WAIT_ROWS)
 		return;
 	request_result_fn *then = request->then.result;
-	step_end(request);
+	if (--request->rows_expected == 0)
+		step_end(request);
 	if (result)
 		then(request, result);
 	else
 		request_fail_err(request, err);
 }
 
-void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
-        request_result_fn *then)
+static void send_query(struct request *request, const char *statement, const char *sql, const struct db_params *params)
 {
 	struct err err = {0};
-
-	if (!step_begin(request, WAIT_ROWS))
-		return;
-	request->then.result = then;
 	struct pgpool_query query = {.statement = statement,
 	        .sql = sql,
 	        .params = params,
 	        .on_result = on_result,
 	        .context = request->gateway,
 	        .number = request->number};
+
+	request->rows_expected++;
 	if (!pgpool_query(request->gateway->pool, &query, &err))
 		request_fail_err(request, &err);
+}
+
+void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
+        request_result_fn *then)
+{
+	if (!step_begin(request, WAIT_ROWS))
+		return;
+	request->then.result = then;
+	request->rows_expected = 0;
+	send_query(request, statement, sql, params);
+}
+
+void request_query_beside(
+        struct request *request, const char *statement, const struct db_params *params, request_result_fn *then)
+{
+	if (request->answer.status)
+		return; /* one of them could not be sent */
+	if (request->wait == WAIT_ROWS)
+		send_query(request, statement, NULL, params);
+	else
+		request_query(request, statement, NULL, params, then);
 }
 
 /* --- pieces of an answer --- */

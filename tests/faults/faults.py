@@ -119,21 +119,35 @@ class Api:
         """For those who want to look at each answer; status 0 is a broken connection."""
 
 
-class Client(threading.Thread):
-    """Writes to its own customers only, each value once, and notes every outcome."""
+class Actor(threading.Thread):
+    """Uses the API by itself until it is told to stop."""
 
     api_class = Api
+    token = "CONTACTHUB_TOKEN"
+
+    def __init__(self, name, env, seed, stop):
+        super().__init__(name=name)
+        self.env, self.stop_event, self.random = env, stop, random.Random(f"{seed}-{name}")
+        self.slowest, self.refusals, self.failure = [], Counter(), None
+
+    def run(self):
+        try:
+            self.api = self.api_class(self.env, self.slowest, self.token)
+            self.act()
+        except Exception as fault:  # reported by the main thread
+            self.failure = fault
+
+
+class Client(Actor):
+    """Writes to its own customers only, each value once, and notes every outcome."""
 
     def __init__(self, number, env, seed, stop):
-        super().__init__(name=f"client-{number}")
-        self.number, self.env, self.stop_event = number, env, stop
-        self.random = random.Random(f"{seed}-{number}")
-        self.slowest, self.customers, self.events, self.refusals = [], [], [], Counter()
+        super().__init__(f"client-{number}", env, seed, stop)
+        self.number, self.customers, self.events = number, [], []
         self.session_ids = {}  # of those that have not ended
         self.node = env["CONTACTHUB_NODE"]
         self.serial = 0
         self.orphans = {}  # external id -> session with events, which this customer is to be given
-        self.failure = None
 
     def unique(self, kind):
         self.serial += 1
@@ -143,13 +157,9 @@ class Client(threading.Thread):
         """Customers with one address are one profile of the aggregate node; each write may move them to another."""
         return {"base": {"contacts": {"email": f"h{self.number}-{self.random.randrange(20)}@example.com"}}}
 
-    def run(self):
-        try:
-            self.api = self.api_class(self.env, self.slowest)
-            while not self.stop_event.is_set():
-                self.step()
-        except Exception as fault:  # reported by the main thread
-            self.failure = fault
+    def act(self):
+        while not self.stop_event.is_set():
+            self.step()
 
     def step(self):
         live = [c for c in self.customers if c.created == OK and c.deleted is None]
@@ -299,26 +309,20 @@ class Client(threading.Thread):
             self.note_refusal("event's delete", status)
 
 
-class NodeClient(threading.Thread):
+class NodeClient(Actor):
     """Makes nodes, gives them other names and puts customers into them: their rules must stand in the log in front of these."""
 
-    api_class = Api
+    token = "CONTACTHUB_ADMIN_TOKEN"
 
     def __init__(self, env, seed, stop):
-        super().__init__(name="nodes")
-        self.env, self.stop_event = env, stop
-        self.random = random.Random(f"{seed}-nodes")
-        self.slowest, self.nodes, self.refusals, self.failure = [], [], Counter(), None
+        super().__init__("nodes", env, seed, stop)
+        self.nodes = []
 
-    def run(self):
-        try:
-            self.api = self.api_class(self.env, self.slowest, "CONTACTHUB_ADMIN_TOKEN")
-            while not self.stop_event.wait(self.random.uniform(0, 0.2)):
-                made = [node for node in self.nodes if node.created == OK]
-                way = self.random.choices((self.make, self.rename, self.fill), (1, 3, 6))[0] if made else self.make
-                way(*([self.random.choice(made)] if way != self.make else []))
-        except Exception as fault:  # reported by the main thread
-            self.failure = fault
+    def act(self):
+        while not self.stop_event.wait(self.random.uniform(0, 0.2)):
+            made = [node for node in self.nodes if node.created == OK]
+            way = self.random.choices((self.make, self.rename, self.fill), (1, 3, 6))[0] if made else self.make
+            way(*([self.random.choice(made)] if way != self.make else []))
 
     def until_known(self, method, path, body, key=None):
         """A gateway may hear of what another one has written a moment later."""
@@ -358,27 +362,20 @@ class NodeClient(threading.Thread):
             self.refusals[f"customer of a new node {status}"] += 1
 
 
-class SourceClient(threading.Thread):
+class SourceClient(Actor):
     """Makes sources and changes them, slowly."""
 
-    api_class = Api
+    token = "CONTACTHUB_ADMIN_TOKEN"
 
     def __init__(self, env, seed, stop):
-        super().__init__(name="sources")
-        self.env, self.stop_event = env, stop
-        self.random = random.Random(f"{seed}-sources")
-        self.sources, self.ids, self.slowest, self.refusals = [], {}, [], Counter()
-        self.failure = None
+        super().__init__("sources", env, seed, stop)
+        self.sources, self.ids = [], {}
 
-    def run(self):
-        try:
-            self.api = self.api_class(self.env, self.slowest, "CONTACTHUB_ADMIN_TOKEN")
-            for number in range(10000):
-                if self.stop_event.wait(self.random.uniform(0, 1)):
-                    break
-                self.step(f"d{number}")
-        except Exception as fault:  # reported by the main thread
-            self.failure = fault
+    def act(self):
+        for number in range(10000):
+            if self.stop_event.wait(self.random.uniform(0, 1)):
+                break
+            self.step(f"d{number}")
 
     def step(self, value):
         live = [source for source in self.sources if source.key in self.ids]
@@ -401,29 +398,22 @@ class SourceClient(threading.Thread):
             self.refusals[f"source {status}"] += 1
 
 
-class Subscriber(threading.Thread):
+class Subscriber(Actor):
     """Reads the update stream through the API, in pages of any size, and parts of it again, also with a filter."""
 
-    api_class = Api
+    token = "CONTACTHUB_ADMIN_TOKEN"
 
     def __init__(self, env, seed, stop):
-        super().__init__(name="subscriber")
-        self.env, self.stop_event = env, stop
-        self.random = random.Random(f"{seed}-subscriber")
-        self.reading, self.slowest, self.refusals = Reading(), [], Counter()
-        self.failure = None
+        super().__init__("subscriber", env, seed, stop)
+        self.reading = Reading()
 
-    def run(self):
-        try:
-            self.api = self.api_class(self.env, self.slowest, "CONTACTHUB_ADMIN_TOKEN")
-            while not self.stop_event.wait(self.random.uniform(0, 0.1)):
-                known = len(self.reading.entries)
-                way = self.random.choices(("on", "again", "filtered"), (6, 2, 2))[0]
-                offset = known if way == "on" else self.random.randint(0, known)
-                self.read(offset, self.random.choice((1, 7, 50, 500, 4000)),
-                          self.random.choice(("CUSTOMER", "EVENT")) if way == "filtered" else None)
-        except Exception as fault:  # reported by the main thread
-            self.failure = fault
+    def act(self):
+        while not self.stop_event.wait(self.random.uniform(0, 0.1)):
+            known = len(self.reading.entries)
+            way = self.random.choices(("on", "again", "filtered"), (6, 2, 2))[0]
+            offset = known if way == "on" else self.random.randint(0, known)
+            self.read(offset, self.random.choice((1, 7, 50, 500, 4000)),
+                      self.random.choice(("CUSTOMER", "EVENT")) if way == "filtered" else None)
 
     def read(self, offset, size, entity=None):
         """False when it was not answered."""
@@ -448,24 +438,17 @@ class Subscriber(threading.Thread):
                 raise SystemExit("faults: the update stream cannot be read when everything is quiet")
 
 
-class BulkClient(threading.Thread):
+class BulkClient(Actor):
     """Sends files of new customers, and of events for them and for external ids that nobody has; one after the other."""
 
-    api_class = Api
+    def __init__(self, env, seed, stop):
+        super().__init__("bulk", env, seed, stop)
+        self.files = []
 
-    def __init__(self, env, stop):
-        super().__init__(name="bulk")
-        self.env, self.stop_event = env, stop
-        self.slowest, self.files, self.refusals, self.failure = [], [], Counter(), None
-
-    def run(self):
-        try:
-            self.api = self.api_class(self.env, self.slowest)
-            while not self.stop_event.is_set():
-                self.send(BulkFile.customers(f"b{len(self.files)}", BULK_ROWS))
-                self.send(BulkFile.events(f"b{len(self.files)}", self.files[-1], BULK_ROWS))
-        except Exception as fault:  # reported by the main thread
-            self.failure = fault
+    def act(self):
+        while not self.stop_event.is_set():
+            self.send(BulkFile.customers(f"b{len(self.files)}", BULK_ROWS))
+            self.send(BulkFile.events(f"b{len(self.files)}", self.files[-1], BULK_ROWS))
 
     def form(self, file):
         fields = {"operation": "INSERT", "entity": file.entity} | ({"eventType": "genericActiveEvent"} if file.entity == "EVENT" else {})
@@ -764,7 +747,7 @@ def main():
         make_aggregate(env)
         stop, quiet = threading.Event(), threading.Event()
         clients = [Client(n, env, arguments.seed, stop) for n in range(CLIENTS)]
-        bulk = BulkClient(env, stop)
+        bulk = BulkClient(env, arguments.seed, stop)
         chaos = Chaos(arguments.seed, quiet)
         for name in ("gateway", "customer-merge", "event-ingest", "configuration", "bulk-processor"):
             for pid in [pid for other, pid in chaos.running() if other.split(".")[0] == name]:

@@ -403,7 +403,7 @@ SCENARIOS = [
 def start_clients(env, answers, seed, stop):
     api = watched(answers)
     threads = [Client(n, env, seed, stop) for n in range(CLIENTS)]
-    threads += [SourceClient(env, seed, stop), NodeClient(env, seed, stop), BulkClient(env, stop), Subscriber(env, seed, stop)]
+    threads += [SourceClient(env, seed, stop), NodeClient(env, seed, stop), BulkClient(env, seed, stop), Subscriber(env, seed, stop)]
     for thread in threads:
         thread.api_class = api
         thread.start()

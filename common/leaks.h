@@ -11,9 +11,16 @@
 #include "common/log.h"
 
 #include <sanitizer/lsan_interface.h>
+#include <signal.h>
+#include <unistd.h>
 
+#define LEAKS_S 10
+
+/* The sanitizer stops all threads first, which may never end: then the process dies without a word. */
 static inline void leaks_look(void)
 {
+	signal(SIGALRM, SIG_DFL);
+	alarm(LEAKS_S);
 	if (!__lsan_do_recoverable_leak_check())
 		log_event(LOG_INFO, "leaks", "none");
 }

@@ -143,12 +143,13 @@ static bool build_profiles_again(struct replay *replay, struct err *err)
 	        "UPDATE {new}.aggregate_nodes SET building = true, built_to = NULL, made_to = NULL WHERE active");
 }
 
-/* Views and functions in the order in which they were made, so that each finds what it uses. */
+/* Functions, whose bodies nobody looks at yet, then the views that use them; each in the order in which they were made.
+ */
 #define CODE                                                                                                           \
-	"(SELECT c.oid, s.nspname, 'VIEW ' || quote_ident(c.relname) AS name, 'CREATE VIEW ' || "                      \
+	"(SELECT 1 AS rank, c.oid, s.nspname, 'VIEW ' || quote_ident(c.relname) AS name, 'CREATE VIEW ' || "           \
 	"quote_ident(c.relname) || "                                                                                   \
 	"' AS ' || pg_get_viewdef(c.oid) AS text FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace "       \
-	"WHERE c.relkind = 'v' UNION ALL SELECT p.oid, s.nspname, 'ROUTINE ' || p.oid::regprocedure, "                 \
+	"WHERE c.relkind = 'v' UNION ALL SELECT 0, p.oid, s.nspname, 'ROUTINE ' || p.oid::regprocedure, "              \
 	"pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace s ON s.oid = p.pronamespace "                      \
 	"WHERE p.prokind IN ('f', 'p') AND s.nspname IN ($1, $2)) code"
 
@@ -159,10 +160,12 @@ static bool build_profiles_again(struct replay *replay, struct err *err)
 static bool take_code(struct replay *replay, struct names *ret_code, struct err *err)
 {
 	struct names own = {0};
-	bool good = replay_do(replay, replay->main, err, "SET LOCAL search_path = {live}") &&
-	            ask_names(replay, "SELECT text FROM " CODE " WHERE nspname = $1 ORDER BY oid", ret_code, err) &&
-	            replay_do(replay, replay->main, err, "SET LOCAL search_path = {new}") &&
-	            ask_names(replay, "SELECT name FROM " CODE " WHERE nspname = $2 ORDER BY oid DESC", &own, err);
+	bool good =
+	        replay_do(replay, replay->main, err, "SET LOCAL search_path = {live}") &&
+	        ask_names(replay, "SELECT text FROM " CODE " WHERE nspname = $1 ORDER BY rank, oid", ret_code, err) &&
+	        replay_do(replay, replay->main, err, "SET LOCAL search_path = {new}") &&
+	        ask_names(
+	                replay, "SELECT name FROM " CODE " WHERE nspname = $2 ORDER BY rank DESC, oid DESC", &own, err);
 
 	for (int i = 0; good && i < own.n; i++)
 		good = do_for(replay, err, "DROP ", name_at(&own, i), "");

@@ -761,6 +761,7 @@ int worker_main(const struct worker_definition *definition, int argc, char **arg
 	open_worker(&worker);
 	log_event(LOG_INFO, "started", "waiting for records of %s", worker.topic);
 	run(&worker);
+	alarm(STOP_S); /* anew: looking for leaks is no part of stopping, but must end as well */
 	leaks_look();
 	log_event(LOG_INFO, "stopped", "as asked");
 	/* no waiting on rd_kafka_destroy: it may hang in librdkafka 2.0.2 */

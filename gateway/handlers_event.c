@@ -67,12 +67,13 @@ static struct config_workspace *workspace_of(struct request *request)
 
 static const struct schema *tracking_schema(void)
 {
+	/* live as long as the process, like the catalog that they are made from */
 	static const struct schema *schema;
+	static struct arena *arena;
 	struct err err = {0};
 
 	if (!schema) {
-		/* lives as long as the process, like the catalog that it is made from */
-		struct arena *arena = arena_new(1024 * 1024);
+		arena = arena_new(1024 * 1024);
 		const struct json *document = catalog_resolve(STR("common.json#/definitions/Tracking"));
 		schema = schema_compile(arena, document, NULL, NULL, &err);
 	}

@@ -17,6 +17,10 @@ struct tenant;
  * the limit falls, and when they do not, it rises: by itself to what a burst needs, and further when it was reached. A
  * workspace may have as many as are still free: alone it gets half of the limit, and another one finds room for as many
  * again; n of them get 1/(n+1) each. So half of a lane is what the limit lets through, and the limit follows that.
+ *
+ * Few is CONTACTHUB_CALM_IN_FLIGHT, for what is learnt, for the lowest limit and for what a workspace has in any case.
+ * With its default of 512, times of a busy gateway are learnt as usual and the limit seldom falls: bursts are taken
+ * whole, and a flood is felt by others. With 16 it is the other way round.
  */
 enum admission_lane {
 	LANE_READS,    /* wait for PostgreSQL */

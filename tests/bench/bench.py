@@ -185,7 +185,6 @@ def main():
     given = arguments()
     local("wipe")
     try:
-        # what is measured is how much work can be done: nothing is put off
         local("up", CONTACTHUB_PORT_BASE=free_port_base())
         Bench(Stack(), given).all()
     finally:

@@ -93,21 +93,17 @@ def make_changes(stack, n):
     costs at that size. The first half of the entries is in the order in which the entities were made, as creations are; a page of
     the second half meets entities from all over the tables, as after changes of everything."""
     w, node = f"'{stack.workspace}'::uuid", f"'{stack.node}'::uuid"
-    now = "(extract(epoch FROM date_trunc('day', now())) * 1000000)::bigint"
-    body = json.dumps({"properties": {"orderId": "order", "type": "sale", "storeCode": "MI01", "paymentMethod": "creditcard", "amount": {
-        "total": 61.5, "revenue": 50.0, "shipping": 5.5, "tax": 11.0, "discount": 5.0}, "products": [{
-            "id": "P-100", "sku": "SKU-100", "name": "Compact disc", "price": 20.5, "quantity": 3}]}})
     doc = json.dumps({"base": {"firstName": "Ada", "lastName": "Lovelace", "contacts": {"email": "ada@example.com", "mobilePhone": "+39 02 000"},
                                "address": {"city": "Milano", "country": "IT"}}, "tags": {"manual": ["vip"]}})
     events, customers = max(n // 5, 1), max(n // 50, 1)
     id_of = "('{}' || lpad(to_hex({}), 24, '0'))::uuid"
     for text in (
         "INSERT INTO customers (workspace_id, id, node_id, int_id, version, registered_us, updated_us, enabled, external_id, doc) "
-        f"SELECT {w}, {id_of.format('0bc00000', 'i')}, {node}, 1000000 + i, 1, {now} + i, {now} + i, true, 'many-' || i, '{doc}' "
+        f"SELECT {w}, {id_of.format('0bc00000', 'i')}, {node}, 1000000 + i, 1, {NOW} + i, {NOW} + i, true, 'many-' || i, '{doc}' "
         f"FROM generate_series(1, {customers}) AS i",
         "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, version, type, context, body) "
-        f"SELECT {w}, {id_of.format('0be00000', 'i')}, {node}, {id_of.format('0bc00000', f'i % {customers} + 1')}, {now} + i, {now} + i, "
-        f"{now} + i, 1, 'completedOrder', 'ECOMMERCE', '{body}' FROM generate_series(1, {events}) AS i",
+        f"SELECT {w}, {id_of.format('0be00000', 'i')}, {node}, {id_of.format('0bc00000', f'i % {customers} + 1')}, {NOW} + i, {NOW} + i, "
+        f"{NOW} + i, 1, 'completedOrder', 'ECOMMERCE', '{BODY}' FROM generate_series(1, {events}) AS i",
         f"WITH head AS (UPDATE stream_heads SET last_offset = last_offset + {n}, last_us = last_us + {n} WHERE workspace_id = {w} "
         f"RETURNING last_offset - {n} AS before, last_us - {n} AS us), entries AS (SELECT i, i % 10 = 0 AS customer, "
         f"CASE WHEN i % 10 = 0 THEN {customers} ELSE {events} END AS most FROM generate_series(1::bigint, {n}) AS i), "

@@ -150,7 +150,7 @@ def test_after_a_burst_everything_is_taken(own_source, own_node):
         assert answer.status == 201, f"nothing is left of the burst: {answer!r}"
 
 
-def test_reads_are_put_off_likewise(lines, own_source, own_node):
+def test_reads_are_taken_or_put_off_likewise(lines, own_source, own_node):
     answers = burst(lines, [get(own_source, own_node, "nobody") for _ in lines])
     for answer in answers:
         if answer[0] != 200:

@@ -41,13 +41,14 @@
 #define PERSON "workspace_id, node_id, kind, person"
 /*
  * What people's days gain and lose. Gaps are made of all days of a person, so of those whose days change ("changes")
- * the gaps of before are taken off and those of after added. How often a visitor or a session was there on a day is no
- * matter, of buyers it is.
+ * the gaps of before are taken off and those of after added. How often somebody was there on a day is no matter, but for
+ * a buyer whether it was more than once: a gap tells first and second orders.
  */
 #define MOVED                                                                                                          \
-	"SELECT m.*, bool_or(m.kind = 1 OR COALESCE((SELECT p.n + m.n FROM stat_people p "                             \
+	"SELECT m.*, bool_or(COALESCE((SELECT LEAST(p.n, p.n + m.n) FROM stat_people p "                               \
 	"WHERE p.workspace_id = m.workspace_id AND p.node_id = m.node_id AND p.kind = m.kind "                         \
-	"AND p.person = m.person AND p.day = m.day AND p.context = m.context), 0) = 0) "                               \
+	"AND p.person = m.person AND p.day = m.day AND p.context = m.context), 0) < CASE m.kind WHEN 1 THEN 2 "        \
+	"ELSE 1 END) "                                                                                                 \
 	"OVER (PARTITION BY m.workspace_id, m.node_id, m.kind, m.person) AS changes FROM ("                            \
 	"SELECT x.workspace_id, x.node_id, p.kind, p.day, p.context, p.person, sum(x.sign)::bigint AS n "              \
 	"FROM signed x CROSS JOIN LATERAL stat_people_parts(" SHARE                                                    \

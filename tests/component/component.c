@@ -39,6 +39,16 @@ static int is_migration(const struct dirent *entry)
 	return entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
 }
 
+void component_migrate(struct component *component, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", MIGRATIONS_DIR, name);
+	char *sql = read_file(path);
+	component_sql(component, sql);
+	free(sql);
+}
+
 static void migrate(struct component *component)
 {
 	struct dirent **names;
@@ -46,11 +56,7 @@ static void migrate(struct component *component)
 
 	assert_true(n > 0);
 	for (int i = 0; i < n; i++) {
-		char path[512];
-		snprintf(path, sizeof(path), "%s/%s", MIGRATIONS_DIR, names[i]->d_name);
-		char *sql = read_file(path);
-		component_sql(component, sql);
-		free(sql);
+		component_migrate(component, names[i]->d_name);
 		free(names[i]);
 	}
 	free(names);

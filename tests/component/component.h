@@ -22,6 +22,9 @@ PGconn *component_connection(struct component *component);
 
 /* Runs SQL; the test fails when PostgreSQL refuses it. */
 void component_sql(struct component *component, const char *sql);
+/* One migration once more, by its file's name: those that say of themselves what holds can be tried on tables of
+ * before. */
+void component_migrate(struct component *component, const char *name);
 /* One number. */
 long long component_number(struct component *component, const char *sql);
 /* One text; valid until the next call. "" for null. */

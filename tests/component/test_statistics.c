@@ -14,6 +14,7 @@
 #define SEEDS 6
 #define STEPS 150
 #define ENTITIES 24
+#define PROFILES 3
 #define START_US 1800000000000000
 
 #define W "'a0000000-0000-4000-8000-000000000000'::uuid"
@@ -165,15 +166,46 @@ static void move_member(struct stage *stage, struct entity customer, struct enti
 		        "excluded.profile_id, "
 		        "excluded = excluded.excluded",
 		        id, text_of(profile, profile_id), excluded[roll(stage, 3)]);
-	for (unsigned n = 0; n < 3; n++)
+	for (unsigned n = 0; n < PROFILES; n++)
 		add_fact(stage, (struct entity){'f', n});
+}
+
+/* A profile comes, or goes: it has no members, or a filter hides it. */
+static void turn_profile(struct stage *stage, struct entity profile)
+{
+	char id[UUID_TEXT_BYTES + 1];
+
+	run_sql(stage,
+	        "WITH gone AS (DELETE FROM customers WHERE id = '%s' RETURNING 1) INSERT INTO customers SELECT " W
+	        ", '%s', " AGGREGATE ", 1, 1, %lld, %lld, true, NULL, NULL, NULL, '{}' WHERE NOT EXISTS (SELECT FROM "
+	        "gone)",
+	        text_of(profile, id), id, (long long)START_US, (long long)START_US);
+	add_fact(stage, profile);
+}
+
+/* An event that came for a profile itself. */
+static void put_own_event(struct stage *stage, struct entity event, struct entity profile)
+{
+	char id[UUID_TEXT_BYTES + 1], owner[UUID_TEXT_BYTES + 1];
+
+	run_sql(stage,
+	        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, "
+	        "version, type, context, body) SELECT " W ", '%s', " AGGREGATE
+	        ", '%s', %lld, %lld, %lld, 1, 'viewedPage', "
+	        "'WEB', '{}' WHERE NOT EXISTS (SELECT FROM event_tombstones WHERE id = '%s') "
+	        "ON CONFLICT (workspace_id, id, registered_us) DO UPDATE SET version = events.version + 1, "
+	        "date_us = excluded.date_us",
+	        text_of(event, id), text_of(profile, owner), START_US + event.n * 3600000000LL, (long long)START_US,
+	        START_US - roll(stage, 40000) * 1800000000LL, id);
+	add_fact(stage, event);
 }
 
 static void step(struct stage *stage)
 {
 	struct entity customer = {'c', roll(stage, ENTITIES)}, event = {'e', roll(stage, ENTITIES)};
+	struct entity profile = {'f', roll(stage, PROFILES)};
 
-	switch (roll(stage, 8)) {
+	switch (roll(stage, 10)) {
 	case 0:
 	case 1:
 		put_customer(stage, customer);
@@ -188,7 +220,13 @@ static void step(struct stage *stage)
 		add_fact(stage, event);
 		break;
 	case 4:
-		move_member(stage, customer, (struct entity){'f', roll(stage, 3)});
+		move_member(stage, customer, profile);
+		break;
+	case 5:
+		turn_profile(stage, profile);
+		break;
+	case 6:
+		put_own_event(stage, (struct entity){'e', ENTITIES + roll(stage, 2) * PROFILES + profile.n}, profile);
 		break;
 	default:
 		put_event(stage, event);
@@ -375,6 +413,78 @@ static void a_share_holds_what_the_body_says(void **state)
 	component_close(c);
 }
 
+#define COUNTED(node) "SELECT COALESCE(sum(n), 0) FROM stat_days WHERE metric = 8 AND node_id = " node
+
+/* A profile with one event of its own and one of its member; both are told of the profile's comings and goings alone.
+ */
+static void begin_profile(struct stage *stage)
+{
+	static const struct entity profile = {'f', 0}, customer = {'c', 0};
+	char id[UUID_TEXT_BYTES + 1], profile_id[UUID_TEXT_BYTES + 1];
+
+	*stage = (struct stage){.component = component_open()};
+	stage->feed = feed_open(stage->component, &rollup_definition);
+	component_sql(stage->component,
+	        "INSERT INTO aggregate_nodes VALUES (" W ", " AGGREGATE ", 1, true, '{}', false); "
+	        "INSERT INTO configuration VALUES (" W ", 'workspace', '', 1, 1, 0, 0, '{}')");
+	run_sql(stage, "INSERT INTO aggregate_members VALUES (" W ", " AGGREGATE ", '%s', '%s', false)",
+	        text_of(customer, id), text_of(profile, profile_id));
+	run_sql(stage,
+	        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, "
+	        "version, type, context, body) VALUES (" W ", 'e0000000-0000-4000-8000-000000000001', " NODE
+	        ", '%s', %lld, 0, 0, 1, 'viewedPage', 'WEB', '{}')",
+	        id, (long long)START_US);
+	turn_profile(stage, profile);
+	put_own_event(stage, (struct entity){'e', 2}, profile);
+	feed_run(stage->feed, 0);
+	assert_int_equal(component_number(stage->component, COUNTED(AGGREGATE)), 2);
+}
+
+/* What a filter hides counts as little as it is shown: a profile's own events are those that came for it. */
+static void events_of_a_profile_count_while_it_is_there(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	begin_profile(&stage);
+	for (int i = 0; i < 3; i++) {
+		component_sql(stage.component, "UPDATE aggregate_members SET excluded = true");
+		turn_profile(&stage, (struct entity){'f', 0});
+		feed_run(stage.feed, 0);
+		check_counters(&stage);
+		assert_int_equal(component_number(stage.component, COUNTED(AGGREGATE)), 0);
+		assert_int_equal(component_number(stage.component, COUNTED(NODE)), 1);
+		component_sql(stage.component, "UPDATE aggregate_members SET excluded = false");
+		turn_profile(&stage, (struct entity){'f', 0});
+		feed_run(stage.feed, 0);
+		check_counters(&stage);
+		assert_int_equal(component_number(stage.component, COUNTED(AGGREGATE)), 2);
+	}
+	stage_close(&stage);
+}
+
+/* Those of a hidden profile were counted before; what has been counted is put right once, when the definition comes. */
+static void what_counted_before_is_put_right(void **state)
+{
+	struct stage stage;
+
+	(void)state;
+	begin_profile(&stage);
+	component_sql(stage.component,
+	        "CREATE OR REPLACE FUNCTION stat_counted_in(w uuid, node uuid, customer uuid) RETURNS TABLE (node_id "
+	        "uuid, "
+	        "customer_id uuid) LANGUAGE sql STABLE AS $$ SELECT node, customer UNION ALL SELECT m.node_id, "
+	        "m.profile_id "
+	        "FROM aggregate_members m WHERE m.workspace_id = w AND m.customer_id = customer AND NOT m.excluded $$; "
+	        "DELETE FROM customers; UPDATE aggregate_members SET excluded = true; SELECT stat_recount(" W ")");
+	assert_int_equal(component_number(stage.component, COUNTED(AGGREGATE)), 1);
+	component_migrate(stage.component, "019_events_of_profiles.sql");
+	check_counters(&stage);
+	assert_int_equal(component_number(stage.component, COUNTED(AGGREGATE)), 0);
+	assert_int_equal(component_number(stage.component, COUNTED(NODE)), 1);
+	stage_close(&stage);
+}
+
 /* Entities that nobody has counted, as after a replay; an unknown zone; sums that have been longer. */
 static void what_was_not_counted_is_found(void **state)
 {
@@ -405,6 +515,8 @@ int main(void)
 	        cmocka_unit_test(a_wrong_counter_is_found_and_repaired),
 	        cmocka_unit_test(amounts_and_days_are_those_of_the_zone),
 	        cmocka_unit_test(a_share_holds_what_the_body_says),
+	        cmocka_unit_test(events_of_a_profile_count_while_it_is_there),
+	        cmocka_unit_test(what_counted_before_is_put_right),
 	        cmocka_unit_test(what_was_not_counted_is_found),
 	};
 

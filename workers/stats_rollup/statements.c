@@ -105,16 +105,18 @@ const struct statement rollup_statements[] = {
                        "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'events'::regclass "
                        "AND pg_relation_size(c.oid) > 0) x) y",
                 .n_params = 0},
-        /* of each profile: its members' events that do not count in its node as they should, and events that count
-           there and are no member's any more */
+        /* of each profile: its members' and its own events that do not count in its node as they should (its own are
+           as a member's that is excluded while the profile is not there), and events that count there and are neither's
+           any more */
         /* A range of one profile: its order tells the planner which index to take, even while the table is young. */
         {.name = "rollup_profile_events",
                 .sql = "WITH u AS MATERIALIZED (SELECT DISTINCT u.w, u.id, u.node FROM unnest($1::uuid[], $2::uuid[], "
                        "$3::uuid[]) AS u(w, id, node) JOIN aggregate_nodes n ON n.workspace_id = u.w "
                        "AND n.node_id = u.node) "
-                       "SELECT u.w, x.id FROM u CROSS JOIN LATERAL (SELECT e.id FROM (SELECT m.customer_id, m.excluded "
-                       "FROM aggregate_members m WHERE m.workspace_id = u.w AND m.profile_id >= u.id "
-                       "AND m.profile_id <= u.id ORDER BY m.profile_id, m.customer_id OFFSET 0) m "
+                       "SELECT u.w, x.id FROM u CROSS JOIN LATERAL (SELECT e.id FROM ((SELECT m.customer_id, "
+                       "m.excluded FROM aggregate_members m WHERE m.workspace_id = u.w AND m.profile_id >= u.id "
+                       "AND m.profile_id <= u.id ORDER BY m.profile_id, m.customer_id OFFSET 0) UNION ALL SELECT u.id, "
+                       "(SELECT true FROM customers c WHERE c.workspace_id = u.w AND c.id = u.id) IS NULL) m "
                        "CROSS JOIN LATERAL (SELECT e.id FROM events e WHERE e.workspace_id = u.w "
                        "AND e.customer_id = m.customer_id AND e.registered_us BETWEEN $4::bigint AND $5::bigint "
                        "OFFSET 0) e LEFT JOIN LATERAL (SELECT s.customer_id "
@@ -123,10 +125,11 @@ const struct statement rollup_statements[] = {
                        "OFFSET 0) x "
                        "UNION SELECT u.w, x.id FROM u CROSS JOIN LATERAL (SELECT s.id FROM stat_shares s "
                        "WHERE s.workspace_id = u.w AND s.node_id = u.node AND s.customer_id = u.id AND s.entity = 2 "
-                       "OFFSET 0) x WHERE NOT EXISTS (SELECT FROM events e CROSS JOIN LATERAL (SELECT m.profile_id, "
+                       "OFFSET 0) x WHERE NOT EXISTS (SELECT FROM events e LEFT JOIN LATERAL (SELECT m.profile_id, "
                        "m.excluded FROM aggregate_members m WHERE m.workspace_id = u.w AND m.node_id = u.node "
-                       "AND m.customer_id = e.customer_id OFFSET 0) m WHERE e.workspace_id = u.w AND e.id = x.id "
-                       "AND e.registered_us BETWEEN $4 AND $5 AND m.profile_id = u.id AND NOT m.excluded)",
+                       "AND m.customer_id = e.customer_id OFFSET 0) m ON true WHERE e.workspace_id = u.w "
+                       "AND e.id = x.id AND e.registered_us BETWEEN $4 AND $5 AND (e.customer_id = u.id "
+                       "OR (m.profile_id = u.id AND NOT m.excluded)))",
                 .n_params = 5},
         /*
          * Replaces the shares of the entities and applies the difference; answers where counters have become empty. The

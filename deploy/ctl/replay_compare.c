@@ -8,6 +8,21 @@
 #define SHOWN "5"
 
 /*
+ * Times of consents (migration 018) are exact of what was given since they are kept. Of what was given before, a live
+ * row lacks them, or has the time of its last change from before then; the log gives the right ones, which are earlier.
+ * So what both sides say of later times alone must be equal: later than the migration, and than the hour in which
+ * workers of before may still have been at work. A schema that was made with the migration knows all of them; so does
+ * one that a replay has made.
+ */
+#define EXACT_SINCE(schema)                                                                                            \
+	"SELECT CASE WHEN max(m.applied_at) FILTER (WHERE m.number = 18) > min(m.applied_at) + interval '1 minute' "   \
+	"THEN (extract(epoch FROM max(m.applied_at) FILTER (WHERE m.number = 18) + interval '1 hour') * "              \
+	"1000000)::bigint ELSE 0 END AS us FROM " schema ".schema_migrations m"
+#define CONSENT_TIMES                                                                                                  \
+	"(SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(t.consent_times) c WHERE c.value::bigint > "         \
+	"(SELECT max(us) FROM (" EXACT_SINCE("{live}") " UNION ALL " EXACT_SINCE("{new}") ") since))"
+
+/*
  * What comes out equal row for row: entities are functions of the log alone, what is derived is one of the entities.
  * Order does not count: the hashes of the rows are combined by XOR, two of 64 bits, with the number of rows.
  */
@@ -26,11 +41,10 @@ static const struct table {
                 .where = ""},
         {.name = "node_rules", .key = "concat_ws('/', t.workspace_id, t.node_id)", .row = "t::text", .where = ""},
         {.name = "customer_heads", .key = "t.workspace_id::text", .row = "t::text", .where = ""},
-        /* consent_times are not there of what was written before they were kept */
         {.name = "customers",
                 .key = "concat_ws('/', t.workspace_id, t.id)",
                 .row = "ROW(t.workspace_id, t.id, t.node_id, t.int_id, t.version, t.registered_us, t.updated_us, "
-                       "t.enabled, t.registered_by, t.updated_by, t.external_id, t.doc)::text",
+                       "t.enabled, t.registered_by, t.updated_by, t.external_id, t.doc, " CONSENT_TIMES ")::text",
                 .where = NO_PROFILES},
         {.name = "customer_keys",
                 .key = "concat_ws('/', t.workspace_id, t.node_id, t.key)",

@@ -68,12 +68,14 @@ class History:
     def person(self, number):
         session, email = new_id(), f"{unique()}@example.com"
         waiting = self.event({"bringBackProperties": {"type": "SESSION_ID", "value": session, "nodeId": self.node}})
-        made = self.people.new({"base": {"firstName": f"N{number}", "contacts": {"email": email}}, "extra": "one"})
+        made = self.people.new({"base": {"firstName": f"N{number}", "contacts": {"email": email}}, "extra": "one",
+                                "consents": {"marketing": {"automatic": {"email": {"status": True}}}}})
         check_ok(self.source.post(f"customers/{made['id']}/sessions", {"value": session}), (200, 201))
         key = {"Idempotency-Key": unique()}
         merged = self.source.post("customers", {"nodeId": self.node, "base": {"lastName": "L", "contacts": {"email": email}}}, headers=key)
         assert merged.status in (200, 201, 409), f"a second POST of the same e-mail merges or conflicts: {merged}"
-        check_ok(self.source.patch(f"customers/{made['id']}", {"extra": f"patched {number}"}))
+        check_ok(self.source.patch(f"customers/{made['id']}", {
+            "extra": f"patched {number}", "consents": {"marketing": {"automatic": {"email": {"objection": True}}}}}))
         check_ok(self.source.post(f"customers/{made['id']}/likes", {"id": unique(), "name": "tea"}), (200, 201))
         self.events += [waiting, self.event({"customerId": made["id"]}, headers=key)]  # which worker comes first does not matter
         return made["id"]
@@ -215,6 +217,40 @@ def test_damage_is_found(history, space, sql):
         check_found_and_healed(history, space, sql, victim, healthy)
     finally:
         sql(f"UPDATE customers SET doc = '{document}' {where}")
+
+
+def test_a_damaged_time_of_a_consent_is_found(history, space, sql):
+    """The last word of a consent counts, so when it was said must follow from the log, too: nobody reads it by itself."""
+    victim = history.customers[1]
+    where = f"WHERE workspace_id = '{space.id}' AND id = '{victim}'"
+    [[times]] = sql(f"SELECT consent_times FROM customers {where}")
+    assert "marketing.automatic.email.status" in times
+    sql(f"UPDATE customers SET consent_times = jsonb_set(consent_times, '{{marketing.automatic.email.status}}', '9000000000000001') {where}")
+    try:
+        status, out = replay()
+        assert status == 1 and re.search(r"customers: 1 rows differ", out) and victim in out, out
+        status, out = replay("--force")
+        assert status == 0 and "swapped" in out, out
+        assert sql(f"SELECT consent_times FROM customers {where}") == [[times]], "the log knows when it was said"
+    finally:
+        sql(f"UPDATE customers SET consent_times = '{times}' {where}")
+
+
+def test_times_of_consents_from_before_they_were_kept(history, space, sql):
+    """Tables that are older than the migration lack them, which is no difference; the log gives them."""
+    victim = history.customers[1]
+    where = f"WHERE workspace_id = '{space.id}' AND id = '{victim}'"
+    [[times]] = sql(f"SELECT consent_times FROM customers {where}")
+    sql(f"UPDATE customers SET consent_times = NULL {where}")
+    kept = sql("SELECT number, applied_at FROM schema_migrations")
+    sql("UPDATE schema_migrations SET applied_at = CASE WHEN number < 18 THEN applied_at - interval '1 year' ELSE now() END")
+    try:
+        status, out = replay()
+        assert status == 0 and "swapped" in out and "DIFFERS" not in out, out
+        assert sql(f"SELECT consent_times FROM customers {where}") == [[times]]
+    finally:
+        sql(f"UPDATE customers SET consent_times = '{times}' {where}")
+        sql("; ".join(f"UPDATE schema_migrations SET applied_at = '{at}' WHERE number = {number}" for number, at in kept))
 
 
 def check_found_and_healed(history, space, sql, victim, healthy):

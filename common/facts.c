@@ -63,12 +63,14 @@ const struct statement facts_statements[] = {
         /* only where nobody else has gone on in the partition */
         {.name = "facts_save",
                 .sql = "UPDATE fact_cursors c SET published = h.last_offset "
-                       "FROM unnest($3::integer[], $4::bigint[]) AS u(partition, next_offset), consumer_offsets o, "
+                       "FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS u(partition, next_offset, "
+                       "last_time_us), consumer_offsets o, "
                        "stream_heads h WHERE c.worker = $1::text AND c.topic = $2::text "
                        "AND c.partition = u.partition AND o.worker = c.worker AND o.topic = c.topic "
                        "AND o.partition = c.partition AND o.next_offset = u.next_offset "
+                       "AND o.last_time_us = u.last_time_us "
                        "AND h.workspace_id = c.workspace_id AND c.published < h.last_offset",
-                .n_params = 4},
+                .n_params = 5},
 };
 const size_t facts_statement_count = ARRAY_LEN(facts_statements);
 
@@ -275,13 +277,13 @@ bool facts_recover(struct facts *facts, struct db *db, struct arena *arena, cons
 }
 
 bool facts_save(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
-        size_t n, bool also_idle, struct err *err)
+        size_t n, struct err *err)
 {
 	struct db_params params;
-	struct db_array partitions, offsets;
+	struct db_array partitions, offsets, times;
 	int64_t now_us = clock_monotonic_us();
 
-	if (!n || !(facts->dirty || also_idle) || now_us - facts->saved_us < (facts->dirty ? SAVE_US : IDLE_SAVE_US))
+	if (!n || now_us - facts->saved_us < (facts->dirty ? SAVE_US : IDLE_SAVE_US))
 		return true;
 	CRASH_POINT("worker-facts-unacknowledged");
 	if (!wait_for_reports(facts))
@@ -292,12 +294,15 @@ bool facts_save(struct facts *facts, struct db *db, struct arena *arena, const s
 	name_params(facts, arena, &params);
 	db_array_init(&partitions, arena, DB_I32);
 	db_array_init(&offsets, arena, DB_I64);
+	db_array_init(&times, arena, DB_I64);
 	for (size_t i = 0; i < n; i++) {
 		db_array_i64(&partitions, positions[i].partition);
 		db_array_i64(&offsets, positions[i].next_offset);
+		db_array_i64(&times, positions[i].last_time_us);
 	}
 	db_param_array(&params, &partitions);
 	db_param_array(&params, &offsets);
+	db_param_array(&params, &times);
 	PGresult *done = db_query(db, "facts_save", &params, err);
 	PQclear(done);
 	return done != NULL;

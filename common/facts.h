@@ -44,6 +44,7 @@ void facts_delivered(struct facts *facts, rd_kafka_resp_err_t error);
 struct facts_position {
 	int32_t partition;
 	int64_t next_offset;
+	int64_t last_time_us;
 };
 
 /*
@@ -54,13 +55,13 @@ bool facts_recover(struct facts *facts, struct db *db, struct arena *arena, cons
         size_t n, bool *ret_more, struct err *err) must_check;
 
 /*
- * At most once a second when something was published, and now and then when nothing was (if `also_idle`): others write
- * into the stream, and a cursor that stays behind would have all of that published again. Waits for the reports and
- * moves the cursors. Between transactions only. also_idle is not for workers whose background steps write into the
- * stream: those leave the offset row as it is, and a process that was overtaken would not see them there.
+ * At most once a second when something was published, and now and then when nothing was: others write into the stream,
+ * and a cursor that stays behind would have all of that published again. Waits for the reports and moves the cursors;
+ * not those of partitions in which somebody else has gone on: what he committed may not be published. Between
+ * transactions only.
  */
 bool facts_save(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
-        size_t n, bool also_idle, struct err *err) must_check;
+        size_t n, struct err *err) must_check;
 
 extern const struct statement facts_statements[];
 extern const size_t facts_statement_count;

@@ -538,7 +538,8 @@ static size_t owned_positions(struct worker *worker, struct facts_position *posi
 
 	for (int32_t i = 0; i < MAX_PARTITIONS; i++)
 		if (worker->positions[i].owned)
-			positions[n++] = (struct facts_position){i, worker->positions[i].next_offset};
+			positions[n++] = (struct facts_position){
+			        i, worker->positions[i].next_offset, worker->positions[i].last_time_us};
 	return n;
 }
 
@@ -551,8 +552,7 @@ static void keep_facts(struct worker *worker)
 	if (worker->facts_behind &&
 	        !facts_recover(worker->facts, worker->db, worker->arena, positions, n, &worker->facts_behind, &err))
 		log_die("facts", "%s", err.message);
-	if (!worker->facts_behind && !facts_save(worker->facts, worker->db, worker->arena, positions, n,
-	                                     !worker->definition->background, &err))
+	if (!worker->facts_behind && !facts_save(worker->facts, worker->db, worker->arena, positions, n, &err))
 		log_die("facts", "%s", err.message);
 }
 

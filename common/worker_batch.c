@@ -50,7 +50,7 @@ struct stream {
 struct advance {
 	int32_t partition;
 	int64_t before, after;
-	int64_t last_time_us;
+	int64_t time_before_us, last_time_us;
 };
 
 struct batch {
@@ -74,10 +74,11 @@ const struct statement runtime_statements[] = {
                 .n_params = 3},
         {.name = "runtime_advance",
                 .sql = "UPDATE consumer_offsets o SET next_offset = u.after, last_time_us = u.time_us "
-                       "FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[]) "
-                       "AS u(partition, before, after, time_us) WHERE o.worker = $1::text AND o.topic = $2::text "
-                       "AND o.partition = u.partition AND o.next_offset = u.before",
-                .n_params = 6},
+                       "FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) "
+                       "AS u(partition, before, time_before_us, after, time_us) WHERE o.worker = $1::text "
+                       "AND o.topic = $2::text AND o.partition = u.partition AND o.next_offset = u.before "
+                       "AND o.last_time_us = u.time_before_us",
+                .n_params = 7},
         {.name = "runtime_find_results",
                 .sql = "SELECT u.i, r.fingerprint, r.status, r.entity_id, r.seq, r.body::text "
                        "FROM command_results r JOIN unnest($2::uuid[], $3::uuid[], $4::integer[], $5::integer[]) "
@@ -85,10 +86,11 @@ const struct statement runtime_statements[] = {
                        "(r.topic = $1::text AND r.partition = u.partition)) ORDER BY r.topic",
                 .n_params = 5},
         {.name = "runtime_hold",
-                .sql = "SELECT 1 FROM consumer_offsets o, unnest($3::integer[], $4::bigint[]) AS u(partition, before) "
-                       "WHERE o.worker = $1::text AND o.topic = $2::text AND o.partition = u.partition "
-                       "AND o.next_offset = u.before FOR NO KEY UPDATE OF o",
-                .n_params = 4},
+                .sql = "SELECT 1 FROM consumer_offsets o, unnest($3::integer[], $4::bigint[], $5::bigint[]) "
+                       "AS u(partition, before, time_before_us) WHERE o.worker = $1::text AND o.topic = $2::text "
+                       "AND o.partition = u.partition AND o.next_offset = u.before "
+                       "AND o.last_time_us = u.time_before_us FOR NO KEY UPDATE OF o",
+                .n_params = 5},
         {.name = "runtime_add_results",
                 .sql = "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, entity_id, "
                        "seq, created_us, body, partition, topic, replayed) SELECT u.*, $11::text, $12::boolean "
@@ -276,6 +278,7 @@ static struct advance *find_advance(struct batch *batch, int32_t partition)
 	*advance = (struct advance){.partition = partition,
 	        .before = position->next_offset,
 	        .after = position->next_offset,
+	        .time_before_us = position->last_time_us,
 	        .last_time_us = position->last_time_us};
 	return advance;
 }
@@ -347,19 +350,21 @@ struct batch *batch_new(const struct batch_context *context)
 	return batch;
 }
 
-static bool send_advance(struct batch *batch, struct err *err)
+static bool send_positions(struct batch *batch, const char *statement, bool with_afters, struct err *err)
 {
-	struct db_array partitions, befores, afters, times;
+	struct db_array partitions, befores, times_before, afters, times;
 	struct db_params params;
 	struct arena *arena = batch->context.arena;
 
 	db_array_init(&partitions, arena, DB_I32);
 	db_array_init(&befores, arena, DB_I64);
+	db_array_init(&times_before, arena, DB_I64);
 	db_array_init(&afters, arena, DB_I64);
 	db_array_init(&times, arena, DB_I64);
 	for (size_t i = 0; i < batch->n_advances; i++) {
 		db_array_i64(&partitions, batch->advances[i].partition);
 		db_array_i64(&befores, batch->advances[i].before);
+		db_array_i64(&times_before, batch->advances[i].time_before_us);
 		db_array_i64(&afters, batch->advances[i].after);
 		db_array_i64(&times, batch->advances[i].last_time_us);
 	}
@@ -368,13 +373,30 @@ static bool send_advance(struct batch *batch, struct err *err)
 	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
 	db_param_array(&params, &partitions);
 	db_param_array(&params, &befores);
-	if (batch->context.background)
-		return db_send_expect(
-		        batch->context.db, "runtime_hold", &params, (int64_t)batch->n_advances, ERR_ZOMBIE, err);
-	db_param_array(&params, &afters);
-	db_param_array(&params, &times);
-	return db_send_expect(
-	        batch->context.db, "runtime_advance", &params, (int64_t)batch->n_advances, ERR_ZOMBIE, err);
+	db_param_array(&params, &times_before);
+	if (with_afters) {
+		db_param_array(&params, &afters);
+		db_param_array(&params, &times);
+	}
+	return db_send_expect(batch->context.db, statement, &params, (int64_t)batch->n_advances, ERR_ZOMBIE, err);
+}
+
+static bool send_advance(struct batch *batch, struct err *err)
+{
+	return batch->context.background ? send_positions(batch, "runtime_hold", false, err)
+	                                 : send_positions(batch, "runtime_advance", true, err);
+}
+
+/*
+ * A background step that writes into the stream leaves the offsets as they are. It takes a time of its own, as a record
+ * does, so that a process that was overtaken sees that somebody has gone on: it must not count what was committed here
+ * among what it has published, nor may its own late steps be missed.
+ */
+static bool send_step(struct batch *batch, struct err *err)
+{
+	for (size_t i = 0; i < batch->n_advances; i++)
+		batch->advances[i].last_time_us++;
+	return send_positions(batch, "runtime_advance", true, err);
 }
 
 static bool is_keyed(const struct entry *entry)
@@ -693,6 +715,8 @@ bool batch_run(struct batch *batch, struct err *err)
 	if (!answer_repeats(batch, err) || !handle(batch, err))
 		return false;
 	copy_outcomes_of_repeats(batch);
+	if (batch->context.background && batch->streams && !send_step(batch, err))
+		return false;
 	/* settled first: the compare-and-set must be known to have hit before COMMIT is sent */
 	if (!send_results(batch, err) || !send_dead_letters(batch, err) || !db_settle(db, err))
 		return false;

@@ -33,6 +33,7 @@
 /* Ranges of records in which processes died that are kept in mind. */
 #define MAX_SUSPECTS 256
 #define HOUSEKEEPING_US (60 * 1000000LL)
+#define ANALYZE_US 1000000LL
 /* Results nobody repeats are kept this long: far above every request deadline. */
 #define RESULT_LIFE_US (15 * 60 * 1000000LL)
 
@@ -64,6 +65,8 @@ struct worker {
 	int64_t stuck_since_us; /* unread records seen first; 0 = none */
 	int64_t last_housekeeping_us;
 	bool offsets_changed;
+	bool tables_changed; /* since it was last looked what has grown */
+	int64_t last_analysis_us;
 	int64_t last_group_commit_us;
 };
 
@@ -532,6 +535,24 @@ static void forget_old_results(struct worker *worker)
 	arena_reset(worker->arena);
 }
 
+/* By those whom nobody waits for: a large table takes some tenths of a second, each time that it has doubled. */
+static void analyze_what_has_grown(struct worker *worker, int64_t now_us)
+{
+	bool waited_for = worker->definition->topic != TOPIC_CHANGES && !worker->settings.replay;
+	struct err err = {0};
+
+	if (waited_for || !worker->tables_changed || now_us - worker->last_analysis_us < ANALYZE_US)
+		return;
+	worker->tables_changed = false;
+	PGresult *done = db_query(worker->db, "runtime_analyze", NULL, &err);
+	if (!done) {
+		log_event(LOG_WARN, "analyze", "%s", err.message);
+		roll_back(worker, &err);
+	}
+	PQclear(done);
+	worker->last_analysis_us = clock_monotonic_us();
+}
+
 static size_t owned_positions(struct worker *worker, struct facts_position *positions)
 {
 	size_t n = 0;
@@ -575,6 +596,7 @@ static void background(struct worker *worker)
 	worker->background_due_us = now_us + worker->definition->background_ms * 1000;
 	if (!run_transaction(worker, NULL, 0, NULL, &err))
 		log_die("background", "%s", err.message);
+	worker->tables_changed |= worker->background_more;
 	after_commit(worker);
 }
 
@@ -584,6 +606,7 @@ static void idle_work(struct worker *worker)
 
 	kafka_producer_poll(worker->producer, 0);
 	check_silence(worker);
+	analyze_what_has_grown(worker, now_us);
 	if (worker->settings.replay)
 		return;
 	keep_facts(worker);
@@ -618,7 +641,7 @@ static void run(struct worker *worker)
 			worker->batch_limit = batch_next_limit(
 			        worker->batch_limit, worker->n_messages, usual_records(worker), most_records(worker));
 			drop_messages(worker);
-			worker->offsets_changed = true;
+			worker->offsets_changed = worker->tables_changed = true;
 			after_commit(worker);
 		}
 		idle_work(worker);

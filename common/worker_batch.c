@@ -65,6 +65,10 @@ struct batch {
 	bool more;
 };
 
+/* The first of two numbers of an advisory lock; any that nobody else uses. */
+#define ANALYZE_LOCK "48580113"
+#define SMALL_BLOCKS "16"
+
 const struct statement runtime_statements[] = {
         {.name = "runtime_position",
                 .sql = "WITH made AS (INSERT INTO consumer_offsets VALUES ($1::text, $2::text, $3::integer, 0, 0) "
@@ -124,6 +128,22 @@ const struct statement runtime_statements[] = {
                        "$7::uuid[], $8::uuid[], $9::bigint[]) AS u(w, back, entity, operation, id, node, version) "
                        "JOIN heads ON heads.workspace_id = u.w",
                 .n_params = 10},
+        /*
+         * Plans that were made while a table was small are kept, by every process; whoever analyzes it ends them. So
+         * that is done as soon as it has become twice as large, and not some seconds later, by when it may be a
+         * thousand times as large. Tables that are read as fast as any index are left alone. Whoever changes or drops
+         * a table at this moment goes first: ANALYZE waits for the locks of indexes, too.
+         */
+        {.name = "runtime_analyze",
+                .sql = "DO $$ DECLARE t regclass; BEGIN "
+                       "IF pg_try_advisory_xact_lock(" ANALYZE_LOCK ", hashtext(current_schema())) THEN "
+                       "PERFORM set_config('lock_timeout', '100ms', true); "
+                       "FOR t IN SELECT c.oid FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace "
+                       "AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE') "
+                       "AND pg_relation_size(c.oid) / current_setting('block_size')::integer "
+                       "> 2 * GREATEST(c.relpages, " SMALL_BLOCKS ") LOOP "
+                       "EXECUTE format('ANALYZE (SKIP_LOCKED) %s', t); END LOOP; END IF; END $$",
+                .n_params = 0},
         {.name = "runtime_forget_results",
                 .sql = "WITH old AS (DELETE FROM command_results WHERE ctid = ANY (ARRAY(SELECT ctid FROM "
                        "command_results "

@@ -28,6 +28,9 @@ static const struct statement test_statements[] = {
                 .sql = "INSERT INTO applied (command_id, time_us, body) SELECT * FROM unnest($1::uuid[], $2::bigint[], "
                        "$3::text[])",
                 .n_params = 3},
+        {.name = "test_grow",
+                .sql = "INSERT INTO applied (body) SELECT md5(i::text) FROM generate_series(1, 5000) i",
+                .n_params = 0},
         {.name = "test_step",
                 .sql = "INSERT INTO steps SELECT count(*) + 1 FROM steps HAVING count(*) < 40 RETURNING step",
                 .n_params = 0},
@@ -48,6 +51,12 @@ static bool test_background(struct batch *batch, bool *ret_more, struct err *err
 	*ret_more = PQntuples(row) == 1;
 	PQclear(row);
 	return true;
+}
+
+/* Of one who follows facts, and makes none. */
+static bool test_follow(struct batch *batch, struct err *err)
+{
+	return db_send_expect(batch_db(batch), "test_grow", NULL, -1, ERR_INTERNAL, err);
 }
 
 static bool test_handle(struct batch *batch, struct err *err)
@@ -589,6 +598,41 @@ static void test_a_key_is_decided_by_its_partition_alone(void **state)
 	        2);
 }
 
+#define TIMES_GROWN "SELECT count(*) / 5000 FROM applied"
+#define ROWS_KNOWN "SELECT reltuples FROM pg_class WHERE oid = 'applied'::regclass"
+#define QUIET_US (1500 * 1000)
+
+/* Plans that other processes made while a table was small end when it is analyzed: autovacuum would be slower. */
+static void test_a_table_that_has_grown_is_analyzed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct component *c = fixture->component;
+	struct buf record;
+	struct err err = {0};
+	static const int known[] = {0, 1, 1, 3, 3}; /* it becomes twice as large, and more, at the third */
+	pid_t pid = start("0", "follower");
+
+	component_sql(c, "ALTER TABLE applied SET (autovacuum_enabled = off)");
+	buf_init(&record, fixture->arena, 512);
+	command_encode(
+	        &record, &(struct command){.type = COMMAND_CHANGE, .time_us = 1, .workspace = fixture->workspace});
+	for (int round = 1; round < (int)ARRAY_LEN(known); round++) {
+		assert_true(kafka_send(
+		        fixture->producer, TOPIC_CHANGES, 0, &fixture->workspace, buf_str(&record), fixture, &err));
+		assert_true(kafka_producer_flush(fixture->producer, 20000));
+		for (int i = 0; i < 200 && component_number(c, TIMES_GROWN) < round; i++)
+			usleep(50 * 1000);
+		assert_int_equal(component_number(c, TIMES_GROWN), round);
+		for (int i = 0; i < 60 && known[round] > known[round - 1] &&
+		                component_number(c, ROWS_KNOWN) < 5000 * known[round];
+		        i++)
+			usleep(50 * 1000);
+		usleep(known[round] > known[round - 1] ? 0 : QUIET_US);
+		assert_int_equal(component_number(c, ROWS_KNOWN), 5000 * known[round]);
+	}
+	stop_worker(pid, SIGTERM);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "worker"))
@@ -598,6 +642,14 @@ int main(int argc, char **argv)
 		without = test_worker;
 		without.background = NULL;
 		return worker_main(&without, 1, argv);
+	}
+	if (argc == 2 && !strcmp(argv[1], "follower")) {
+		static struct worker_definition follower;
+		follower = test_worker;
+		follower.topic = TOPIC_CHANGES;
+		follower.handle = test_follow;
+		follower.background = NULL;
+		return worker_main(&follower, 1, argv);
 	}
 	if (argc > 1)
 		return worker_main(&test_worker, argc, argv);
@@ -619,6 +671,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(
 	                test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_key_is_decided_by_its_partition_alone, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_a_table_that_has_grown_is_analyzed, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,8 @@
 
 /* Of the advisory lock that replays take; any number that nobody else uses. */
 #define LOCK_KEY "4858011200000002"
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_US 100000
 /* The swap is tried when the new tables are this close; while live traffic goes on they never stay equal. */
 #define NEAR_RECORDS 2000
 #define CATCH_UP_ROUNDS 20
@@ -51,11 +53,25 @@ static bool quote(struct replay *replay, const char *name, char **ret_quoted, st
 	return *ret_quoted || err_set(err, ERR_INVALID, "the name of the schema cannot be used");
 }
 
+/* The session of one that was killed holds the lock until PostgreSQL has noticed. */
+static bool lock(struct replay *replay, struct err *err)
+{
+	int64_t locked = 0;
+
+	for (int try = 0; try < LOCK_TRIES && !locked; try++) {
+		if (try)
+			usleep(LOCK_PAUSE_US);
+		if (!replay_number(
+		            replay, replay->main, err, "SELECT pg_try_advisory_lock(" LOCK_KEY ")::integer", &locked))
+			return false;
+	}
+	return locked || err_set(err, ERR_CONFLICT, "another replay is at work on this database");
+}
+
 static bool open_replay(struct replay *replay, struct err *err)
 {
 	const struct settings *settings = &replay->ctl->settings;
 	struct arena *arena = replay->ctl->arena;
-	int64_t locked = 0;
 
 	if (!*settings->pg)
 		return err_set(err, ERR_INVALID, "CONTACTHUB_PG is not set: it names the database");
@@ -72,9 +88,7 @@ static bool open_replay(struct replay *replay, struct err *err)
 	        !quote(replay, replay->new, &replay->new_q, err) || !quote(replay, replay->old, &replay->old_q, err) ||
 	        !find_directory(replay, err))
 		return false;
-	if (!replay_number(replay, replay->main, err, "SELECT pg_try_advisory_lock(" LOCK_KEY ")::integer", &locked))
-		return false;
-	return locked || err_set(err, ERR_CONFLICT, "another replay is at work on this database");
+	return lock(replay, err);
 }
 
 static void close_replay(struct replay *replay)
@@ -112,7 +126,10 @@ static bool check_schemas(struct replay *replay, bool keep_old, struct err *err)
 	                                     replay->old);
 }
 
-/* A restored backup becomes the beginning of the new tables. */
+/*
+ * A restored backup becomes the beginning of the new tables. Its name is noted in a comment of the schema: whoever was
+ * killed meanwhile has left the only copy there is in it.
+ */
 static bool take_backup(struct replay *replay, const char *backup, struct err *err)
 {
 	char *quoted;
@@ -124,9 +141,63 @@ static bool take_backup(struct replay *replay, const char *backup, struct err *e
 		return err_set(err, ERR_INVALID, "--from must name the schema that a backup was restored into");
 	if (!quote(replay, backup, &quoted, err))
 		return false;
-	const char *sql = arena_printf(replay->ctl->arena, "ALTER SCHEMA %s RENAME TO {new}", quoted);
+	char *literal = PQescapeLiteral(replay->main, backup, strlen(backup));
+	const char *sql =
+	        arena_printf(replay->ctl->arena, "COMMENT ON SCHEMA %s IS %s; ALTER SCHEMA %s RENAME TO {new}", quoted,
+	                literal ? literal : "NULL", quoted);
+	PQfreemem(literal);
 	PQfreemem(quoted);
 	return replay_do(replay, replay->main, err, sql);
+}
+
+/*
+ * What a replay that ended in the middle has left in the new tables' schema: a backup gets its name back, at whatever
+ * offsets it stands now. *ret_name: NULL when there is none.
+ */
+static bool find_begun_backup(struct replay *replay, const char **ret_name, struct err *err)
+{
+	const char *values[] = {replay->new};
+	PGresult *rows = replay_ask(replay, replay->main, err,
+	        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = $1", 1, values);
+
+	*ret_name = NULL;
+	if (rows && PQntuples(rows) && !PQgetisnull(rows, 0, 0))
+		*ret_name = arena_printf(replay->ctl->arena, "%s", PQgetvalue(rows, 0, 0));
+	PQclear(rows);
+	return rows != NULL;
+}
+
+static bool give_name_back(struct replay *replay, const char *name, struct err *err)
+{
+	char *quoted = NULL;
+	bool exists;
+
+	if (!schema_exists(replay, name, &exists, err))
+		return false;
+	if (exists)
+		return err_set(err, ERR_CONFLICT,
+		        "schema %s is the backup %s that an earlier replay began with, and there is another schema of "
+		        "that "
+		        "name: rename or drop one of them",
+		        replay->new, name);
+	if (!quote(replay, name, &quoted, err) || !quoted)
+		return false;
+	const char *sql = arena_printf(
+	        replay->ctl->arena, "COMMENT ON SCHEMA {new} IS NULL; ALTER SCHEMA {new} RENAME TO %s", quoted);
+	PQfreemem(quoted);
+	return replay_do(replay, replay->main, err, sql);
+}
+
+static bool save_begun_backup(struct replay *replay, struct err *err)
+{
+	const char *name;
+
+	if (!find_begun_backup(replay, &name, err) || (name && !give_name_back(replay, name, err)))
+		return false;
+	if (name)
+		printf("a replay that began with the backup %s did not come to its end: the schema has its name back\n",
+		        name);
+	return true;
 }
 
 static bool make_tables(struct replay *replay, struct str backup, struct err *err)
@@ -134,7 +205,8 @@ static bool make_tables(struct replay *replay, struct str backup, struct err *er
 	struct settings settings = replay->ctl->settings;
 
 	settings.pg_schema = replay->new;
-	if (!replay_do(replay, replay->main, err, "DROP SCHEMA IF EXISTS {new} CASCADE"))
+	if (!save_begun_backup(replay, err) ||
+	        !replay_do(replay, replay->main, err, "DROP SCHEMA IF EXISTS {new} CASCADE"))
 		return false;
 	if (backup.p && !take_backup(replay, arena_printf(replay->ctl->arena, "%.*s", STR_ARG(backup)), err))
 		return false;
@@ -308,18 +380,14 @@ static bool swap(struct replay *replay, struct err *err)
 }
 
 /* What was begun is of no use to anybody; a backup gets its name back (it stands at later offsets now). */
-static void clear_away(struct replay *replay, struct str backup)
+static void clear_away(struct replay *replay)
 {
 	struct err ignored = {0};
-	const char *sql = "DROP SCHEMA IF EXISTS {new} CASCADE";
+	const char *name;
 
-	if (backup.p) {
-		const char *name = arena_printf(replay->ctl->arena, "%.*s", STR_ARG(backup));
-		char *quoted = PQescapeIdentifier(replay->main, name, strlen(name));
-		sql = arena_printf(replay->ctl->arena, "ALTER SCHEMA {new} RENAME TO %s", quoted ? quoted : "");
-		PQfreemem(quoted);
-	}
-	if (!replay_do(replay, replay->main, &ignored, sql))
+	if (!find_begun_backup(replay, &name, &ignored) ||
+	        !(name ? give_name_back(replay, name, &ignored)
+	               : replay_do(replay, replay->main, &ignored, "DROP SCHEMA IF EXISTS {new} CASCADE")))
 		fprintf(stderr, "schema %s could not be cleared away: %s\n", replay->new, ignored.message);
 }
 
@@ -331,14 +399,15 @@ static bool rebuild(struct replay *replay, struct str backup, struct err *err)
 	        compare_and_judge(replay, err) && swap(replay, err))
 		return true;
 	if (!replay->differs)
-		clear_away(replay, backup);
+		clear_away(replay);
 	return false;
 }
 
 static bool drop_old(struct replay *replay, struct err *err)
 {
-	return replay_do(
-	        replay, replay->main, err, "DROP SCHEMA IF EXISTS {old} CASCADE; DROP SCHEMA IF EXISTS {new} CASCADE");
+	return save_begun_backup(replay, err) &&
+	       replay_do(replay, replay->main, err,
+	               "DROP SCHEMA IF EXISTS {old} CASCADE; DROP SCHEMA IF EXISTS {new} CASCADE");
 }
 
 bool ctl_replay(struct ctl *ctl, struct err *err)

@@ -191,7 +191,8 @@ static bool rename_schemas(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
 	        "UPDATE {live}.consumer_offsets SET next_offset = -1 - next_offset; "
-	        "ALTER SCHEMA {live} RENAME TO {old}; ALTER SCHEMA {new} RENAME TO {live}");
+	        "ALTER SCHEMA {live} RENAME TO {old}; ALTER SCHEMA {new} RENAME TO {live}; "
+	        "COMMENT ON SCHEMA {live} IS NULL");
 }
 
 static bool carry_over(struct replay *replay, struct err *err)

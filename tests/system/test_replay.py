@@ -309,6 +309,38 @@ def test_killed_replay_leaves_no_trace(history):
     history.check()
 
 
+def restore_backup(sql, name):
+    """As the README says: the schema of now, under another name, by way of a scratch database."""
+    target, scratch = psql_target(), unique("scratch").replace("-", "_")
+    other = re.sub(r"/[^/?]+(\?|$)", rf"/{scratch}\1", target)
+    sql(f"CREATE DATABASE {scratch}")
+    try:
+        for command in (f"pg_dump -d '{target}' -n contacthub | psql -X -q -v ON_ERROR_STOP=1 -d '{other}'",
+                        f"psql -X -q -d '{other}' -c 'ALTER SCHEMA contacthub RENAME TO {name}'",
+                        f"pg_dump -d '{other}' -n {name} | psql -X -q -v ON_ERROR_STOP=1 -d '{target}'"):
+            subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
+    finally:
+        sql(f"DROP DATABASE {scratch}")
+
+
+def test_a_backup_survives_a_killed_replay(history, sql):
+    """It may be the only copy of what the log does not hold any more."""
+    def schemas():
+        return {row[0] for row in sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'contacthub%'")}
+
+    def is_taken():
+        assert "contacthub_backup" not in schemas() and "contacthub_replay" in schemas()
+    restore_backup(sql, "contacthub_backup")
+    process = start_replay("--from", "contacthub_backup")
+    eventually(is_taken)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    status, out = replay("--from", "contacthub_backup")
+    assert status == 0 and "has its name back" in out and "swapped" in out, out
+    assert "contacthub_backup" not in schemas() and "contacthub_replay" not in schemas(), "it is used up"
+    history.check()
+
+
 def test_old_tables_stay_until_told(history, sql):
     def schemas():
         return {row[0] for row in sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'contacthub%'")}

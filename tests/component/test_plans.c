@@ -101,7 +101,7 @@ static const struct lookup customer_merge_lookups[] = {
                 AT_ONCE},
         {"cm_events_bound", WS ", " NODES ", ARRAY[1]::smallint[], " WAITING, FEW, AT_ONCE},
         {"cm_events_unbound", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION ", " ONE("c") ", ARRAY[0]::bigint[]",
-                FEW, SOON},
+                FEW, AT_ONCE},
         {"cm_events_deleted", WS ", " ONE("c") ", ARRAY[5]::bigint[]", FEW, SOON},
         {"cm_node_customers", W ", " NODE ", " ID("c") ", 10", FEW, AT_ONCE},
 };

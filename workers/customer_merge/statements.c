@@ -137,14 +137,18 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "FROM found f WHERE e.workspace_id = f.workspace_id AND e.id = f.id "
                        "AND e.registered_us = f.registered_us AND f.customer_id IS NOT NULL RETURNING " EVENT_RESULT,
                 .n_params = 4},
+        /* Likewise, one customer after the other: a range, and an order that names the index, even where there are few.
+         */
         {.name = "cm_events_unbound",
-                .sql = "UPDATE events e SET customer_id = " EVENT_BINDING
-                       " FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
-                       "$4::text[], $5::uuid[], $6::bigint[]) AS u(w, n, kind, value, c, t) WHERE e.workspace_id = u.w "
-                       "AND e.customer_id = u.c AND e.node_id = u.n AND e.bind_kind = u.kind AND e.bind_value = "
-                       "u.value "
-                       "AND e.registered_us >= u.t AND e.customer_id IS DISTINCT FROM " EVENT_BINDING
-                       " RETURNING " EVENT_RESULT,
+                .sql = "WITH found AS MATERIALIZED (SELECT x.* FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
+                       "$4::text[], $5::uuid[], $6::bigint[]) AS u(w, n, kind, value, c, t) CROSS JOIN LATERAL ("
+                       "SELECT e.workspace_id, e.id, e.registered_us, e.customer_id AS was, " EVENT_BINDING
+                       " AS customer_id FROM events e WHERE e.workspace_id = u.w AND e.customer_id >= u.c "
+                       "AND e.customer_id <= u.c AND e.node_id = u.n AND e.bind_kind = u.kind "
+                       "AND e.bind_value = u.value AND e.registered_us >= u.t ORDER BY e.customer_id, e.date_us DESC "
+                       "OFFSET 0) x) UPDATE events e SET customer_id = f.customer_id FROM found f "
+                       "WHERE e.workspace_id = f.workspace_id AND e.id = f.id AND e.registered_us = f.registered_us "
+                       "AND f.customer_id IS DISTINCT FROM f.was RETURNING " EVENT_RESULT,
                 .n_params = 6},
         {.name = "cm_events_deleted",
                 .sql = DELETE_EVENTS("USING unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(w, c, t) "

@@ -41,8 +41,8 @@
 #define PERSON "workspace_id, node_id, kind, person"
 /*
  * What people's days gain and lose. Gaps are made of all days of a person, so of those whose days change ("changes")
- * the gaps of before are taken off and those of after added. How often somebody was there on a day is no matter, but for
- * a buyer whether it was more than once: a gap tells first and second orders.
+ * the gaps of before are taken off and those of after added. How often somebody was there on a day is no matter, but
+ * for a buyer whether it was more than once: a gap tells first and second orders.
  */
 #define MOVED                                                                                                          \
 	"SELECT m.*, bool_or(COALESCE((SELECT LEAST(p.n, p.n + m.n) FROM stat_people p "                               \

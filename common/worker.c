@@ -58,8 +58,9 @@ struct worker {
 	int64_t limits[MAX_PARTITIONS]; /* of a replay, by partition: the first offset that is not read */
 	rd_kafka_message_t **messages;  /* of the batch being gathered */
 	size_t n_messages;
-	size_t n_bytes;     /* of them */
-	size_t batch_limit; /* records of the next batch */
+	size_t n_bytes;      /* of them */
+	size_t batch_limit;  /* records of the next batch */
+	size_t last_records; /* of the last batch */
 	int64_t last_message_us;
 	int64_t last_silence_check_us;
 	int64_t stuck_since_us; /* unread records seen first; 0 = none */
@@ -299,8 +300,9 @@ static size_t most_records(const struct worker *worker)
 static void gather(struct worker *worker)
 {
 	take_message(worker, worker->background_more || worker->facts_behind ? 0 : POLL_MS);
-	int64_t deadline_us =
-	        clock_monotonic_us() + larger(worker->settings.batch_wait_us, worker->definition->batch_wait_us);
+	/* one record after the other: who sent them waits for each, no other is to be waited for */
+	int64_t wait_us = worker->last_records > 1 ? worker->settings.batch_wait_us : 0;
+	int64_t deadline_us = clock_monotonic_us() + larger(wait_us, worker->definition->batch_wait_us);
 	while (worker->n_messages && worker->n_messages < worker->batch_limit && worker->n_bytes < BATCH_BYTES) {
 		if (take_message(worker, 0))
 			continue;
@@ -637,6 +639,7 @@ static void run(struct worker *worker)
 			after_commit(worker);
 		worker->taken_over = false;
 		if (worker->n_messages) {
+			worker->last_records = worker->n_messages;
 			process_suspiciously(worker);
 			worker->batch_limit = batch_next_limit(
 			        worker->batch_limit, worker->n_messages, usual_records(worker), most_records(worker));

@@ -107,12 +107,10 @@ const struct statement event_statements[] = {
         /* $2 aggregate nodes, $3 the event that each one would show by the id in question */
         {.name = "event_derived",
                 .sql = "SELECT u.node, m.profile_id, " EVENT_COLUMNS " FROM unnest($2::uuid[], $3::uuid[]) "
-                       "AS u(node, id) CROSS JOIN LATERAL (SELECT * FROM events WHERE workspace_id = $1::uuid AND id = "
-                       "u.id LIMIT 1) e "
-                       "CROSS JOIN LATERAL (SELECT m.profile_id FROM aggregate_members m WHERE m.workspace_id = "
-                       "$1::uuid "
-                       "AND m.node_id = u.node AND m.customer_id = e.customer_id AND NOT m.excluded OFFSET 0) m LIMIT "
-                       "1",
+                       "AS u(node, id) CROSS JOIN LATERAL (SELECT * FROM events WHERE workspace_id = $1::uuid "
+                       "AND id = u.id LIMIT 1) e CROSS JOIN LATERAL (SELECT m.profile_id FROM aggregate_members m "
+                       "WHERE m.workspace_id = $1::uuid AND m.node_id = u.node AND m.customer_id = e.customer_id "
+                       "AND NOT m.excluded OFFSET 0) m LIMIT 1",
                 .n_params = 3},
         /* the same for $2 profile of $5 aggregate node: each neighbour's id and customer */
         {.name = "event_profile_neighbours",

@@ -67,7 +67,7 @@ static const struct property client_properties[] = {
 static const struct property producer_properties[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},
-        /* a request costs the broker as much as some hundred records: what comes within it goes in one */
+        /* The broker pays by the request: what comes within this time goes in one. */
         {"linger.ms", "0.5"},
         {"compression.codec", "none"},
         {"message.timeout.ms", "10000"},

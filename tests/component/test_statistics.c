@@ -485,6 +485,39 @@ static void what_counted_before_is_put_right(void **state)
 	stage_close(&stage);
 }
 
+/* Orders of one buyer on one day: each time that one becomes two, or two one, or the day comes or goes, gaps move. */
+static void orders_of_one_day_move_gaps_as_they_should(void **state)
+{
+	static const struct {
+		bool comes;
+		unsigned number;
+		const char *context;
+	} rows[] = {{true, 1, "ECOMMERCE"}, {true, 2, "ECOMMERCE"}, {true, 3, "ECOMMERCE"}, {true, 4, "RETAIL"},
+	        {false, 1, ""}, {false, 2, ""}, {false, 3, ""}, {true, 5, "RETAIL"}, {false, 4, ""}, {false, 5, ""}};
+	struct stage stage = {.component = component_open()};
+
+	(void)state;
+	stage.feed = feed_open(stage.component, &rollup_definition);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct entity order = {'e', rows[i].number};
+		char id[UUID_TEXT_BYTES + 1], buyer[UUID_TEXT_BYTES + 1];
+		if (rows[i].comes)
+			run_sql(&stage,
+			        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, "
+			        "updated_us, date_us, version, type, context, body) VALUES (" W ", '%s', " NODE
+			        ", '%s', %lld, 0, %lld, 1, 'completedOrder', '%s', '{}')",
+			        text_of(order, id), text_of((struct entity){'c', 0}, buyer), (long long)START_US,
+			        (long long)START_US, rows[i].context);
+		else
+			delete_event(&stage, order);
+		add_fact(&stage, order);
+		feed_run(stage.feed, 0);
+		check_counters(&stage);
+	}
+	assert_int_equal(component_number(stage.component, "SELECT count(*) FROM stat_gaps"), 0);
+	stage_close(&stage);
+}
+
 /* Entities that nobody has counted, as after a replay; an unknown zone; sums that have been longer. */
 static void what_was_not_counted_is_found(void **state)
 {
@@ -517,6 +550,7 @@ int main(void)
 	        cmocka_unit_test(a_share_holds_what_the_body_says),
 	        cmocka_unit_test(events_of_a_profile_count_while_it_is_there),
 	        cmocka_unit_test(what_counted_before_is_put_right),
+	        cmocka_unit_test(orders_of_one_day_move_gaps_as_they_should),
 	        cmocka_unit_test(what_was_not_counted_is_found),
 	};
 

@@ -3,6 +3,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -256,12 +257,24 @@ bool kafka_log_range(struct kafka_producer *producer, enum topic topic, int32_t 
 	       kafka_log_end(producer, topic, partition, timeout_ms, ret_end);
 }
 
+static void set_fetch_wait(rd_kafka_conf_t *conf, int64_t wait_ms)
+{
+	char text[32];
+
+	if (!wait_ms)
+		return;
+	snprintf(text, sizeof(text), "%" PRId64, wait_ms);
+	set_property(conf, "fetch.wait.max.ms", text);
+	set_property(conf, "fetch.min.bytes", "65536");
+}
+
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,
-        void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context)
+        int64_t fetch_wait_ms, void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context)
 {
 	rd_kafka_conf_t *conf = new_conf(settings);
 
 	set_properties(conf, consumer_properties, ARRAY_LEN(consumer_properties));
+	set_fetch_wait(conf, fetch_wait_ms);
 	set_property(conf, "group.id", group);
 	if (instance)
 		set_property(conf, "group.instance.id", instance);

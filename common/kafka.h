@@ -72,9 +72,13 @@ bool kafka_log_end(struct kafka_producer *producer, enum topic topic, int32_t pa
 bool kafka_log_range(struct kafka_producer *producer, enum topic topic, int32_t partition, int timeout_ms,
         int64_t *ret_first, int64_t *ret_end) must_check;
 
-/* Sets what every consumer of this project needs; used by the worker runtime and the gateway's reply reader. */
+/*
+ * Sets what every consumer of this project needs; used by the worker runtime and the gateway's reply reader. With a
+ * fetch_wait_ms the broker keeps a fetch for so long unless it has a good piece to give: records that come one by one
+ * otherwise cost a request each. It asks again as often while nothing comes. 0: records are given as they come.
+ */
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,
-        void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context);
+        int64_t fetch_wait_ms, void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context);
 
 /* Creates missing topics with the stated partitions, retention and replication; leaves existing ones alone. */
 bool kafka_create_topics(const struct settings *settings, int timeout_ms, struct err *err) must_check;

@@ -711,7 +711,8 @@ static void open_kafka(struct worker *worker)
 	worker->facts =
 	        facts_new(worker->definition->name, topic_role_name(worker->definition->topic), worker->producer);
 	wait_for_topic(worker);
-	worker->consumer = kafka_consumer_new(&worker->settings, group, member, on_rebalance, worker);
+	worker->consumer = kafka_consumer_new(
+	        &worker->settings, group, member, worker->definition->batch_wait_us / 1000, on_rebalance, worker);
 	if (worker->settings.replay) {
 		assign_for_replay(worker);
 		return;

@@ -30,7 +30,8 @@ struct worker_definition {
 	enum topic topic;
 	const struct statement *statements;
 	size_t n_statements;
-	/* More than the settings say, for workers that nobody waits for: larger batches cost less for each record. */
+	/* More than the settings say, for workers that nobody waits for: larger batches cost less for each record. The
+	   broker waits as long for more, too, before it gives any. */
 	int64_t batch_records, batch_wait_us;
 	/* More than that again while the worker is behind: 0 = no. */
 	int64_t catch_up_records;

@@ -173,7 +173,7 @@ struct replies *replies_new(struct gateway *gateway, int loop)
 	replies->source = (struct loop_source){.ready = on_ready, .context = replies, .fd = -1};
 	for (size_t i = 0; i < TURNS; i++)
 		list_init(&replies->late[i]);
-	replies->client = kafka_consumer_new(gateway->settings, "gateway", NULL, NULL, NULL);
+	replies->client = kafka_consumer_new(gateway->settings, "gateway", NULL, 0, NULL, NULL);
 	int64_t end = read_end(replies);
 	watch_queue(replies, loop);
 	assign(replies, end);

@@ -112,7 +112,7 @@ static void prepare(struct run *run)
 	run->partitions = kafka_partition_count(run->producer, TOPIC_EVENT_COMMANDS, TOPIC_MS);
 	if (!run->partitions)
 		log_die("raw", "Kafka does not know the topic");
-	run->consumer = kafka_consumer_new(&run->settings, "bench-raw", NULL, NULL, NULL);
+	run->consumer = kafka_consumer_new(&run->settings, "bench-raw", NULL, 0, NULL, NULL);
 	run->record = calloc(1, run->bytes + 1);
 	if (!run->record)
 		log_die("memory", "out of memory");

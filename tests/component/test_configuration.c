@@ -137,7 +137,7 @@ static size_t read_records(
         struct fixture *fixture, enum topic role, uint32_t partition, struct command *commands, size_t most)
 {
 	const struct settings *settings = component_settings(fixture->component);
-	rd_kafka_t *consumer = kafka_consumer_new(settings, "test-rules", NULL, NULL, NULL);
+	rd_kafka_t *consumer = kafka_consumer_new(settings, "test-rules", NULL, 0, NULL, NULL);
 	rd_kafka_topic_partition_list_t *places = rd_kafka_topic_partition_list_new(1);
 	int64_t low, high, next = 0;
 	char topic[256];
@@ -351,7 +351,7 @@ static void who_takes_over_publishes_what_another_left(void **state)
 	/* a member that joins moves partitions */
 	snprintf(group, sizeof(group), "%sconfiguration", settings->topic_prefix);
 	topic_name(settings, TOPIC_CONFIG_COMMANDS, topic);
-	rd_kafka_t *member = kafka_consumer_new(settings, group, NULL, NULL, NULL);
+	rd_kafka_t *member = kafka_consumer_new(settings, group, NULL, 0, NULL, NULL);
 	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
 	assert_int_equal(rd_kafka_subscribe(member, topics), RD_KAFKA_RESP_ERR_NO_ERROR);

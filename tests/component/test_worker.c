@@ -260,7 +260,7 @@ static void check_facts(struct fixture *fixture)
 	struct component *c = fixture->component;
 	const struct settings *settings = component_settings(c);
 	uint32_t n_partitions = kafka_partition_count(fixture->producer, TOPIC_CHANGES, 10000);
-	rd_kafka_t *consumer = kafka_consumer_new(settings, "facts", NULL, NULL, NULL);
+	rd_kafka_t *consumer = kafka_consumer_new(settings, "facts", NULL, 0, NULL, NULL);
 	int64_t left = 0;
 	char topic[256];
 

@@ -413,6 +413,29 @@ static void a_share_holds_what_the_body_says(void **state)
 	component_close(c);
 }
 
+/* Money and quantities have up to 18 digits on each side of the point; what is none of that is no number. */
+static void a_number_has_a_bounded_number_of_digits(void **state)
+{
+	struct component *c = component_open();
+
+	(void)state;
+	assert_string_equal(
+	        component_text(c,
+	                "SELECT string_agg(COALESCE(stat_number(v)::text, 'none'), ' ') FROM unnest(ARRAY["
+	                "'0', '-0', '007', '61.50', '-12.5', '1e2', '-1.25E+1', '1e-2', '', '-', '.5', '5.', '+1', "
+	                "'1 ', '1,5', '1.2.3', '--1', 'x', 'true', E'1\n']) AS v"),
+	        "0 0 7 61.50 -12.5 100 -12.5 0.01 none none none none none none none none none none none none");
+	/* around the length from which digits are counted, and around what may be counted */
+	assert_string_equal(
+	        component_text(c,
+	                "SELECT string_agg((stat_number(v) IS NOT NULL)::int::text, ' ') FROM unnest(ARRAY["
+	                "repeat('9', 17), repeat('9', 18), repeat('9', 19), '-' || repeat('9', 18), '1.' || "
+	                "repeat('9', 16), '1.' || repeat('9', 17), '1.' || repeat('9', 18), '1.' || repeat('9', 19), "
+	                "repeat('9', 18) || '.' || repeat('9', 18), repeat('9', 19) || '.1', '1e99', '1e100']) AS v"),
+	        "1 1 0 1 1 1 1 0 1 0 1 0");
+	component_close(c);
+}
+
 #define COUNTED(node) "SELECT COALESCE(sum(n), 0) FROM stat_days WHERE metric = 8 AND node_id = " node
 
 /* A profile with one event of its own and one of its member; both are told of the profile's comings and goings alone.
@@ -548,6 +571,7 @@ int main(void)
 	        cmocka_unit_test(a_wrong_counter_is_found_and_repaired),
 	        cmocka_unit_test(amounts_and_days_are_those_of_the_zone),
 	        cmocka_unit_test(a_share_holds_what_the_body_says),
+	        cmocka_unit_test(a_number_has_a_bounded_number_of_digits),
 	        cmocka_unit_test(events_of_a_profile_count_while_it_is_there),
 	        cmocka_unit_test(what_counted_before_is_put_right),
 	        cmocka_unit_test(orders_of_one_day_move_gaps_as_they_should),

@@ -15,7 +15,7 @@
 /* A refused body up to this size is read to its end before the answer. */
 #define SWALLOW_DECLARED_BYTES (1024 * 1024)
 /* Request line and headers. */
-#define MAX_HEADER_BYTES ((size_t)24 * 1024)
+#define MAX_HEADER_BYTES ((size_t)14 * 1024)
 
 static const struct str api_prefix[] = {{"hub", 3}, {"v1", 2}};
 

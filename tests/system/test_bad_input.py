@@ -172,6 +172,15 @@ def test_odd_tokens(source, token):
     assert answer.status in (400, 401, 431), f"an odd token is refused: {answer.status}"
 
 
+@pytest.mark.parametrize("size, statuses", [(12_000, (200,)), (15_000, (431,)), (24_000, (431,))])
+def test_long_headers(source, node, size, statuses):
+    answer = source.get("customers", {"nodeId": node}, headers={"X-Long": "x" * size})
+    if 200 in statuses:
+        assert answer.status == 200, f"there is room for a long header: {answer!r}"
+    else:
+        check_error(answer, statuses)
+
+
 def test_many_headers(source):
     answer = source.get("customers", headers={f"X-Header-{number}": "x" * 50 for number in range(300)})
     assert answer.status in (400, 413, 431), f"too many headers are refused, or nodeId is missing: {answer!r}"

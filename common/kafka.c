@@ -269,7 +269,8 @@ static void set_fetch_wait(rd_kafka_conf_t *conf, int64_t wait_ms)
 }
 
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,
-        int64_t fetch_wait_ms, void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context)
+        int64_t fetch_wait_ms,
+        void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context)
 {
 	rd_kafka_conf_t *conf = new_conf(settings);
 

@@ -78,7 +78,8 @@ bool kafka_log_range(struct kafka_producer *producer, enum topic topic, int32_t 
  * otherwise cost a request each. It asks again as often while nothing comes. 0: records are given as they come.
  */
 rd_kafka_t *kafka_consumer_new(const struct settings *settings, const char *group, const char *instance,
-        int64_t fetch_wait_ms, void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context);
+        int64_t fetch_wait_ms,
+        void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *context);
 
 /* Creates missing topics with the stated partitions, retention and replication; leaves existing ones alone. */
 bool kafka_create_topics(const struct settings *settings, int timeout_ms, struct err *err) must_check;

@@ -302,7 +302,7 @@ static void gather(struct worker *worker)
 	take_message(worker, worker->background_more || worker->facts_behind ? 0 : POLL_MS);
 	/* one record after the other: who sent them waits for each, no other is to be waited for */
 	int64_t wait_us = worker->last_records > 1 ? worker->settings.batch_wait_us : 0;
-	int64_t deadline_us = clock_monotonic_us() + larger(wait_us, worker->definition->batch_wait_us);
+	int64_t deadline_us = clock_monotonic_us() + wait_us;
 	while (worker->n_messages && worker->n_messages < worker->batch_limit && worker->n_bytes < BATCH_BYTES) {
 		if (take_message(worker, 0))
 			continue;
@@ -712,7 +712,7 @@ static void open_kafka(struct worker *worker)
 	        facts_new(worker->definition->name, topic_role_name(worker->definition->topic), worker->producer);
 	wait_for_topic(worker);
 	worker->consumer = kafka_consumer_new(
-	        &worker->settings, group, member, worker->definition->batch_wait_us / 1000, on_rebalance, worker);
+	        &worker->settings, group, member, worker->definition->fetch_wait_ms, on_rebalance, worker);
 	if (worker->settings.replay) {
 		assign_for_replay(worker);
 		return;

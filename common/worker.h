@@ -30,9 +30,9 @@ struct worker_definition {
 	enum topic topic;
 	const struct statement *statements;
 	size_t n_statements;
-	/* More than the settings say, for workers that nobody waits for: larger batches cost less for each record. The
-	   broker waits as long for more, too, before it gives any. */
-	int64_t batch_records, batch_wait_us;
+	/* For workers that nobody waits for: more records than the settings say, and how long the broker may keep them
+	   until there are many. Larger batches cost less for each record. */
+	int64_t batch_records, fetch_wait_ms;
 	/* More than that again while the worker is behind: 0 = no. */
 	int64_t catch_up_records;
 	/* State of the process, given to the handler through batch_state; made once, after the connection. May be NULL.

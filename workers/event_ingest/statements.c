@@ -65,5 +65,5 @@ const struct worker_definition event_ingest_definition = {
         .n_statements = ARRAY_LEN(event_ingest_statements),
         .handle = event_ingest_handle,
         .catch_up_records = 1000,
-        .batch_wait_us = 10 * 1000,
+        .fetch_wait_ms = 20,
 };

@@ -109,8 +109,10 @@ static void ask(struct config_feed *feed)
 	db_params_init(&params, feed->arena);
 	db_param_i64(&params, config_seq(feed->gateway->config));
 	feed->again = false;
-	feed->asked_us = clock_monotonic_us();
 	feed->asking = pgpool_query(feed->gateway->pool, &query, &err);
+	/* without a connection nobody was asked: the first question is to go out as soon as there is one */
+	if (feed->asking)
+		feed->asked_us = clock_monotonic_us();
 }
 
 void config_feed_tick(struct config_feed *feed, int64_t now_us)

@@ -51,7 +51,8 @@ const struct statement facts_statements[] = {
                        "FROM fact_cursors WHERE worker = $1::text AND topic = $2::text "
                        "AND partition = ANY ($3::integer[]) GROUP BY workspace_id) c "
                        "CROSS JOIN LATERAL (SELECT * FROM update_stream u WHERE u.workspace_id = c.workspace_id "
-                       "AND u.stream_offset > c.published ORDER BY u.stream_offset LIMIT $4::bigint) s "
+                       "AND u.run_offset > c.published AND u.stream_offset > c.published "
+                       "ORDER BY u.run_offset, u.stream_offset LIMIT $4::bigint) s "
                        "LIMIT $4::bigint",
                 .n_params = 4},
         {.name = "facts_moved",

@@ -65,6 +65,9 @@ struct batch {
 	bool more;
 };
 
+/* Of one row of the update stream; see its table. */
+#define RUN_MAX_CHANGES 64
+
 /* The first of two numbers of an advisory lock; any that nobody else uses. */
 #define ANALYZE_LOCK "48580113"
 #define SMALL_BLOCKS "16"
@@ -117,17 +120,19 @@ const struct statement runtime_statements[] = {
         /* one statement: the head rows stay locked only from here to COMMIT, and offsets are gapless in commit order */
         {.name = "runtime_stream",
                 .sql = "WITH heads AS (INSERT INTO stream_heads AS h (workspace_id, last_offset, last_us) "
-                       "SELECT n.*, $10::bigint FROM unnest($1::uuid[], $2::bigint[]) AS n "
+                       "SELECT n.*, $11::bigint FROM unnest($1::uuid[], $2::bigint[]) AS n "
                        "ON CONFLICT (workspace_id) DO UPDATE SET last_offset = h.last_offset + excluded.last_offset, "
                        "last_us = GREATEST(h.last_us, excluded.last_us) "
                        "RETURNING workspace_id, last_offset, last_us) "
-                       "INSERT INTO update_stream (workspace_id, stream_offset, entity, operation, entity_id, node_id, "
-                       "version, changed_us) SELECT u.w, heads.last_offset - u.back, u.entity, u.operation, u.id, "
-                       "u.node, "
-                       "u.version, heads.last_us FROM unnest($3::uuid[], $4::bigint[], $5::smallint[], $6::smallint[], "
-                       "$7::uuid[], $8::uuid[], $9::bigint[]) AS u(w, back, entity, operation, id, node, version) "
-                       "JOIN heads ON heads.workspace_id = u.w",
-                .n_params = 10},
+                       "INSERT INTO stream_runs (workspace_id, last_offset, entity, node_id, changed_us, operations, "
+                       "entity_ids, versions) SELECT u.w, h.last_offset - min(u.back), u.entity, u.node, h.last_us, "
+                       "array_agg(u.operation ORDER BY u.back DESC), array_agg(u.id ORDER BY u.back DESC), "
+                       "array_agg(u.version ORDER BY u.back DESC) "
+                       "FROM unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::smallint[], $7::smallint[], "
+                       "$8::uuid[], $9::uuid[], $10::bigint[]) AS u(w, back, run, entity, operation, id, node, "
+                       "version) JOIN heads h ON h.workspace_id = u.w "
+                       "GROUP BY u.w, u.run, u.entity, u.node, h.last_offset, h.last_us",
+                .n_params = 11},
         /*
          * Plans that were made while a table was small are kept, by every process; whoever analyzes it ends them. So
          * that is done as soon as it has become twice as large, and not some seconds later, by when it may be a
@@ -626,19 +631,34 @@ static bool send_dead_letters(struct batch *batch, struct err *err)
 	return db_send_expect(batch->context.db, "runtime_add_dead_letters", &params, columns[0].n, ERR_INTERNAL, err);
 }
 
-static void add_stream_rows(const struct stream *stream, struct db_array *columns)
+/* Whether a change can stand in the run of the one before it. */
+static bool goes_on(const struct change *before, const struct change *change)
 {
-	int64_t back = stream->n;
+	return before->entity == change->entity && uuid_eq(&before->node, &change->node);
+}
 
-	for (const struct change *change = stream->first; change; change = change->next) {
+/* Returns the number of the next run. */
+static int64_t add_stream_rows(const struct stream *stream, struct db_array *columns, int64_t run)
+{
+	const struct change *before = NULL;
+	int64_t back = stream->n, n_in_run = 0;
+
+	for (const struct change *change = stream->first; change; before = change, change = change->next) {
+		if (before && (n_in_run == RUN_MAX_CHANGES || !goes_on(before, change))) {
+			run++;
+			n_in_run = 0;
+		}
+		n_in_run++;
 		db_array_uuid(&columns[0], &change->workspace);
 		db_array_i64(&columns[1], --back);
-		db_array_i64(&columns[2], change->entity);
-		db_array_i64(&columns[3], change->operation);
-		db_array_uuid(&columns[4], &change->id);
-		db_array_uuid(&columns[5], &change->node);
-		db_array_i64(&columns[6], change->version);
+		db_array_i64(&columns[2], run);
+		db_array_i64(&columns[3], change->entity);
+		db_array_i64(&columns[4], change->operation);
+		db_array_uuid(&columns[5], &change->id);
+		db_array_uuid(&columns[6], &change->node);
+		db_array_i64(&columns[7], change->version);
 	}
+	return run + 1;
 }
 
 static bool send_fact_cursors(struct batch *batch, struct err *err)
@@ -658,8 +678,9 @@ static bool send_fact_cursors(struct batch *batch, struct err *err)
 
 static bool send_stream(struct batch *batch, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_I64, DB_I16, DB_I16, DB_UUID, DB_UUID, DB_I64};
+	static const enum db_element types[] = {DB_UUID, DB_I64, DB_I64, DB_I16, DB_I16, DB_UUID, DB_UUID, DB_I64};
 	struct db_array workspaces, counts, columns[ARRAY_LEN(types)];
+	int64_t n_runs = 0;
 	struct db_params params;
 	struct arena *arena = batch->context.arena;
 
@@ -674,7 +695,7 @@ static bool send_stream(struct batch *batch, struct err *err)
 	for (const struct stream *stream = batch->streams; stream; stream = stream->next) {
 		db_array_uuid(&workspaces, &stream->workspace);
 		db_array_i64(&counts, stream->n);
-		add_stream_rows(stream, columns);
+		n_runs = add_stream_rows(stream, columns, n_runs);
 	}
 	db_params_init(&params, arena);
 	db_param_array(&params, &workspaces);
@@ -682,7 +703,7 @@ static bool send_stream(struct batch *batch, struct err *err)
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		db_param_array(&params, &columns[i]);
 	db_param_i64(&params, batch->last_time_us);
-	return db_send_expect(batch->context.db, "runtime_stream", &params, columns[0].n, ERR_INTERNAL, err);
+	return db_send_expect(batch->context.db, "runtime_stream", &params, (int)n_runs, ERR_INTERNAL, err);
 }
 
 static void take_positions(struct batch *batch)

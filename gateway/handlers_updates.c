@@ -31,17 +31,18 @@ const struct statement update_statements[] = {
         {.name = "updates_after",
                 .sql = "SELECT h.last_offset, s.stream_offset, s.entity, s.operation, s.entity_id, s.node_id "
                        "FROM stream_heads h LEFT JOIN LATERAL (SELECT * FROM update_stream s "
-                       "WHERE s.workspace_id = $1::uuid AND s.stream_offset > $2::bigint "
+                       "WHERE s.workspace_id = $1::uuid AND s.run_offset > $2::bigint AND s.stream_offset > $2 "
                        "AND s.stream_offset <= $2 + $6::bigint AND " FILTER
-                       " ORDER BY s.stream_offset LIMIT $5::bigint) "
+                       " ORDER BY s.run_offset, s.stream_offset LIMIT $5::bigint) "
                        "s ON true WHERE h.workspace_id = $1",
                 .n_params = 6},
         {.name = "updates_offset_at", .sql = "SELECT stream_offset_before($1::uuid, $2::bigint)", .n_params = 2},
         /* Of the latest $2 entries; when none of them matches, the offset before them: nothing later does. */
         {.name = "updates_last",
                 .sql = "SELECT COALESCE((SELECT COALESCE((SELECT s.stream_offset FROM update_stream s "
-                       "WHERE s.workspace_id = h.workspace_id AND s.stream_offset > h.last_offset - $2::bigint "
-                       "AND " FILTER " ORDER BY s.stream_offset DESC LIMIT 1), GREATEST(h.last_offset - $2, 0)) "
+                       "WHERE s.workspace_id = h.workspace_id AND s.run_offset > h.last_offset - $2::bigint "
+                       "AND s.stream_offset > h.last_offset - $2 AND " FILTER
+                       " ORDER BY s.run_offset DESC, s.stream_offset DESC LIMIT 1), GREATEST(h.last_offset - $2, 0)) "
                        "FROM stream_heads h WHERE h.workspace_id = $1::uuid), 0)",
                 .n_params = 4},
         /* Always one row at least; `bytes` is of the events before: as stored where they are small, since to unpack all

@@ -130,10 +130,10 @@ static bool tell_differences(struct replay *replay, struct err *err)
 	        "SELECT w, count(*), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM changed GROUP BY w "
 	        "ON CONFLICT (workspace_id) DO UPDATE SET last_offset = h.last_offset + excluded.last_offset, "
 	        "last_us = GREATEST(h.last_us, excluded.last_us) RETURNING workspace_id, last_offset, last_us) "
-	        "INSERT INTO {new}.update_stream (workspace_id, stream_offset, entity, operation, entity_id, node_id, "
-	        "version, changed_us) SELECT c.w, h.last_offset + 1 - row_number() OVER (PARTITION BY c.w "
-	        "ORDER BY c.entity DESC, c.id DESC), c.entity, c.operation, c.id, c.node, c.version, "
-	        "h.last_us FROM changed c "
+	        "INSERT INTO {new}.stream_runs (workspace_id, last_offset, entity, node_id, changed_us, operations, "
+	        "entity_ids, versions) SELECT c.w, h.last_offset + 1 - row_number() OVER (PARTITION BY c.w "
+	        "ORDER BY c.entity DESC, c.id DESC), c.entity, c.node, h.last_us, ARRAY[c.operation::smallint], "
+	        "ARRAY[c.id], ARRAY[c.version] FROM changed c "
 	        "JOIN heads h ON h.workspace_id = c.w");
 }
 
@@ -143,15 +143,18 @@ static bool build_profiles_again(struct replay *replay, struct err *err)
 	        "UPDATE {new}.aggregate_nodes SET building = true, built_to = NULL, made_to = NULL WHERE active");
 }
 
-/* Functions, whose bodies nobody looks at yet, then the views that use them; each in the order in which they were made.
- */
+/* Functions, whose bodies nobody looks at yet, then the views that use them, then the views' triggers; each in the
+ * order in which they were made. */
 #define CODE                                                                                                           \
 	"(SELECT 1 AS rank, c.oid, s.nspname, 'VIEW ' || quote_ident(c.relname) AS name, 'CREATE VIEW ' || "           \
 	"quote_ident(c.relname) || "                                                                                   \
 	"' AS ' || pg_get_viewdef(c.oid) AS text FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace "       \
 	"WHERE c.relkind = 'v' UNION ALL SELECT 0, p.oid, s.nspname, 'ROUTINE ' || p.oid::regprocedure, "              \
 	"pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace s ON s.oid = p.pronamespace "                      \
-	"WHERE p.prokind IN ('f', 'p') AND s.nspname IN ($1, $2)) code"
+	"WHERE p.prokind IN ('f', 'p') AND s.nspname IN ($1, $2) UNION ALL SELECT 2, t.oid, s.nspname, 'TRIGGER ' || " \
+	"quote_ident(t.tgname) || ' ON ' || quote_ident(c.relname), pg_get_triggerdef(t.oid, true) FROM pg_trigger t " \
+	"JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.relkind = 'v') "   \
+	"code"
 
 /*
  * Views and functions know the tables that they use by number: those of the new schema are dropped before tables are

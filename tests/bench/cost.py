@@ -13,8 +13,8 @@ json_build_object('properties', json_build_object('url', repeat('x', 300))) FROM
 COST_STREAM_SQL = """WITH heads AS (INSERT INTO stream_heads AS h (workspace_id, last_offset, last_us) VALUES ({w}, {n}, {last})
 ON CONFLICT (workspace_id) DO UPDATE SET last_offset = h.last_offset + excluded.last_offset, last_us = GREATEST(h.last_us, excluded.last_us)
 RETURNING last_offset, last_us)
-INSERT INTO update_stream SELECT {w}, last_offset - {last} + i, 2, 1, ('{prefix:08x}' || lpad(to_hex(i), 24, '0'))::uuid, {w}, 1, last_us
-FROM heads, generate_series({first}, {last}) AS i;
+INSERT INTO stream_runs SELECT {w}, last_offset - {last} + max(i), 2, {w}, last_us, array_agg(1::smallint), array_agg(('{prefix:08x}' || lpad(to_hex(i), 24, '0'))::uuid
+ORDER BY i), array_agg(1::bigint) FROM heads, generate_series({first}, {last}) AS i GROUP BY last_offset, last_us, (i - {first}) / 64;
 """
 
 
@@ -40,7 +40,7 @@ def stream_cost(stack):
         for with_stream in best:
             found = write_events(stack, 0xBE0000 + 2 * number + with_stream, with_stream)
             best[with_stream] = tuple(map(min, best[with_stream], found))
-    for table in ("events", "update_stream", "stream_heads"):
+    for table in ("events", "stream_runs", "stream_heads"):
         stack.sql(f"DELETE FROM {table} WHERE workspace_id = '00000000-0000-4000-8000-0000000000be'")
     n = COST_BATCHES * COST_BATCH
     (bare_s, bare_bytes), (seconds, log) = best[False], best[True]

@@ -108,11 +108,13 @@ def make_changes(stack, n):
         f"RETURNING last_offset - {n} AS before, last_us - {n} AS us), entries AS (SELECT i, i % 10 = 0 AS customer, "
         f"CASE WHEN i % 10 = 0 THEN {customers} ELSE {events} END AS most FROM generate_series(1::bigint, {n}) AS i), "
         f"numbers AS (SELECT i, customer, CASE WHEN i <= {n // 2} THEN i * most / {n // 2 + 1} ELSE i * 7919 % most END + 1 AS number FROM entries) "
-        f"INSERT INTO update_stream SELECT {w}, before + i, CASE WHEN customer THEN 1 ELSE 2 END, 2, CASE WHEN customer "
-        f"THEN {id_of.format('0bc00000', 'number')} ELSE {id_of.format('0be00000', 'number')} END, {node}, 1, us + i FROM head, numbers",
+        # runs of 9 events, each followed by a customer
+        f"INSERT INTO stream_runs SELECT {w}, before + max(i), CASE WHEN customer THEN 1 ELSE 2 END, {node}, us + max(i), array_agg(2::smallint), array_agg(CASE WHEN customer "
+        f"THEN {id_of.format('0bc00000', 'number')} ELSE {id_of.format('0be00000', 'number')} END ORDER BY i), array_agg(1::bigint) "
+        "FROM head, numbers GROUP BY before, us, customer, (i - 1) / 10",
         # nobody is to tell the other workers of them
         "UPDATE fact_cursors c SET published = h.last_offset FROM stream_heads h WHERE h.workspace_id = c.workspace_id",
-        "VACUUM ANALYZE customers", "VACUUM ANALYZE events", "VACUUM ANALYZE update_stream",
+        "VACUUM ANALYZE customers", "VACUUM ANALYZE events", "VACUUM ANALYZE stream_runs",
     ):
         stack.sql(text)
 

@@ -266,7 +266,7 @@ static void one_member_too_many(struct stage *stage, const char *extra)
 	add_rule(stage, 1, "ACTIVE");
 	feed_run(stage->feed, 0);
 	build(stage);
-	component_sql(stage->component, "DELETE FROM update_stream");
+	component_sql(stage->component, "DELETE FROM stream_runs");
 	run_sql(stage,
 	        "INSERT INTO customers VALUES ('" W "', 'c0000000-0000-4000-8000-000000000001', '" SHOP
 	        "', 1001, 1, 0, 0, true, NULL, NULL, 'key', '{\"extra\":\"%s\"}')",
@@ -299,7 +299,7 @@ static void a_member_too_many_of_a_build_counts_all_the_same(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(extras); i++) {
 		struct stage stage;
 		one_member_too_many(&stage, extras[i]);
-		component_sql(stage.component, "DELETE FROM update_stream");
+		component_sql(stage.component, "DELETE FROM stream_runs");
 		run_sql(&stage,
 		        "INSERT INTO customers VALUES ('" W "', 'c0000000-0000-4000-8000-000000000002', '" SHOP
 		        "', 1002, 1, 0, 0, true, NULL, NULL, 'key', '{\"extra\":\"%s\"}')",

@@ -195,6 +195,27 @@ static void a_life_in_one_batch(void **state)
 	stage_close(stage);
 }
 
+/* One row of the stream for changes that follow each other, in their order; another kind or node begins another. */
+static void changes_of_a_batch_are_runs(void **state)
+{
+	struct stage *stage = stage_open();
+
+	(void)state;
+	for (uint64_t i = 0; i < 150; i++)
+		ADD(stage, COMMAND_EVENT_POST, .event = 149 - i, .customer = 1);
+	ADD(stage, COMMAND_EVENT_DELETE, .event = 0, .customer = 1);
+	feed_run(stage->ingest, 0);
+	assert_string_equal(text(stage, "SELECT string_agg(cardinality(operations) || ':' || last_offset, ' ' "
+	                                "ORDER BY last_offset) FROM stream_runs"),
+	        "64:64 64:128 23:151");
+	assert_int_equal(number(stage, "SELECT count(*) FROM update_stream s JOIN (SELECT id, rank() OVER (ORDER BY "
+	                               "registered_us) AS place FROM events) e ON e.id = s.entity_id "
+	                               "AND e.place = s.stream_offset"),
+	        149);
+	assert_int_equal(number(stage, "SELECT operation FROM update_stream WHERE stream_offset = 151"), 3);
+	stage_close(stage);
+}
+
 static void answers(void **state)
 {
 	struct stage *stage = stage_open();
@@ -467,6 +488,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_life_in_one_batch),
+	        cmocka_unit_test(changes_of_a_batch_are_runs),
 	        cmocka_unit_test(answers),
 	        cmocka_unit_test(an_event_is_posted_once),
 	        cmocka_unit_test(a_key_counts_once_in_a_batch),

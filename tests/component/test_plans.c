@@ -72,7 +72,7 @@ static const struct lookup runtime_lookups[] = {
                 FEW, AT_ONCE},
         {"runtime_hold", "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[]", FEW, AT_ONCE},
         {"runtime_stream",
-                WS ", ARRAY[1]::bigint[], " WS ", ARRAY[0]::bigint[], ARRAY[1]::smallint[], "
+                WS ", ARRAY[1]::bigint[], " WS ", ARRAY[0]::bigint[], ARRAY[0]::bigint[], ARRAY[1]::smallint[], "
                    "ARRAY[2]::smallint[], " ONE("c") ", " NODES ", ARRAY[2]::bigint[], 1",
                 FEW, AT_ONCE},
         {"facts_cursors", "'tester', 'changes', " WS ", ARRAY[7]", FEW, AT_ONCE},
@@ -290,7 +290,7 @@ static const char *const rows[] = {
         WAITING_EVENTS,
         "INSERT INTO event_tombstones SELECT " W ", id_of('d', i), " NODE ", 'viewedPage', time_of(i), time_of(i) "
         "FROM generate_series($1::integer, $2::integer) i",
-        "INSERT INTO update_stream SELECT " W ", i, 1, 1, id_of('c', i), " NODE ", 1, time_of(i) "
+        "INSERT INTO stream_runs SELECT " W ", i, 1, " NODE ", time_of(i), '{1}', ARRAY[id_of('c', i)], '{1}' "
         "FROM generate_series($1::integer, $2::integer) i",
         "UPDATE stream_heads SET last_offset = $2::integer, last_us = time_of($2::integer) WHERE $1::integer > 0",
         "UPDATE fact_cursors SET published = $2::integer - 5 WHERE $1::integer > 0",

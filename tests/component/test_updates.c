@@ -75,7 +75,7 @@ static void write_batch(struct component *c, const char *workspace, const char *
 	snprintf(workspaces, sizeof(workspaces), "{%s}", workspace);
 	snprintf(both, sizeof(both), "{%s,%s}", workspace, workspace);
 	PQclear(run(c, statement,
-	        (const char *[]){workspaces, "{2}", both, "{1,0}", "{1,2}", "{1,1}", "{" W "," NODE "}",
+	        (const char *[]){workspaces, "{2}", both, "{1,0}", "{0,0}", "{1,2}", "{1,1}", "{" W "," NODE "}",
 	                "{" NODE "," NODE "}", "{1,1}", time_us}));
 }
 
@@ -192,6 +192,81 @@ static void pages(void **state)
 	check_page(c, (const char *[]){W, "100", NULL, rare, "4000", "49"}, "1000:");
 }
 
+/* A stream as it was before there were runs, of two workspaces: batches of 150 changes of one time, kinds and nodes
+ * that stay the same for some changes, a missing offset here and there. The table `was` keeps it. */
+static void fill_before_runs(struct component *c)
+{
+	component_sql(c,
+	        "DROP VIEW update_stream; DROP FUNCTION stream_add_change; DROP TABLE stream_runs;"
+	        "CREATE TABLE update_stream (workspace_id uuid NOT NULL, stream_offset bigint NOT NULL, "
+	        "entity smallint NOT NULL, operation smallint NOT NULL, entity_id uuid NOT NULL, "
+	        "node_id uuid NOT NULL, version bigint NOT NULL, changed_us bigint NOT NULL, "
+	        "PRIMARY KEY (workspace_id, stream_offset));"
+	        "INSERT INTO update_stream SELECT w, i, (i / 100) % 2 + 1, i % 3 + 1, md5(w || i::text)::uuid, "
+	        "CASE WHEN i % 200 < 10 THEN '" RARE_NODE "' ELSE '" NODE "' END::uuid, i % 5, i / 150 * 10 "
+	        "FROM unnest(ARRAY['" W "', '" OTHER_W
+	        "']::uuid[]) AS w, generate_series(1, 1000) AS i WHERE i % 333 > 0;"
+	        "INSERT INTO stream_heads (workspace_id, last_offset, last_us) SELECT DISTINCT workspace_id, 1000, 60 "
+	        "FROM update_stream; CREATE TABLE was AS TABLE update_stream");
+	component_migrate(c, "021_stream_runs.sql");
+}
+
+static void a_stream_of_before_becomes_runs(void **state)
+{
+	struct component *c = *state;
+
+	fill_before_runs(c);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM ((TABLE was EXCEPT SELECT workspace_id, "
+	                                     "stream_offset, entity, operation, entity_id, node_id, version, "
+	                                     "changed_us FROM update_stream) UNION ALL (SELECT workspace_id, "
+	                                     "stream_offset, entity, operation, entity_id, node_id, version, "
+	                                     "changed_us FROM update_stream EXCEPT TABLE was)) x"),
+	        0);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM update_stream"), 2 * 997);
+	assert_int_equal(component_number(c, "SELECT max(cardinality(entity_ids)) FROM stream_runs"), 64);
+	assert_true(component_number(c, "SELECT count(*) FROM stream_runs") < 2 * 1000 / 20);
+	assert_int_equal(
+	        component_number(c, "SELECT count(*) FROM generate_series(-1, 70) AS t WHERE stream_offset_before('" W
+	                            "', t) <> COALESCE((SELECT min(stream_offset) - 1 FROM was WHERE changed_us >= t), "
+	                            "1000)"),
+	        0);
+}
+
+/* A page begins and ends anywhere in a run. */
+static void pages_of_runs(void **state)
+{
+	struct component *c = *state;
+	static const char *const offsets[] = {"0", "1", "63", "64", "65", "99", "100", "332", "333", "640", "999"};
+	static const char *const limits[] = {"1", "2", "63", "64", "65", "4000"};
+	static const struct {
+		const char *entity, *nodes, *condition;
+	} filters[] = {{NULL, NULL, "true"}, {"1", NULL, "entity = 1"},
+	        {"2", "{" RARE_NODE "}", "entity = 2 AND node_id = '" RARE_NODE "'"}};
+
+	fill_before_runs(c);
+	for (size_t i = 0; i < ARRAY_LEN(offsets) * ARRAY_LEN(limits) * ARRAY_LEN(filters); i++) {
+		const char *offset = offsets[i % ARRAY_LEN(offsets)];
+		const char *limit = limits[i / ARRAY_LEN(offsets) % ARRAY_LEN(limits)];
+		size_t filter = i / ARRAY_LEN(offsets) / ARRAY_LEN(limits);
+		PGresult *rows = ask(c, "updates_after",
+		        (const char *[]){W, offset, filters[filter].entity, filters[filter].nodes, limit, "300"});
+		char sql[512];
+		snprintf(sql, sizeof(sql),
+		        "SELECT stream_offset, entity, operation, entity_id, node_id FROM was WHERE workspace_id = '" W
+		        "' AND stream_offset > %s AND stream_offset <= %s + 300 AND %s ORDER BY stream_offset LIMIT %s",
+		        offset, offset, filters[filter].condition, limit);
+		PGresult *expected = PQexec(component_connection(c), sql);
+		bool none = PQntuples(rows) == 1 && PQgetisnull(rows, 0, 1);
+		assert_int_equal(none ? 0 : PQntuples(rows), PQntuples(expected));
+		for (int row = 0; row < PQntuples(expected); row++)
+			for (int column = 0; column < 5; column++)
+				assert_string_equal(
+				        PQgetvalue(rows, row, column + 1), PQgetvalue(expected, row, column));
+		PQclear(rows);
+		PQclear(expected);
+	}
+}
+
 /* Events of 1,000 bytes, and a bound: a slice ends behind the event that passes it, and has one row at least. */
 static void a_slice_is_bounded(void **state)
 {
@@ -228,6 +303,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(a_time_finds_its_first_change, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(the_last_offset, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(pages, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(a_stream_of_before_becomes_runs, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(pages_of_runs, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_slice_is_bounded, set_up, tear_down),
 	};
 

@@ -303,6 +303,21 @@ def test_wrong_counters_are_healed(history, space, sql):
     history.check()
 
 
+def test_tables_of_another_version_are_left_alone(sql):
+    """Tables that a replay carries over would not be what the new schema's migrations make of them."""
+    last = "(SELECT max(number) FROM schema_migrations)"
+    for change, back in ((f"INSERT INTO schema_migrations SELECT 9999, '9999_newer.sql', sha256, applied_at FROM schema_migrations WHERE number = {last}",
+                          "DELETE FROM schema_migrations WHERE number = 9999"),
+                         (f"UPDATE schema_migrations SET name = 'x' || name WHERE number = {last}",
+                          f"UPDATE schema_migrations SET name = substr(name, 2) WHERE number = {last}")):
+        sql(change)
+        try:
+            status, out = replay()
+        finally:
+            sql(back)
+        assert status == 1 and "contacthubctl migrate" in out, out
+
+
 def test_killed_replay_leaves_no_trace(history):
     for seconds in (0.1, 0.5, 1.5):
         process = start_replay()

@@ -114,6 +114,8 @@ void batch_dead_letter(struct batch *batch, size_t index, struct str reason);
 
 enum entity_kind { ENTITY_CUSTOMER = 1, ENTITY_EVENT = 2 };
 enum change_operation { CHANGE_CREATE = 1, CHANGE_UPDATE = 2, CHANGE_DELETE = 3 };
+/* Changes in a row of the update stream, at most. */
+#define STREAM_RUN_MAX 64
 
 /* Adds an entry to the workspace's update stream, in the order of the calls. node may be NULL only for a deleted entity
    whose node is not known. */

@@ -65,9 +65,6 @@ struct batch {
 	bool more;
 };
 
-/* Of one row of the update stream; see its table. */
-#define RUN_MAX_CHANGES 64
-
 /* The first of two numbers of an advisory lock; any that nobody else uses. */
 #define ANALYZE_LOCK "48580113"
 #define SMALL_BLOCKS "16"
@@ -644,7 +641,7 @@ static int64_t add_stream_rows(const struct stream *stream, struct db_array *col
 	int64_t back = stream->n, n_in_run = 0;
 
 	for (const struct change *change = stream->first; change; before = change, change = change->next) {
-		if (before && (n_in_run == RUN_MAX_CHANGES || !goes_on(before, change))) {
+		if (before && (n_in_run == STREAM_RUN_MAX || !goes_on(before, change))) {
 			run++;
 			n_in_run = 0;
 		}

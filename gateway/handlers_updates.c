@@ -32,10 +32,10 @@ const struct statement update_statements[] = {
                 .sql = "SELECT h.last_offset, s.stream_offset, s.entity, s.operation, s.entity_id, s.node_id "
                        "FROM stream_heads h LEFT JOIN LATERAL (SELECT * FROM update_stream s "
                        "WHERE s.workspace_id = $1::uuid AND s.run_offset > $2::bigint AND s.stream_offset > $2 "
-                       "AND s.stream_offset <= $2 + $6::bigint AND " FILTER
+                       "AND s.stream_offset <= $2 + $6::bigint AND s.run_offset < $2 + $6 + $7::bigint AND " FILTER
                        " ORDER BY s.run_offset, s.stream_offset LIMIT $5::bigint) "
                        "s ON true WHERE h.workspace_id = $1",
-                .n_params = 6},
+                .n_params = 7},
         {.name = "updates_offset_at", .sql = "SELECT stream_offset_before($1::uuid, $2::bigint)", .n_params = 2},
         /* Of the latest $2 entries; when none of them matches, the offset before them: nothing later does. */
         {.name = "updates_last",
@@ -313,6 +313,7 @@ static void send_entries(struct request *request)
 	add_filter(params, updates);
 	db_param_i64(params, updates->page.size);
 	db_param_i64(params, updates->page.filtered ? UPDATE_SCAN_ENTRIES : INT64_MAX / 2);
+	db_param_i64(params, STREAM_RUN_MAX);
 	request_query(request, "updates_after", NULL, params, take_entries);
 }
 

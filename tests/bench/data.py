@@ -111,7 +111,7 @@ def make_changes(stack, n):
         # runs of 9 events, each followed by a customer
         f"INSERT INTO stream_runs SELECT {w}, before + max(i), CASE WHEN customer THEN 1 ELSE 2 END, {node}, us + max(i), array_agg(2::smallint), array_agg(CASE WHEN customer "
         f"THEN {id_of.format('0bc00000', 'number')} ELSE {id_of.format('0be00000', 'number')} END ORDER BY i), array_agg(1::bigint) "
-        "FROM head, numbers GROUP BY before, us, customer, (i - 1) / 10",
+        "FROM head, numbers GROUP BY before, us, customer, (i - 1) / 10 ORDER BY max(i)",
         # nobody is to tell the other workers of them
         "UPDATE fact_cursors c SET published = h.last_offset FROM stream_heads h WHERE h.workspace_id = c.workspace_id",
         "VACUUM ANALYZE customers", "VACUUM ANALYZE events", "VACUUM ANALYZE stream_runs",

@@ -187,7 +187,7 @@ static const struct lookup gateway_lookups[] = {
         {"event_search_aggregate_date_desc", W ", ARRAY[" NODE ", " AGGREGATE "], " FILTERS ", " AGGREGATE, 5 * COUNTED,
                 SOON},
         {"aggregate_entries", W ", " ID("p") ", " AGGREGATE ", 10, 0", FEW, SOON},
-        {"updates_after", W ", at(), NULL, NULL, 10, 1000", FEW, SOON},
+        {"updates_after", W ", at(), NULL, NULL, 10, 1000, 64", FEW, SOON},
         {"updates_offset_at", W ", " TIME, FEW, SOON},
         {"updates_last", W ", 1000, NULL, NULL", FEW, SOON},
         {"updates_entities", W ", ARRAY[0, 1], ARRAY[" ID("c") ", NULL], ARRAY[NULL, " ID("e") "], 1000000", FEW, SOON},

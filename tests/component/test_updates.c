@@ -18,6 +18,7 @@
 #define OTHER_W "22222222-2222-4222-8222-222222222222"
 #define NODE "33333333-3333-4333-8333-333333333333"
 #define RARE_NODE "44444444-4444-4444-8444-444444444444"
+#define RUN_MAX "64"
 #define NO_NODE "55555555-5555-4555-8555-555555555555"
 
 static int set_up(void **state)
@@ -180,16 +181,17 @@ static void pages(void **state)
 	const char *rare = "{" RARE_NODE "}";
 
 	fill(c, 1000);
-	check_page(c, (const char *[]){W, "0", NULL, NULL, "3", "100000"}, "1000: 1 2 3");
-	check_page(c, (const char *[]){W, "998", NULL, NULL, "50", "100000"}, "1000: 999 1000");
-	check_page(c, (const char *[]){W, "1000", NULL, NULL, "50", "100000"}, "1000:");
-	check_page(c, (const char *[]){W, "2305843009213693951", NULL, NULL, "50", "4611686018427387903"}, "1000:");
-	check_page(c, (const char *[]){OTHER_W, "0", NULL, NULL, "50", "100000"}, "");
-	check_page(c, (const char *[]){W, "0", "2", NULL, "2", "100000"}, "1000: 1 3");
-	check_page(c, (const char *[]){W, "0", NULL, rare, "2", "100000"}, "1000: 50 100");
+	check_page(c, (const char *[]){W, "0", NULL, NULL, "3", "100000", RUN_MAX}, "1000: 1 2 3");
+	check_page(c, (const char *[]){W, "998", NULL, NULL, "50", "100000", RUN_MAX}, "1000: 999 1000");
+	check_page(c, (const char *[]){W, "1000", NULL, NULL, "50", "100000", RUN_MAX}, "1000:");
+	check_page(c, (const char *[]){W, "2305843009213693951", NULL, NULL, "50", "4611686018427387903", RUN_MAX},
+	        "1000:");
+	check_page(c, (const char *[]){OTHER_W, "0", NULL, NULL, "50", "100000", RUN_MAX}, "");
+	check_page(c, (const char *[]){W, "0", "2", NULL, "2", "100000", RUN_MAX}, "1000: 1 3");
+	check_page(c, (const char *[]){W, "0", NULL, rare, "2", "100000", RUN_MAX}, "1000: 50 100");
 	/* the entries that are looked at are bounded */
-	check_page(c, (const char *[]){W, "0", NULL, rare, "4000", "100"}, "1000: 50 100");
-	check_page(c, (const char *[]){W, "100", NULL, rare, "4000", "49"}, "1000:");
+	check_page(c, (const char *[]){W, "0", NULL, rare, "4000", "100", RUN_MAX}, "1000: 50 100");
+	check_page(c, (const char *[]){W, "100", NULL, rare, "4000", "49", RUN_MAX}, "1000:");
 }
 
 /* A stream as it was before there were runs, of two workspaces: batches of 150 changes of one time, kinds and nodes
@@ -249,7 +251,8 @@ static void pages_of_runs(void **state)
 		const char *limit = limits[i / ARRAY_LEN(offsets) % ARRAY_LEN(limits)];
 		size_t filter = i / ARRAY_LEN(offsets) / ARRAY_LEN(limits);
 		PGresult *rows = ask(c, "updates_after",
-		        (const char *[]){W, offset, filters[filter].entity, filters[filter].nodes, limit, "300"});
+		        (const char *[]){
+		                W, offset, filters[filter].entity, filters[filter].nodes, limit, "300", RUN_MAX});
 		char sql[512];
 		snprintf(sql, sizeof(sql),
 		        "SELECT stream_offset, entity, operation, entity_id, node_id FROM was WHERE workspace_id = '" W

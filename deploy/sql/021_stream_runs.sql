@@ -12,6 +12,8 @@ CREATE TABLE stream_runs (
 	PRIMARY KEY (workspace_id, last_offset)
 );
 
+-- what workers commit meanwhile would be neither here nor there
+LOCK TABLE update_stream;
 INSERT INTO stream_runs
 SELECT workspace_id, max(stream_offset), entity, node_id, changed_us, array_agg(operation ORDER BY stream_offset),
 	array_agg(entity_id ORDER BY stream_offset), array_agg(version ORDER BY stream_offset)

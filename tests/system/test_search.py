@@ -284,7 +284,7 @@ BAD_QUERIES = [
     json.dumps(container(simple(atomic("extended.points", "BETWEEN", 5)))), json.dumps(container(simple(atomic("extended.points", "BETWEEN", [5])))),
     json.dumps(container(simple(atomic("extended.points", "BETWEEN", [1, 2, 3])))),
     json.dumps(container(simple(atomic("extra", "EQUALS", {"a": 1})))),
-    deep(200), deep(500), "{" * 2000, json.dumps(container(simple(MARIO)))[:-1], json.dumps(container(simple(MARIO))) + "x",
+    deep(100), deep(200), deep(250), "{" * 2000, json.dumps(container(simple(MARIO)))[:-1], json.dumps(container(simple(MARIO))) + "x",
     '{"query":{"type":"simple","are":{"condition":{"type":"atomic","attribute":"extra","operator":"EQUALS","value":"\\ud800"}}}}',
     '{"query":{"type":"simple","are":{"condition":{"type":"atomic","attribute":"extra","operator":"EQUALS","value":"a\\u0000b"}}}}',
 ]

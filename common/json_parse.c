@@ -130,17 +130,11 @@ static bool read_hex4(const char *p, const char *end, uint32_t *ret_value)
 	if (end - p < 4)
 		return false;
 	for (int i = 0; i < 4; i++) {
-		char c = p[i];
+		int digit = str_hex_digit(p[i]);
 
-		value <<= 4;
-		if (c >= '0' && c <= '9')
-			value |= (uint32_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			value |= (uint32_t)(c - 'a' + 10);
-		else if (c >= 'A' && c <= 'F')
-			value |= (uint32_t)(c - 'A' + 10);
-		else
+		if (digit < 0)
 			return false;
+		value = value << 4 | (uint32_t)digit;
 	}
 	*ret_value = value;
 	return true;

@@ -511,23 +511,15 @@ static bool compile_keyword(struct compiler *compiler, struct schema *schema, co
 	return fail(compiler, "unknown keyword", value->key);
 }
 
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found = c ? memchr(digits, c | 0x20, sizeof(digits) - 1) : NULL;
-
-	return found ? (int)(found - digits) : -1;
-}
-
 /* Undoes %XX (the reference is a URI), then ~1 and ~0 (RFC 6901), in place. */
 static struct str decode_token(char *p, size_t n)
 {
 	size_t out = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		bool percent = p[i] == '%' && i + 2 < n && hex_digit(p[i + 1]) >= 0 && hex_digit(p[i + 2]) >= 0;
+		bool percent = p[i] == '%' && i + 2 < n && str_hex_digit(p[i + 1]) >= 0 && str_hex_digit(p[i + 2]) >= 0;
 
-		p[out++] = percent ? (char)(hex_digit(p[i + 1]) << 4 | hex_digit(p[i + 2])) : p[i];
+		p[out++] = percent ? (char)(str_hex_digit(p[i + 1]) << 4 | str_hex_digit(p[i + 2])) : p[i];
 		i += percent ? 2 : 0;
 	}
 	n = out;

@@ -52,6 +52,18 @@ bool str_split(struct str *rest, char separator, struct str *ret_part);
 /* Strict decimal without sign or blanks; false on anything else or above max. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret_value);
 
+/* The value of a hexadecimal digit of either case, -1 of anything else. */
+static inline int str_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 /* Length in bytes (1 to 4) of the well-formed UTF-8 sequence at the start of s; 0 when there is none. */
 size_t str_utf8_step(struct str s);
 

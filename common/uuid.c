@@ -15,17 +15,6 @@ bool uuid_is_nil(const struct uuid *id)
 	return uuid_eq(id, &nil);
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool is_dash_position(size_t i)
 {
 	return i == 8 || i == 13 || i == 18 || i == 23;
@@ -46,8 +35,8 @@ bool uuid_parse(struct str text, struct uuid *ret_id)
 				return false;
 			continue;
 		}
-		high = hex_value(text.p[i]);
-		low = hex_value(text.p[i + 1]);
+		high = str_hex_digit(text.p[i]);
+		low = str_hex_digit(text.p[i + 1]);
 		if (high < 0 || low < 0)
 			return false;
 		id.b[byte++] = (uint8_t)(high << 4 | low);

@@ -140,6 +140,27 @@ void customer_answer(struct request *request, unsigned status, const struct cust
 	request_answer(request, status, buf_str(&body));
 }
 
+bool customer_append(struct request *request, const PGresult *rows, int row, const struct customer_fields *fields,
+        struct json *elements)
+{
+	struct arena *arena = request_arena(request);
+	struct customer customer;
+	struct json *element = NULL;
+	struct err err = {0};
+	struct buf buf;
+
+	if (customer_row_read(arena, rows, row, 1, &customer, &err)) {
+		buf_init(&buf, arena, customer_doc_bytes(customer.doc) + SHAPE_BYTES);
+		customer_render(&buf, &customer, fields, request_gateway(request)->settings->hash_passwords);
+		element = json_parse(arena, buf_str(&buf), &err);
+	}
+	if (element)
+		json_append(elements, element);
+	else
+		request_fail_err(request, &err);
+	return element;
+}
+
 /* Reading again what a finished command has written */
 
 struct reread {

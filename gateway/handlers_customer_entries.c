@@ -1,5 +1,4 @@
 #include "common/arena.h"
-#include "common/buf.h"
 #include "common/customer_row.h"
 #include "gateway/customer_access.h"
 #include "gateway/gateway.h"
@@ -7,28 +6,6 @@
 
 #define DEFAULT_SIZE 10
 #define MAX_SIZE 50
-/* Bytes that a customer's shape takes around its document. */
-#define SHAPE_BYTES 2048
-
-static bool append_customer(struct request *request, const PGresult *result, int row, struct json *elements)
-{
-	struct arena *arena = request_arena(request);
-	struct customer customer;
-	struct json *element = NULL;
-	struct err err = {0};
-	struct buf buf;
-
-	if (customer_row_read(arena, result, row, 1, &customer, &err)) {
-		buf_init(&buf, arena, customer_doc_bytes(customer.doc) + SHAPE_BYTES);
-		customer_render(&buf, &customer, NULL, request_gateway(request)->settings->hash_passwords);
-		element = json_parse(arena, buf_str(&buf), &err);
-	}
-	if (element)
-		json_append(elements, element);
-	else
-		request_fail_err(request, &err);
-	return element;
-}
 
 static void on_entries(struct request *request, const PGresult *result)
 {
@@ -36,7 +13,7 @@ static void on_entries(struct request *request, const PGresult *result)
 	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
 
 	for (int row = 0; row < PQntuples(result); row++)
-		if (!db_is_null(result, row, 1) && !append_customer(request, result, row, elements))
+		if (!db_is_null(result, row, 1) && !customer_append(request, result, row, NULL, elements))
 			return;
 	request_answer_page(request, page, db_i64(result, 0, 0), elements);
 }

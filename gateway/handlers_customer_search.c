@@ -2,6 +2,7 @@
 #include "common/buf.h"
 #include "common/customer.h"
 #include "common/customer_row.h"
+#include "gateway/customer_access.h"
 #include "gateway/customer_search.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
@@ -45,37 +46,13 @@ static bool hide_password(struct request *request)
 	return request_gateway(request)->settings->hash_passwords;
 }
 
-/* Bytes that a customer's shape takes around its document. */
-#define SHAPE_BYTES 2048
-
-static bool render_row(
-        struct request *request, const struct search *search, const PGresult *result, int row, struct json *elements)
-{
-	struct arena *arena = request_arena(request);
-	struct customer customer;
-	struct json *element = NULL;
-	struct buf buf;
-	struct err err = {0};
-
-	if (customer_row_read(arena, result, row, 1, &customer, &err)) {
-		buf_init(&buf, arena, customer_doc_bytes(customer.doc) + SHAPE_BYTES);
-		customer_render(&buf, &customer, search->fields, hide_password(request));
-		element = json_parse(arena, buf_str(&buf), &err);
-	}
-	if (element)
-		json_append(elements, element);
-	else
-		request_fail_err(request, &err);
-	return element;
-}
-
 static void answer(struct request *request, const PGresult *result)
 {
 	const struct search *search = request_state(request);
 	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
 
 	for (int row = 0; row < PQntuples(result); row++)
-		if (!db_is_null(result, row, 1) && !render_row(request, search, result, row, elements))
+		if (!db_is_null(result, row, 1) && !customer_append(request, result, row, search->fields, elements))
 			return;
 	request_answer_page(request, &search->page, db_i64(result, 0, 0), elements);
 }

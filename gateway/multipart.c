@@ -96,14 +96,6 @@ static enum multipart_event broken(struct multipart *reader, const char *why)
 	return MULTIPART_BAD;
 }
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	                              : -1;
-}
-
 /* What browsers escape in names: %22, %0D and %0A; others put a backslash in front of quotes and backslashes.
    Everything else stands for itself. */
 static size_t unescape(struct str text, char *out)
@@ -111,8 +103,9 @@ static size_t unescape(struct str text, char *out)
 	size_t n = 0;
 
 	for (size_t i = 0; i < text.n; i++) {
-		int code = text.p[i] == '%' && i + 2 < text.n ? hex_value(text.p[i + 1]) * 16 + hex_value(text.p[i + 2])
-		                                              : -1;
+		int code = text.p[i] == '%' && i + 2 < text.n
+		                   ? str_hex_digit(text.p[i + 1]) * 16 + str_hex_digit(text.p[i + 2])
+		                   : -1;
 		if (code == '"' || code == '\r' || code == '\n') {
 			out[n++] = (char)code;
 			i += 2;

@@ -2,17 +2,6 @@
 
 #include "common/arena.h"
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool needs_decoding(struct str raw, bool plus_is_blank)
 {
 	if (raw.n == 0)
@@ -33,7 +22,7 @@ static bool decode_one(struct str raw, size_t *i, bool plus_is_blank, char *ret_
 	if (c == '%') {
 		if (raw.n - *i < 2)
 			return false;
-		int high = hex_digit(raw.p[*i]), low = hex_digit(raw.p[*i + 1]);
+		int high = str_hex_digit(raw.p[*i]), low = str_hex_digit(raw.p[*i + 1]);
 		if (high < 0 || low < 0)
 			return false;
 		*i += 2;

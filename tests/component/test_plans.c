@@ -144,14 +144,14 @@ static const struct lookup stats_rollup_lookups[] = {
 };
 
 static const struct lookup bulk_processor_lookups[] = {
-        {"bulk_take_results", W ", " ONE("r") ", ARRAY[1]::bigint[]", FEW, SOON},
-        {"bulk_see_results", W ", " ONE("r") ", ARRAY[1]::bigint[]", FEW, SOON},
+        {"bulk_take_results", W ", " ONE("r") ", ARRAY[1]::bigint[]", FEW, AT_ONCE},
+        {"bulk_see_results", W ", " ONE("r") ", ARRAY[1]::bigint[]", FEW, AT_ONCE},
         {"bulk_done_lines", W ", " JOB ", (at() - 3)::bigint", FEW, AT_ONCE},
-        {"bulk_find_customers", W ", " NODE ", ARRAY[0], " ONE("c"), FEW, SOON},
-        {"bulk_find_keys", W ", " NODE ", ARRAY[0], " ONE("k"), FEW, SOON},
-        {"bulk_find_external_ids", W ", " NODE ", ARRAY[0], ARRAY['x' || at()]", FEW, SOON},
-        {"bulk_find_bindings", W ", " NODE ", ARRAY[0], ARRAY['x' || at()]", FEW, SOON},
-        {"bulk_find_events", W ", " NODE ", ARRAY[0], " ONE("e"), FEW, SOON},
+        {"bulk_find_customers", W ", " NODE ", ARRAY[0], " ONE("c"), FEW, AT_ONCE},
+        {"bulk_find_keys", W ", " NODE ", ARRAY[0], " ONE("k"), FEW, AT_ONCE},
+        {"bulk_find_external_ids", W ", " NODE ", ARRAY[0], ARRAY['x' || at()]", FEW, AT_ONCE},
+        {"bulk_find_bindings", W ", " NODE ", ARRAY[0], ARRAY['x' || at()]", FEW, AT_ONCE},
+        {"bulk_find_events", W ", " NODE ", ARRAY[0], " ONE("e"), FEW, AT_ONCE},
 };
 
 #define OF_CUSTOMER(order)                                                                                             \
@@ -226,7 +226,7 @@ static const struct owner {
                 {{sync_statements, &sync_statement_count, 0}}},
         {"stats-rollup", "rollup_settings", stats_rollup_lookups, ARRAY_LEN(stats_rollup_lookups),
                 {{rollup_statements, &rollup_statement_count, 0}}},
-        {"bulk-processor", NULL, bulk_processor_lookups, ARRAY_LEN(bulk_processor_lookups),
+        {"bulk-processor", "bulk_settings", bulk_processor_lookups, ARRAY_LEN(bulk_processor_lookups),
                 {{bulk_processor_statements, NULL, BULK_PROCESSOR_STATEMENTS}}},
         {"gateway", NULL, gateway_lookups, ARRAY_LEN(gateway_lookups),
                 {{customer_statements, &customer_statement_count, 0},

@@ -15,7 +15,7 @@
  */
 extern const struct worker_definition bulk_processor;
 
-#define BULK_PROCESSOR_STATEMENTS 23
+#define BULK_PROCESSOR_STATEMENTS 24
 extern const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS];
 
 bool intake_handle(struct batch *batch, struct err *err) must_check;

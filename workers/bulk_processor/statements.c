@@ -6,6 +6,13 @@
 #define THIS_JOB "j.workspace_id = $1::uuid AND j.id = $2::uuid"
 
 const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
+        /* Every statement finds its rows by key: plans that read a whole table, made while it was small, are ruled out.
+         */
+        {.name = "bulk_settings",
+                .sql = "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
+                       "false), set_config('enable_mergejoin', 'off', false), "
+                       "set_config('plan_cache_mode', 'force_generic_plan', false)",
+                .n_params = 0},
         /* --- records --- */
         {.name = "bulk_add_chunks",
                 .sql = "INSERT INTO bulk_chunks (workspace_id, job_id, chunk, stored_us, bytes) SELECT * FROM "
@@ -88,14 +95,17 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                 .sql = "SELECT r.line FROM bulk_rows r WHERE r.workspace_id = $1::uuid AND r.job_id = $2::uuid "
                        "AND r.line > $3::bigint",
                 .n_params = 3},
+        /* one after the other, here and below: joined, they may be looked for among all of the workspace */
         {.name = "bulk_take_results",
-                .sql = "DELETE FROM command_results r USING unnest($2::uuid[], $3::bigint[]) AS u(id, line) "
-                       "WHERE r.workspace_id = $1::uuid AND r.command_id = u.id "
+                .sql = "DELETE FROM command_results r USING unnest($2::uuid[], $3::bigint[]) AS u(id, line) CROSS JOIN "
+                       "LATERAL (SELECT l.ctid FROM command_results l WHERE l.workspace_id = $1::uuid "
+                       "AND l.command_id = u.id OFFSET 0) f WHERE r.ctid = f.ctid "
                        "RETURNING u.line, r.status, r.body::text",
                 .n_params = 3},
         {.name = "bulk_see_results",
                 .sql = "SELECT u.line, r.status, r.body::text FROM unnest($2::uuid[], $3::bigint[]) AS u(id, line) "
-                       "JOIN command_results r ON r.workspace_id = $1::uuid AND r.command_id = u.id",
+                       "CROSS JOIN LATERAL (SELECT l.status, l.body FROM command_results l "
+                       "WHERE l.workspace_id = $1::uuid AND l.command_id = u.id OFFSET 0) r",
                 .n_params = 3},
         {.name = "bulk_add_rows",
                 .sql = "INSERT INTO bulk_rows (workspace_id, job_id, line, status, entity_id, error) "
@@ -104,12 +114,14 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                 .n_params = 6},
         /* --- what rows name --- */
         {.name = "bulk_find_customers",
-                .sql = "SELECT u.i, c.id FROM unnest($3::integer[], $4::uuid[]) AS u(i, id) JOIN customers c "
-                       "ON c.workspace_id = $1::uuid AND c.id = u.id AND c.node_id = $2::uuid",
+                .sql = "SELECT u.i, c.id FROM unnest($3::integer[], $4::uuid[]) AS u(i, id) CROSS JOIN LATERAL (SELECT "
+                       "l.id, l.node_id FROM customers l WHERE l.workspace_id = $1::uuid AND l.id = u.id OFFSET 0) c "
+                       "WHERE c.node_id = $2::uuid",
                 .n_params = 4},
         {.name = "bulk_find_keys",
-                .sql = "SELECT u.i, k.customer_id FROM unnest($3::integer[], $4::uuid[]) AS u(i, key) "
-                       "JOIN customer_keys k ON k.workspace_id = $1::uuid AND k.node_id = $2::uuid AND k.key = u.key",
+                .sql = "SELECT u.i, k.customer_id FROM unnest($3::integer[], $4::uuid[]) AS u(i, key) CROSS JOIN "
+                       "LATERAL (SELECT l.customer_id FROM customer_keys l WHERE l.workspace_id = $1::uuid "
+                       "AND l.node_id = $2::uuid AND l.key = u.key OFFSET 0) k",
                 .n_params = 4},
         /* two are enough to know that there is more than one */
         {.name = "bulk_find_external_ids",
@@ -118,9 +130,9 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                        "AND l.external_id = u.value LIMIT 2) c",
                 .n_params = 4},
         {.name = "bulk_find_bindings",
-                .sql = "SELECT u.i, NULL::uuid FROM unnest($3::integer[], $4::text[]) AS u(i, value) WHERE EXISTS "
-                       "(SELECT 1 FROM bindings b WHERE b.workspace_id = $1::uuid AND b.node_id = $2::uuid "
-                       "AND b.kind = 2 AND b.value = u.value AND b.unbound_us = 9223372036854775807)",
+                .sql = "SELECT u.i, NULL::uuid FROM unnest($3::integer[], $4::text[]) AS u(i, value) CROSS JOIN "
+                       "LATERAL (SELECT FROM bindings b WHERE b.workspace_id = $1::uuid AND b.node_id = $2::uuid "
+                       "AND b.kind = 2 AND b.value = u.value AND b.unbound_us = 9223372036854775807 LIMIT 1) b",
                 .n_params = 4},
         {.name = "bulk_find_events",
                 .sql = "SELECT u.i, NULL::uuid, " EVENT_COLUMNS " FROM unnest($3::integer[], $4::uuid[]) AS u(i, id) "

@@ -53,6 +53,10 @@ static void *open_state(struct worker *worker, struct err *err)
 
 	if (!state)
 		log_die("memory", "out of memory");
+	PGresult *done = db_query(worker_db(worker), "bulk_settings", NULL, err);
+	if (!done)
+		return NULL;
+	PQclear(done);
 	state->arena = arena_new(ARENA_BYTES);
 	state->producer = kafka_producer_new(settings, on_delivery, state);
 	n = kafka_partition_count(state->producer, TOPIC_EVENT_COMMANDS, METADATA_MS);

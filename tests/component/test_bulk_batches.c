@@ -489,6 +489,30 @@ static void rows_on_their_way_are_bounded(void **state)
 	assert_int_equal(component_number(stage->component, "SELECT total FROM bulk_jobs"), WINDOW);
 }
 
+/* A step that has sent all that it may waits for the workers; the one after it takes what came back and sends as many.
+ */
+static void rows_that_come_back_make_room_at_once(void **state)
+{
+	struct stage *stage = *state;
+	struct file file = {
+	        .node = FREE, .operation = BULK_INSERT, .text = many_rows(stage->arena, "externalId", 2 * WINDOW, "#")};
+	const char *job = upload(stage, &file);
+
+	step(stage, LIVES); /* it is scheduled */
+	for (int done = 0; done <= 2 * WINDOW; done += WINDOW) {
+		size_t n;
+		feed_background(stage->bulk);
+		processor_outgoing(stage->processor, &n);
+		assert_int_equal(n, done < 2 * WINDOW ? WINDOW : 0);
+		assert_int_equal(processor_is_waiting(stage->processor), done < 2 * WINDOW);
+		assert_int_equal(component_number(stage->component, "SELECT processed FROM bulk_jobs"), done);
+		publish(stage, n);
+		processor_published(stage->processor);
+		feed_run(stage->merge, 0);
+	}
+	assert_true(is_over(stage, job));
+}
+
 /* Fewer rows from one step to the next; a step takes up rows only when a quarter of the window is free. */
 static void a_smaller_window_lets_rows_land_first(void **state)
 {
@@ -692,6 +716,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(ten_jobs_of_a_node_may_wait, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_job_is_stopped_between_rows, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(rows_on_their_way_are_bounded, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(rows_that_come_back_make_room_at_once, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_smaller_window_lets_rows_land_first, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(jobs_wait_while_the_workspace_is_suspended, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(configuration_is_followed, set_up, tear_down),

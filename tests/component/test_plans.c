@@ -144,6 +144,7 @@ static const struct lookup stats_rollup_lookups[] = {
 };
 
 static const struct lookup bulk_processor_lookups[] = {
+        {"bulk_taken", "ARRAY[0], ARRAY[1, 2]", FEW, AT_ONCE},
         {"bulk_take_results", W ", " ONE("r") ", ARRAY[1]::bigint[]", FEW, AT_ONCE},
         {"bulk_see_results", W ", " ONE("r") ", ARRAY[1]::bigint[]", FEW, AT_ONCE},
         {"bulk_done_lines", W ", " JOB ", (at() - 3)::bigint", FEW, AT_ONCE},

@@ -15,7 +15,7 @@
  */
 extern const struct worker_definition bulk_processor;
 
-#define BULK_PROCESSOR_STATEMENTS 24
+#define BULK_PROCESSOR_STATEMENTS 25
 extern const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS];
 
 bool intake_handle(struct batch *batch, struct err *err) must_check;
@@ -54,7 +54,7 @@ struct outgoing {
 const struct outgoing *processor_outgoing(const struct processor *processor, size_t *ret_n);
 /* It has left, and is not told again. */
 void processor_published(struct processor *processor);
-/* Rows are on their way, and the last step had nothing to do. */
+/* Rows are on their way, and there is nothing to do before they come back. */
 bool processor_is_waiting(const struct processor *processor);
 
 #endif

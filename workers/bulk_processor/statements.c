@@ -95,6 +95,14 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                 .sql = "SELECT r.line FROM bulk_rows r WHERE r.workspace_id = $1::uuid AND r.job_id = $2::uuid "
                        "AND r.line > $3::bigint",
                 .n_params = 3},
+        /* records that the workers have taken, of partitions that rows went to */
+        {.name = "bulk_taken",
+                .sql = "SELECT COALESCE(sum(o.next_offset), 0)::bigint FROM consumer_offsets o WHERE "
+                       "(o.worker = 'customer-merge' AND o.topic = 'customer-commands' AND o.partition = ANY "
+                       "($1::integer[])) OR (o.worker = 'event-ingest' AND o.topic = 'event-commands' AND o.partition "
+                       "= "
+                       "ANY ($2::integer[]))",
+                .n_params = 2},
         /* one after the other, here and below: joined, they may be looked for among all of the workspace */
         {.name = "bulk_take_results",
                 .sql = "DELETE FROM command_results r USING unnest($2::uuid[], $3::bigint[]) AS u(id, line) CROSS JOIN "

@@ -42,6 +42,12 @@ struct step {
 	int64_t n_failed;
 };
 
+/* What the jobs of a step have come to. */
+struct moved {
+	bool any;
+	bool more; /* some of them can go on at once */
+};
+
 struct processor *processor_new(const struct processor_options *options)
 {
 	struct processor *processor = calloc(1, sizeof(*processor));
@@ -263,6 +269,7 @@ static bool read_rows(struct step *step, struct err *err)
 	struct job *job = step->job;
 	int64_t until_us = clock_monotonic_us() + READING_US;
 
+	job_clear_flights(job);
 	step->n_before = job->n_flights;
 	if (!may_read(step))
 		return true;
@@ -317,8 +324,8 @@ static bool read_answer(struct step *step, const struct db_array *asked, struct 
 	return rows != NULL;
 }
 
-/* Rows of this step that were never sent before have no result. */
-static bool take_results(struct step *step, struct err *err)
+/* Of the flights from `first` on. Rows of this step that were never sent before have no result. */
+static bool take_results(struct step *step, size_t first, struct err *err)
 {
 	struct job *job = step->job;
 	struct db_array ids[2], lines[2]; /* of those whose results go, and whose stay */
@@ -327,7 +334,7 @@ static bool take_results(struct step *step, struct err *err)
 		db_array_init(&ids[i], step->arena, DB_UUID);
 		db_array_init(&lines[i], step->arena, DB_I64);
 	}
-	for (size_t i = 0; i < job->n_flights; i++) {
+	for (size_t i = first; i < job->n_flights; i++) {
 		const struct flight *flight = job_flight(job, i);
 		if (flight->done || (i >= step->n_before && !flight->resend))
 			continue;
@@ -466,25 +473,41 @@ static bool schedule(struct batch *batch, struct job *job, struct err *err)
 	return db_send_expect(batch_db(batch), "bulk_schedule", &params, 1, ERR_DATABASE, err);
 }
 
-static bool run_job(struct processor *processor, struct batch *batch, struct job *job, int64_t seq, bool *ret_progress,
+/* Nothing is to be done before rows come back. */
+static bool only_waits(const struct step *step, bool progress)
+{
+	return !progress || (step->job->n_open && !may_read(step));
+}
+
+static bool run_job(struct processor *processor, struct batch *batch, struct job *job, int64_t seq, struct moved *moved,
         struct err *err)
 {
 	struct step step = {.processor = processor, .batch = batch, .arena = batch_arena(batch), .job = job};
 
-	*ret_progress = true;
+	bool progress = true;
+
 	if (!job->loaded && !job_load(job, batch, &processor->options, err))
 		return false;
-	if (job->status == BULK_LOADED)
+	if (job->status == BULK_LOADED) {
+		moved->any = moved->more = true;
 		return schedule(batch, job, err);
+	}
 	db_array_init(&step.lines, step.arena, DB_I64);
 	db_array_init(&step.statuses, step.arena, DB_TEXT);
 	db_array_init(&step.ids, step.arena, DB_TEXT);
 	db_array_init(&step.errors, step.arena, DB_TEXT);
-	if (!job_refresh(job, batch, seq, err) || !read_rows(&step, err) ||
-	        !lookup_rows(batch, &job->rules, step.rows, step.n_rows, err) || !take_results(&step, err))
+	step.n_before = job->n_flights;
+	/* what has come back makes room for what is read */
+	if (!job_refresh(job, batch, seq, err) || !take_results(&step, 0, err) || !read_rows(&step, err) ||
+	        !lookup_rows(batch, &job->rules, step.rows, step.n_rows, err) ||
+	        !take_results(&step, step.n_before, err))
 		return false;
 	sort_rows(&step);
-	return write_job(&step, ret_progress, err);
+	if (!write_job(&step, &progress, err))
+		return false;
+	moved->any |= progress;
+	moved->more |= !only_waits(&step, progress);
+	return true;
 }
 
 /* --- the step ------------------------------------------------------------------------------------------------------
@@ -537,20 +560,18 @@ static void make_room(struct processor *processor, struct batch *batch)
 
 bool processor_step(struct processor *processor, struct batch *batch, bool *ret_more, struct err *err)
 {
-	bool progress = false, one = false;
+	struct moved moved = {0};
 	int64_t seq;
 
 	processor->n_outgoing = 0;
 	if (!choose_jobs(processor, batch, &seq, err) || !sweep(processor, batch, err))
 		return false;
 	make_room(processor, batch);
-	for (struct job *job = processor->jobs; job; job = job->next) {
-		if (!run_job(processor, batch, job, seq, &one, err))
+	for (struct job *job = processor->jobs; job; job = job->next)
+		if (!run_job(processor, batch, job, seq, &moved, err))
 			return false;
-		progress |= one;
-	}
-	processor->waiting = processor->jobs && !progress;
+	processor->waiting = processor->jobs && !moved.more;
 	remove_ended(processor);
-	*ret_more = processor->jobs || processor->sweeping || progress;
+	*ret_more = processor->jobs || processor->sweeping || moved.any;
 	return true;
 }

@@ -10,8 +10,11 @@
 
 /* How long an idle process takes to notice a new job. */
 #define BACKGROUND_MS 100
-/* Between two looks for outcomes while there are none. */
-#define PAUSE_MS 4
+/* Between two looks whether the workers have gone on. A look costs little; a step is a durable transaction, and asks
+   for each row on its way. */
+#define PAUSE_MS 2
+/* A step follows nevertheless: whoever stops a job or sends another one does not wait for rows of this one. */
+#define WAIT_US 20000
 #define METADATA_MS 10000
 /* One record at a time. */
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
@@ -24,6 +27,7 @@ struct bulk_state {
 	rd_kafka_resp_err_t error;
 	struct pace pace;
 	struct pace_log customers, events;
+	int64_t taken; /* records of the rows' partitions that the workers had taken when it was last asked */
 };
 
 /* The opaque is the topic's log. */
@@ -153,6 +157,49 @@ static bool publish(struct bulk_state *state, const struct outgoing *outgoing, s
 	return publish_part(state, outgoing, n, false, err);
 }
 
+static void add_partitions(struct db_params *params, struct arena *arena, const struct pace_log *log)
+{
+	struct db_array partitions;
+
+	db_array_init(&partitions, arena, DB_I32);
+	for (int i = 0; i < PACE_PARTITIONS; i++)
+		if (log->next[i])
+			db_array_i64(&partitions, i);
+	db_param_array(params, &partitions);
+}
+
+/* Outcomes are committed with the offsets of their records: while these stand still there is none to take. */
+static bool ask_taken(struct bulk_state *state, struct db *db, bool *ret_moved, struct err *err)
+{
+	struct db_params params;
+
+	arena_reset(state->arena);
+	db_params_init(&params, state->arena);
+	add_partitions(&params, state->arena, &state->customers);
+	add_partitions(&params, state->arena, &state->events);
+	PGresult *row = db_query(db, "bulk_taken", &params, err);
+	if (!row)
+		return false;
+	int64_t taken = db_i64(row, 0, 0);
+	PQclear(row);
+	*ret_moved = taken != state->taken;
+	state->taken = taken;
+	return true;
+}
+
+static bool wait_for_outcomes(struct bulk_state *state, struct db *db, struct err *err)
+{
+	int64_t until_us = clock_monotonic_us() + WAIT_US;
+	bool moved = false;
+
+	while (!moved && !state->error && clock_monotonic_us() < until_us) {
+		kafka_producer_poll(state->producer, PAUSE_MS);
+		if (!ask_taken(state, db, &moved, err))
+			return false;
+	}
+	return true;
+}
+
 static bool committed(struct worker *worker, void *context, struct err *err)
 {
 	struct bulk_state *state = context;
@@ -160,12 +207,11 @@ static bool committed(struct worker *worker, void *context, struct err *err)
 	const struct outgoing *outgoing = processor_outgoing(state->processor, &n);
 	bool waiting = processor_is_waiting(state->processor);
 
-	(void)worker;
 	if (n && !publish(state, outgoing, n, err))
 		return false;
 	processor_published(state->processor);
-	kafka_producer_poll(state->producer, waiting ? PAUSE_MS : 0);
-	return check_delivered(state, err);
+	kafka_producer_poll(state->producer, 0);
+	return (!waiting || wait_for_outcomes(state, worker_db(worker), err)) && check_delivered(state, err);
 }
 
 const struct worker_definition bulk_processor = {

@@ -513,6 +513,36 @@ static void rows_that_come_back_make_room_at_once(void **state)
 	assert_true(is_over(stage, job));
 }
 
+/* Rows of other partitions go on beside one that does not come back, but not without end: all behind it is remembered.
+ */
+static void a_late_row_does_not_hold_up_others(void **state)
+{
+	struct stage *stage = *state;
+	struct file file = {
+	        .node = FREE, .operation = BULK_INSERT, .text = many_rows(stage->arena, "externalId", 100, "#")};
+	const char *job = upload(stage, &file);
+	const struct outgoing *outgoing;
+	size_t n;
+
+	step(stage, LIVES); /* it is scheduled */
+	feed_background(stage->bulk);
+	outgoing = processor_outgoing(stage->processor, &n);
+	assert_int_equal(n, WINDOW);
+	for (size_t i = 1; i < n; i++)
+		feed_add(stage->merge, &outgoing[i].command);
+	processor_published(stage->processor);
+	for (int i = 0; i < 10; i++) {
+		feed_run(stage->merge, 0);
+		step(stage, LIVES);
+		assert_true(feed_queued(stage->merge) < WINDOW);
+	}
+	assert_int_equal(component_number(stage->component, "SELECT total FROM bulk_jobs"), 4 * WINDOW);
+	assert_int_equal(component_number(stage->component, "SELECT processed FROM bulk_jobs"), 4 * WINDOW - 1);
+	new_processor(stage); /* sends it again */
+	run(stage, job);
+	assert_int_equal(count(stage, "customers"), 100);
+}
+
 /* Fewer rows from one step to the next; a step takes up rows only when a quarter of the window is free. */
 static void a_smaller_window_lets_rows_land_first(void **state)
 {
@@ -717,6 +747,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(a_job_is_stopped_between_rows, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(rows_on_their_way_are_bounded, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(rows_that_come_back_make_room_at_once, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(a_late_row_does_not_hold_up_others, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_smaller_window_lets_rows_land_first, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(jobs_wait_while_the_workspace_is_suspended, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(configuration_is_followed, set_up, tear_down),

@@ -13,6 +13,8 @@
 #define RULES_BYTES ((size_t)256 * 1024 * 1024)
 #define HEADER_BYTES (4 * CSV_ROW_BYTES)
 #define DEFAULT_EVENT_BYTES 65535
+/* Rows from the oldest one on its way on: those of one partition may come back while another's wait. */
+#define WINDOWS_REMEMBERED 4
 
 static void *allocate(size_t n, size_t size)
 {
@@ -362,7 +364,7 @@ static void go_to_first_row(struct job *job)
 
 bool job_load(struct job *job, struct batch *batch, const struct processor_options *options, struct err *err)
 {
-	int64_t window = options->window;
+	int64_t most = options->window * WINDOWS_REMEMBERED;
 	struct db_params params = job_params(job, batch_arena(batch));
 	PGresult *row = db_ask(batch_db(batch), "bulk_take_up", &params, err);
 
@@ -376,7 +378,7 @@ bool job_load(struct job *job, struct batch *batch, const struct processor_optio
 		return err_set(err, ERR_DATABASE, "a bulk job has gone");
 	job->rules.event_partitions = options->event_partitions;
 	job->rules.hash_passwords = options->hash_passwords;
-	job->max_flights = (size_t)(job->total - job->done_line > window ? job->total - job->done_line : window);
+	job->max_flights = (size_t)(job->total - job->done_line > most ? job->total - job->done_line : most);
 	job->flights = allocate(job->max_flights, sizeof(*job->flights));
 	job->buffer = allocate(1, BUFFER_BYTES);
 	job->header_arena = arena_new(HEADER_BYTES);

@@ -209,7 +209,7 @@ static bool may_read(const struct step *step)
 	if (job->line < job->total)
 		return true; /* they were read before */
 	/* some at a time: a step costs more than a row */
-	return !job->stopping && (!job->n_open || job->n_flights + share / 4 < share);
+	return !job->stopping && job->n_flights < job->max_flights && (!job->n_open || job->n_open + share / 4 < share);
 }
 
 static bool has_outcome(const struct job *job)
@@ -238,7 +238,7 @@ static bool has_room(const struct step *step)
 
 	if (step->n_rows == ROWS_PER_STEP || job->n_flights == job->max_flights)
 		return false;
-	return job->line < job->total || job->n_flights < step->processor->share;
+	return job->line < job->total || job->n_open < step->processor->share;
 }
 
 /* False when nothing more can be read in this step. */

@@ -73,7 +73,8 @@ static struct bench *bench_open(void)
 	bench->time_us = START_US;
 	bench->positions[0] = (struct partition_position){.owned = true};
 	component_sql(bench->component,
-	        "INSERT INTO consumer_offsets VALUES ('customer-merge', 'customer-commands', 0, 0, 0)");
+	        "INSERT INTO consumer_offsets VALUES ('customer-merge', 'customer-commands', 0, 0, 0), "
+	        "('event-ingest', 'event-commands', 0, 0, 4000000000000000)");
 	bench->db = db_open(component_settings(bench->component), "test", &err);
 	if (!bench->db || !db_prepare(bench->db, runtime_statements, runtime_statement_count, &err) ||
 	        !db_prepare(bench->db, customer_merge.statements, customer_merge.n_statements, &err))

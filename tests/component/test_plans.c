@@ -26,6 +26,8 @@
 
 /* Blocks of tables and indexes that a statement may touch: those of a few rows, in an index of every year. */
 #define FEW 250
+/* The same, but for the years to come. */
+#define OF_THE_PAST 35
 /* Searches count up to 10,000 matches. */
 #define COUNTED 11500
 #define YOUNG 3
@@ -99,7 +101,7 @@ static const struct lookup customer_merge_lookups[] = {
         {"cm_delete_keys", WS ", " NODES ", " ONE("k") ", " ONE("c"), FEW, SOON},
         {"cm_unbind", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION ", " ONE("c") ", ARRAY[5]::bigint[]", FEW,
                 AT_ONCE},
-        {"cm_events_bound", WS ", " NODES ", ARRAY[1]::smallint[], " WAITING, FEW, AT_ONCE},
+        {"cm_events_bound", WS ", " NODES ", ARRAY[1]::smallint[], " WAITING, OF_THE_PAST, AT_ONCE},
         {"cm_events_unbound", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION ", " ONE("c") ", ARRAY[0]::bigint[]",
                 FEW, AT_ONCE},
         {"cm_events_deleted", WS ", " ONE("c") ", ARRAY[5]::bigint[]", FEW, SOON},
@@ -253,7 +255,8 @@ static const char functions[] =
         "$$;";
 
 static const char beginning[] =
-        "INSERT INTO consumer_offsets VALUES ('tester', 'changes', 0, 0, 0);"
+        "INSERT INTO consumer_offsets VALUES ('tester', 'changes', 0, 0, 0), "
+        "('event-ingest', 'event-commands', 0, 0, time_of(1000000));"
         "INSERT INTO configuration VALUES (" W ", 'workspace', '', 1, 1, 0, 0, '{}');"
         "INSERT INTO node_rules (workspace_id, node_id, seq, doc) VALUES (" W ", " NODE ", 1, '{}');"
         "INSERT INTO customer_heads VALUES (" W ", 1);"

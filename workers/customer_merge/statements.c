@@ -127,13 +127,16 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "$7::bigint[], $8::uuid[])",
                 .n_params = 8},
         /* Waiting events are found value by value first: joined at once, the planner may ask of each event that waits
-           in the node whom it belongs to. */
+           in the node whom it belongs to. None is of a later time than what event-ingest has taken, which spares
+           looking into the years to come: with the offsets' times its rows are committed. */
         {.name = "cm_events_bound",
                 .sql = "WITH found AS MATERIALIZED (SELECT x.* FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
                        "$4::text[]) AS u(w, n, kind, value) CROSS JOIN LATERAL (SELECT e.workspace_id, e.id, "
                        "e.registered_us, " EVENT_BINDING " AS customer_id FROM events e WHERE e.workspace_id = u.w "
                        "AND e.node_id = u.n AND e.bind_kind = u.kind AND e.bind_value = u.value "
-                       "AND e.customer_id IS NULL OFFSET 0) x) UPDATE events e SET customer_id = f.customer_id "
+                       "AND e.customer_id IS NULL AND e.registered_us <= (SELECT max(o.last_time_us) FROM "
+                       "consumer_offsets o WHERE o.worker = 'event-ingest' AND o.topic = 'event-commands') OFFSET 0) "
+                       "x) UPDATE events e SET customer_id = f.customer_id "
                        "FROM found f WHERE e.workspace_id = f.workspace_id AND e.id = f.id "
                        "AND e.registered_us = f.registered_us AND f.customer_id IS NOT NULL RETURNING " EVENT_RESULT,
                 .n_params = 4},

@@ -645,6 +645,8 @@ static void run(struct worker *worker)
 			        worker->batch_limit, worker->n_messages, usual_records(worker), most_records(worker));
 			drop_messages(worker);
 			worker->offsets_changed = worker->tables_changed = true;
+			if (worker->definition->background_after_records)
+				worker->background_due_us = 0;
 			after_commit(worker);
 		}
 		idle_work(worker);

@@ -58,6 +58,7 @@ struct worker_definition {
 	 */
 	bool (*background)(struct batch *batch, bool *ret_more, struct err *err);
 	int64_t background_ms;
+	bool background_after_records; /* records bring it work: a step follows each batch at once */
 	/* After COMMIT and the replies, of a batch or a background step; may publish (configuration's rule records).
 	   Also at start, and before the first batch of partitions that were another process's: that one may have died
 	   between its COMMIT and this. May be NULL. */

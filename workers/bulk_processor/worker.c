@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* How long an idle process takes to notice a new job. */
+/* How long an idle process takes to notice that a job may run that did not come just now. */
 #define BACKGROUND_MS 100
 /* Between two looks whether the workers have gone on. A look costs little; a step is a durable transaction, and asks
    for each row on its way. */
@@ -224,5 +224,6 @@ const struct worker_definition bulk_processor = {
         .handle = intake_handle,
         .background = step,
         .background_ms = BACKGROUND_MS,
+        .background_after_records = true,
         .committed = committed,
 };

@@ -8,6 +8,7 @@
 #define COMMAND_MAGIC 0xC1
 #define REPLY_MAGIC 0xC2
 #define RECORD_VERSION 1
+#define DAY_US (86400 * INT64_C(1000000))
 
 /* Fixed part of a command, in this order; text and body follow. */
 #define COMMAND_HEADER_BYTES (4 + 2 + 2 + 8 + 6 * 16 + 8 + 8 + 4 + 8 + 8 + 4 + 4)
@@ -92,7 +93,7 @@ void command_encode(struct buf *buf, const struct command *command)
 	p = put_u8(p, command->type);
 	p = put_u8(p, command->item);
 	p = put_u16(p, command->flags);
-	p = put_u16(p, 0); /* reserved */
+	p = put_u16(p, command->key_days); /* 0 in records of before it was there */
 	p = put_u64(p, (uint64_t)command->time_us);
 	p = put_uuid(p, &command->id);
 	p = put_uuid(p, &command->workspace);
@@ -137,7 +138,7 @@ bool command_decode(struct str record, struct command *ret_command, struct err *
 	command.type = get_u8(&p);
 	command.item = get_u8(&p);
 	command.flags = get_u16(&p);
-	get_u16(&p);
+	command.key_days = get_u16(&p);
 	command.time_us = (int64_t)get_u64(&p);
 	command.id = get_uuid(&p);
 	command.workspace = get_uuid(&p);
@@ -163,6 +164,11 @@ bool command_decode(struct str record, struct command *ret_command, struct err *
 	command.body = part(p + text_bytes, body_bytes);
 	*ret_command = command;
 	return true;
+}
+
+int64_t command_key_kept_until(const struct command *command)
+{
+	return command->key_days ? command->time_us + command->key_days * DAY_US : INT64_MAX;
 }
 
 const char *command_type_name(uint8_t type)

@@ -76,7 +76,8 @@ struct command {
 	uint8_t type; /* enum command_type */
 	uint8_t item; /* enum item_kind */
 	uint16_t flags;
-	int64_t time_us; /* stamped by the sender; the worker runtime replaces it by the effective time */
+	uint16_t key_days; /* COMMAND_KEYED: how long the key is remembered, from this use on; 0 = for ever */
+	int64_t time_us;   /* stamped by the sender; the worker runtime replaces it by the effective time */
 	struct uuid id;
 	struct uuid workspace;
 	struct uuid node;     /* nil when the command does not name one */
@@ -89,6 +90,9 @@ struct command {
 	struct str text;
 	struct str body;
 };
+
+/* Effective time of the last record that finds the key used; INT64_MAX = for ever. Follows from the log alone. */
+int64_t command_key_kept_until(const struct command *command);
 
 /* Limits of a record: larger ones are refused by both sides. */
 #define COMMAND_MAX_TEXT_BYTES 4096

@@ -62,7 +62,7 @@
 	X(INT, batch_wait_us, "CONTACTHUB_BATCH_WAIT_US", "1000", 0, 100000,                                           \
 	        "how long a worker waits for more records once it has one, while more than one come at a time")        \
 	X(INT, idempotency_retention_days, "CONTACTHUB_IDEMPOTENCY_RETENTION_DAYS", "0", 0, 36500,                     \
-	        "how long Idempotency-Keys are remembered; 0 = for ever")                                              \
+	        "how long the Idempotency-Keys of requests from now on are remembered; 0 = for ever")                  \
 	X(INT, bulk_window, "CONTACTHUB_BULK_WINDOW", "500", 1, 10000,                                                 \
 	        "rows of bulk jobs that are on their way at a time while nobody else writes into their partitions")    \
 	X(INT, bulk_shared_window, "CONTACTHUB_BULK_SHARED_WINDOW", "32", 1, 10000,                                    \

@@ -33,6 +33,8 @@
 /* Ranges of records in which processes died that are kept in mind. */
 #define MAX_SUSPECTS 256
 #define HOUSEKEEPING_US (60 * 1000000LL)
+/* From the start to the first: also one that never lives for long cleans up, and none does while others wait for it. */
+#define HOUSEKEEPING_FIRST_US (5 * 1000000LL)
 #define ANALYZE_US 1000000LL
 /* Results nobody repeats are kept this long: far above every request deadline. */
 #define RESULT_LIFE_US (15 * 60 * 1000000LL)
@@ -519,15 +521,26 @@ static void check_silence(struct worker *worker)
 		log_die("silent", "there are unread records but none arrive, restarting");
 }
 
+/* Keys by the log's time, not by the clock: none goes that a record which is still to come finds in a replay. */
 static void forget_old_results(struct worker *worker)
 {
 	struct err err = {0};
+	struct db_array partitions, times;
 	struct db_params params;
 
+	db_array_init(&partitions, worker->arena, DB_I32);
+	db_array_init(&times, worker->arena, DB_I64);
+	for (int32_t i = 0; i < MAX_PARTITIONS; i++) {
+		if (!worker->positions[i].owned)
+			continue;
+		db_array_i64(&partitions, i);
+		db_array_i64(&times, worker->positions[i].last_time_us);
+	}
 	db_params_init(&params, worker->arena);
 	db_param_i64(&params, clock_wall_us() - RESULT_LIFE_US);
-	int64_t days = worker->settings.idempotency_retention_days;
-	db_param_i64(&params, days ? clock_wall_us() - days * 86400 * 1000000LL : INT64_MIN);
+	db_param_text(&params, str_of(topic_role_name(worker->definition->topic)));
+	db_param_array(&params, &partitions);
+	db_param_array(&params, &times);
 	PGresult *result = db_query(worker->db, "runtime_forget_results", &params, &err);
 	if (!result) {
 		log_event(LOG_WARN, "housekeeping", "%s", err.message);
@@ -747,7 +760,8 @@ static void open_worker(struct worker *worker)
 		if (!worker->state)
 			log_die("open", "%s", err.message);
 	}
-	worker->last_message_us = worker->last_housekeeping_us = clock_monotonic_us();
+	worker->last_message_us = clock_monotonic_us();
+	worker->last_housekeeping_us = worker->last_message_us + HOUSEKEEPING_FIRST_US - HOUSEKEEPING_US;
 }
 
 /* The image that a dying process has left behind. */

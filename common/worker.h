@@ -95,6 +95,13 @@ void *batch_state(struct batch *batch);
  */
 bool batch_skip(const struct batch *batch, size_t index);
 
+/* Ends an INSERT into command_results: a use of an Idempotency-Key that has been forgotten makes room for the next. */
+#define COMMAND_RESULT_REPLACES_FORGOTTEN                                                                              \
+	"ON CONFLICT (workspace_id, command_id, topic, partition) DO UPDATE SET fingerprint = excluded.fingerprint, "  \
+	"status = excluded.status, entity_id = excluded.entity_id, seq = excluded.seq, "                               \
+	"created_us = excluded.created_us, body = excluded.body, kept_until_us = excluded.kept_until_us "              \
+	"WHERE command_results.kept_until_us < excluded.created_us"
+
 /*
  * Sets the outcome of a command: kept in command_results and sent to the gateway after COMMIT. body must live in the
  * batch's arena or in the record; absent = an empty answer. A command without an outcome gets none (nobody waits for

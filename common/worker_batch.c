@@ -17,11 +17,12 @@ struct entry {
 	const rd_kafka_message_t *message;
 	bool decoded;
 	bool skip;
-	size_t same_as;     /* index + 1 of the earlier record with the same Idempotency-Key; 0 = none */
-	struct entry *next; /* the first of another Idempotency-Key in the same bucket */
-	bool answered;      /* an outcome is set */
-	bool stored;        /* the outcome comes from the table */
-	bool reread;        /* the row keeps no body: the entity can be read again */
+	size_t same_as;        /* index + 1 of the earlier record with the same Idempotency-Key; 0 = none */
+	struct entry *next;    /* another use of an Idempotency-Key in the same bucket */
+	int64_t kept_until_us; /* of an Idempotency-Key: when the last record finds this use, or the one it repeats */
+	bool answered;         /* an outcome is set */
+	bool stored;           /* the outcome comes from the table */
+	bool reread;           /* the row keeps no body: the entity can be read again */
 	uint16_t status;
 	struct str body;
 	struct uuid entity;
@@ -84,11 +85,13 @@ const struct statement runtime_statements[] = {
                        "AND o.last_time_us = u.time_before_us",
                 .n_params = 7},
         {.name = "runtime_find_results",
-                .sql = "SELECT u.i, r.fingerprint, r.status, r.entity_id, r.seq, r.body::text "
-                       "FROM command_results r JOIN unnest($2::uuid[], $3::uuid[], $4::integer[], $5::integer[]) "
-                       "AS u(w, c, partition, i) ON r.workspace_id = u.w AND r.command_id = u.c AND (r.topic = '' OR "
-                       "(r.topic = $1::text AND r.partition = u.partition)) ORDER BY r.topic",
-                .n_params = 5},
+                .sql = "SELECT u.i, r.fingerprint, r.status, r.entity_id, r.seq, r.body::text, "
+                       "COALESCE(r.kept_until_us, 9223372036854775807) "
+                       "FROM command_results r JOIN unnest($2::uuid[], $3::uuid[], $4::integer[], $5::bigint[], "
+                       "$6::integer[]) AS u(w, c, partition, time_us, i) ON r.workspace_id = u.w AND r.command_id = "
+                       "u.c AND (r.topic = '' OR (r.topic = $1::text AND r.partition = u.partition)) "
+                       "WHERE r.kept_until_us >= u.time_us OR r.kept_until_us IS NULL ORDER BY r.topic",
+                .n_params = 6},
         {.name = "runtime_hold",
                 .sql = "SELECT 1 FROM consumer_offsets o, unnest($3::integer[], $4::bigint[], $5::bigint[]) "
                        "AS u(partition, before, time_before_us) WHERE o.worker = $1::text AND o.topic = $2::text "
@@ -97,10 +100,11 @@ const struct statement runtime_statements[] = {
                 .n_params = 5},
         {.name = "runtime_add_results",
                 .sql = "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, entity_id, "
-                       "seq, created_us, body, partition, topic, replayed) SELECT u.*, $11::text, $12::boolean "
-                       "FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::bigint[], $5::smallint[], $6::uuid[], "
-                       "$7::bigint[], $8::bigint[], $9::json[], $10::integer[]) AS u ON CONFLICT DO NOTHING",
-                .n_params = 12},
+                       "seq, created_us, body, partition, kept_until_us, topic, replayed) "
+                       "SELECT u.*, $12::text, $13::boolean FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], "
+                       "$4::bigint[], $5::smallint[], $6::uuid[], $7::bigint[], $8::bigint[], $9::json[], "
+                       "$10::integer[], $11::bigint[]) AS u " COMMAND_RESULT_REPLACES_FORGOTTEN,
+                .n_params = 13},
         {.name = "runtime_add_dead_letters",
                 .sql = "INSERT INTO dead_letters (workspace_id, topic, partition, record_offset, worker, command_id, "
                        "command_type, created_us, reason, record) SELECT u.w, $1::text, u.partition, u.record_offset, "
@@ -150,8 +154,10 @@ const struct statement runtime_statements[] = {
                 .sql = "WITH old AS (DELETE FROM command_results WHERE ctid = ANY (ARRAY(SELECT ctid FROM "
                        "command_results "
                        "WHERE NOT keyed AND created_us < $1::bigint LIMIT 50000))) "
-                       "DELETE FROM command_results WHERE keyed AND created_us < $2::bigint",
-                .n_params = 2},
+                       "DELETE FROM command_results WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM command_results r "
+                       "JOIN unnest($3::integer[], $4::bigint[]) AS u(partition, time_us) ON r.partition = u.partition "
+                       "AND r.kept_until_us <= u.time_us WHERE r.topic = $2::text LIMIT 50000))",
+                .n_params = 4},
 };
 const size_t runtime_statement_count = ARRAY_LEN(runtime_statements);
 
@@ -332,6 +338,7 @@ static void decode_entry(struct batch *batch, size_t index, const rd_kafka_messa
 	advance->after = message->offset + 1;
 	entry->decoded = command_decode(entry->record, &entry->command, &err);
 	entry->command.time_us = effective_time(advance, entry->decoded ? entry->command.time_us : 0);
+	entry->kept_until_us = command_key_kept_until(&entry->command);
 	if (entry->command.time_us > batch->last_time_us)
 		batch->last_time_us = entry->command.time_us;
 	if (!entry->decoded) {
@@ -444,15 +451,17 @@ static bool check_fingerprint(struct batch *batch, size_t index, uint64_t finger
 	return false;
 }
 
-/* The first entry of the batch with the same key, which is the given one when there is none before it. */
-static struct entry *first_with_key(struct entry **bucket, struct entry *entry)
+/* The use of the key that the entry repeats, which is itself when there is none before it in the batch. */
+static struct entry *use_of_key(struct entry **bucket, struct entry *entry)
 {
-	struct entry *first = *bucket;
+	struct entry *use = *bucket;
 
-	while (first && !same_key(first, entry))
-		first = first->next;
-	if (first)
-		return first;
+	while (use && !same_key(use, entry))
+		use = use->next;
+	if (use && use->kept_until_us >= entry->command.time_us)
+		return use;
+	if (use) /* forgotten: there is one row, for the last use */
+		use->stored = true;
 	entry->next = *bucket;
 	*bucket = entry;
 	return entry;
@@ -470,7 +479,7 @@ static void mark_repeats_in_batch(struct batch *batch)
 		if (!entry->decoded || !(entry->command.flags & COMMAND_KEYED))
 			continue;
 		struct str id = {(const char *)entry->command.id.b, sizeof(entry->command.id.b)};
-		const struct entry *first = first_with_key(&buckets[hash_keyed(id) & (n_buckets - 1)], entry);
+		const struct entry *first = use_of_key(&buckets[hash_keyed(id) & (n_buckets - 1)], entry);
 		if (first == entry || entry->skip)
 			continue;
 		entry->skip = true;
@@ -484,6 +493,7 @@ static void take_stored_result(struct batch *batch, size_t index, const PGresult
 	struct entry *entry = &batch->entries[index];
 
 	entry->skip = true;
+	entry->kept_until_us = db_i64(rows, row, 6);
 	if (!check_fingerprint(batch, index, (uint64_t)db_i64(rows, row, 1)))
 		return;
 	set_outcome(entry, (uint16_t)db_i64(rows, row, 2), arena_str(batch->context.arena, db_text(rows, row, 5)));
@@ -497,7 +507,7 @@ static void take_stored_result(struct batch *batch, size_t index, const PGresult
 /* Answers repeats of Idempotency-Keys, from the table and from earlier in this batch. */
 static bool answer_repeats(struct batch *batch, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I32, DB_I32};
+	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I32, DB_I64, DB_I32};
 	struct db_array columns[ARRAY_LEN(types)];
 	struct db_params params;
 
@@ -510,7 +520,8 @@ static bool answer_repeats(struct batch *batch, struct err *err)
 		db_array_uuid(&columns[0], &entry->command.workspace);
 		db_array_uuid(&columns[1], &entry->command.id);
 		db_array_i64(&columns[2], entry->message->partition);
-		db_array_i64(&columns[3], (int64_t)i);
+		db_array_i64(&columns[3], entry->command.time_us);
+		db_array_i64(&columns[4], (int64_t)i);
 	}
 	if (!columns[0].n)
 		return true;
@@ -545,7 +556,7 @@ static void copy_outcomes_of_repeats(struct batch *batch)
 static bool send_results(struct batch *batch, struct err *err)
 {
 	static const enum db_element types[] = {
-	        DB_UUID, DB_UUID, DB_BOOL, DB_I64, DB_I16, DB_UUID, DB_I64, DB_I64, DB_JSON, DB_I32};
+	        DB_UUID, DB_UUID, DB_BOOL, DB_I64, DB_I16, DB_UUID, DB_I64, DB_I64, DB_JSON, DB_I32, DB_I64};
 	struct db_array columns[ARRAY_LEN(types)];
 	struct db_params params;
 
@@ -566,6 +577,10 @@ static bool send_results(struct batch *batch, struct err *err)
 		db_array_i64(&columns[7], entry->command.time_us);
 		db_array_text(&columns[8], entry->reread && !keyed ? STR_NONE : entry->body);
 		db_array_i64(&columns[9], entry->message->partition);
+		if (keyed && entry->command.key_days)
+			db_array_i64(&columns[10], entry->kept_until_us);
+		else
+			db_array_null(&columns[10]);
 	}
 	if (!columns[0].n)
 		return true;

@@ -42,12 +42,13 @@ struct replies {
 
 static const char results_sql[] =
         "SELECT w.number, r.status, r.entity_id, r.seq, r.body::text, r.fingerprint = w.fingerprint"
-        " FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::integer[])"
-        " AS w (workspace_id, command_id, number, fingerprint, topic, partition)"
-        " JOIN command_results r USING (workspace_id, command_id) WHERE r.fingerprint = w.fingerprint"
-        " OR r.topic = '' OR (r.topic = w.topic AND r.partition = w.partition)";
+        " FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::integer[], $7::bigint[])"
+        " AS w (workspace_id, command_id, number, fingerprint, topic, partition, time_us)"
+        " JOIN command_results r USING (workspace_id, command_id)"
+        " WHERE (r.kept_until_us >= w.time_us OR r.kept_until_us IS NULL) AND (r.fingerprint = w.fingerprint"
+        " OR r.topic = '' OR (r.topic = w.topic AND r.partition = w.partition))";
 
-const struct statement reply_statements[] = {{.name = "results_of_commands", .sql = results_sql, .n_params = 6}};
+const struct statement reply_statements[] = {{.name = "results_of_commands", .sql = results_sql, .n_params = 7}};
 const size_t reply_statement_count = ARRAY_LEN(reply_statements);
 
 /* --- consumer --- */
@@ -220,7 +221,7 @@ static void next_turn(struct replies *replies, struct request *request, int64_t 
 struct look {
 	struct gateway *gateway;
 	struct arena *arena;
-	struct db_array workspaces, commands, numbers, fingerprints, topics, partitions;
+	struct db_array workspaces, commands, numbers, fingerprints, topics, partitions, times;
 };
 
 static struct look *look_new(struct gateway *gateway)
@@ -236,6 +237,7 @@ static struct look *look_new(struct gateway *gateway)
 	db_array_init(&look->fingerprints, arena, DB_I64);
 	db_array_init(&look->topics, arena, DB_TEXT);
 	db_array_init(&look->partitions, arena, DB_I32);
+	db_array_init(&look->times, arena, DB_I64);
 	return look;
 }
 
@@ -247,6 +249,7 @@ static void look_add(struct look *look, const struct request *request)
 	db_array_i64(&look->fingerprints, (int64_t)request->command_fingerprint);
 	db_array_text(&look->topics, str_of(topic_role_name(request->command_topic)));
 	db_array_i64(&look->partitions, request->command_partition);
+	db_array_i64(&look->times, request->command_time_us);
 }
 
 static void take_row(struct gateway *gateway, const PGresult *result, int row)
@@ -295,6 +298,7 @@ static void look_send(struct look *look)
 	db_param_array(&params, &look->fingerprints);
 	db_param_array(&params, &look->topics);
 	db_param_array(&params, &look->partitions);
+	db_param_array(&params, &look->times);
 	if (!pgpool_query(look->gateway->pool, &query, &err))
 		arena_free(look->arena);
 }

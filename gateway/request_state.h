@@ -95,6 +95,7 @@ struct request {
 	} then;
 	struct uuid command, command_workspace; /* of the last command sent: nil = none */
 	uint64_t command_fingerprint;
+	int64_t command_time_us;
 	enum topic command_topic;
 	uint32_t command_partition;
 	bool row_wanted;  /* the reply came without its body */

@@ -71,6 +71,7 @@ static void key_command(struct request *request, struct command *command, struct
 	buf_add_str(&name, key);
 	command->id = uuid_v5(&command->workspace, buf_str(&name));
 	command->flags |= COMMAND_KEYED;
+	command->key_days = (uint16_t)request->gateway->settings->idempotency_retention_days;
 	command->fingerprint = hash_str(request_body_text(request), hash_str(request->target, seed));
 }
 
@@ -120,6 +121,7 @@ static bool produce(struct request *request, enum topic topic, uint32_t partitio
 	request->command = command->id;
 	request->command_workspace = command->workspace;
 	request->command_fingerprint = command->fingerprint;
+	request->command_time_us = command->time_us;
 	request->command_topic = topic;
 	request->command_partition = partition;
 	buf_init(&buf, request->arena, 256 + command->text.n + command->body.n);

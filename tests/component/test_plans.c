@@ -67,7 +67,7 @@ struct lookup {
 
 static const struct lookup runtime_lookups[] = {
         {"runtime_position", "'tester', 'changes', 0", FEW, AT_ONCE},
-        {"runtime_find_results", "'customer-commands', " WS ", " ONE("r") ", ARRAY[0], ARRAY[0]", FEW, SOON},
+        {"runtime_find_results", "'customer-commands', " WS ", " ONE("r") ", ARRAY[0], " TIMES ", ARRAY[0]", FEW, SOON},
         {"runtime_advance",
                 "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[], ARRAY[1]::bigint[], "
                 "ARRAY[1]::bigint[]",
@@ -195,8 +195,9 @@ static const struct lookup gateway_lookups[] = {
         {"updates_last", W ", 1000, NULL, NULL", FEW, SOON},
         {"updates_entities", W ", ARRAY[0, 1], ARRAY[" ID("c") ", NULL], ARRAY[NULL, " ID("e") "], 1000000", FEW, SOON},
         {"results_of_commands",
-                WS ", " ONE("r") ", ARRAY[1]::bigint[], ARRAY[1]::bigint[], ARRAY['customer-commands'], ARRAY[0]", FEW,
-                SOON},
+                WS
+                ", " ONE("r") ", ARRAY[1]::bigint[], ARRAY[1]::bigint[], ARRAY['customer-commands'], ARRAY[0], " TIMES,
+                FEW, SOON},
         {"node_has_customers", W ", " NODE, FEW, AT_ONCE},
         {"bulk_rows_after", W ", " JOB ", (at() - 10)::bigint", FEW, AT_ONCE},
         {"stat_categories", W ", " NODES ", " FROM_TO ", NULL, " ID("c"), FEW, SOON},

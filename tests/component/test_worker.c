@@ -598,6 +598,96 @@ static void test_a_key_is_decided_by_its_partition_alone(void **state)
 	        2);
 }
 
+#define DAY_US (86400 * INT64_C(1000000))
+
+/* One key's uses: for how many days each is to be remembered, when it came, and whether it repeats one of before. */
+static const struct use {
+	uint16_t days;
+	int64_t time_us;
+	uint64_t fingerprint;
+	bool repeats;
+} uses[] = {
+        {1, 1, 7, false},
+        {5, 1 + DAY_US, 7, true},
+        {2, 2 + DAY_US, 7, false},
+        {1, 2 + 3 * DAY_US, 7, true},
+        {0, 3 + 3 * DAY_US, 8, false},
+        {1, 36500 * DAY_US, 8, true},
+};
+
+/* The log decides, whatever the batches are and however late they are read: the clock is years ahead of all these. */
+static void check_uses(struct fixture *fixture, const char *batch_records)
+{
+	struct uuid key = uuid_v5(&fixture->workspace, STR("key"));
+	int64_t applied = 0;
+	int n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
+		struct command command = {.id = key,
+		        .flags = COMMAND_KEYED,
+		        .key_days = uses[i].days,
+		        .fingerprint = uses[i].fingerprint,
+		        .time_us = uses[i].time_us,
+		        .body = str_of(arena_printf(fixture->arena, "%zu", i + 1))};
+		send_one(fixture, &command);
+		if (!uses[i].repeats) {
+			applied = 10 * applied + (int64_t)i + 1;
+			n++;
+		}
+	}
+	assert_true(kafka_producer_flush(fixture->producer, 20000));
+	setenv("CONTACTHUB_BATCH_RECORDS", batch_records, 1);
+	pid_t pid = start_worker("0");
+	unsetenv("CONTACTHUB_BATCH_RECORDS");
+	send_numbered(fixture, 9, 1);
+	wait_for_rows(fixture, n + 1);
+	stop_worker(pid, SIGTERM);
+	assert_int_equal(
+	        component_number(fixture->component, "SELECT string_agg(body, '' ORDER BY position) FROM applied"),
+	        10 * applied + 9);
+	assert_int_equal(component_number(fixture->component,
+	                         "SELECT sum(fingerprint) FROM command_results WHERE keyed AND kept_until_us IS NULL"),
+	        8);
+}
+
+static void test_a_key_is_forgotten_at_its_record_inside_a_batch(void **state)
+{
+	check_uses(*state, "200");
+}
+
+static void test_a_key_is_forgotten_at_its_record_between_batches(void **state)
+{
+	check_uses(*state, "1");
+}
+
+/* Only what no record that is still to come can find: a partition that is behind needs its keys for longer. */
+static void test_forgotten_keys_are_removed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct component *c = fixture->component;
+	static const struct {
+		uint32_t partition;
+		int64_t time_us;
+		uint64_t fingerprint;
+	} keys[] = {{0, 1, 1}, {1, 1, 2}, {0, 1 + DAY_US, 4}};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		struct command command = {.flags = COMMAND_KEYED,
+		        .key_days = 1,
+		        .fingerprint = keys[i].fingerprint,
+		        .time_us = keys[i].time_us,
+		        .body = STR("0")};
+		send_to(fixture, keys[i].partition, &command);
+	}
+	assert_true(kafka_producer_flush(fixture->producer, 20000));
+	pid_t pid = start_worker("0");
+	wait_for_rows(fixture, 3);
+	for (int i = 0; i < 400 && component_number(c, "SELECT count(*) FROM command_results") > 2; i++)
+		usleep(50 * 1000);
+	stop_worker(pid, SIGTERM);
+	assert_int_equal(component_number(c, "SELECT sum(fingerprint) FROM command_results"), 2 + 4);
+}
+
 #define TIMES_GROWN "SELECT count(*) / 5000 FROM applied"
 #define ROWS_KNOWN "SELECT reltuples FROM pg_class WHERE oid = 'applied'::regclass"
 #define QUIET_US (1500 * 1000)
@@ -671,6 +761,11 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(
 	                test_a_repeated_key_changes_nothing_and_another_body_is_a_conflict, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_key_is_decided_by_its_partition_alone, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_key_is_forgotten_at_its_record_inside_a_batch, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_key_is_forgotten_at_its_record_between_batches, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_forgotten_keys_are_removed, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_table_that_has_grown_is_analyzed, set_up, tear_down),
 	};
 

@@ -145,6 +145,10 @@ static bool store_outcome(
 	db_param_i32(&params, reply->status);
 	db_param_i64(&params, command->time_us);
 	db_param_text(&params, reply->body);
+	if (command->flags & COMMAND_KEYED && command->key_days)
+		db_param_i64(&params, command_key_kept_until(command));
+	else
+		db_param_null(&params);
 	PGresult *done = db_query(db, "outbox_answered", &params, err);
 	PQclear(done);
 	return done != NULL;

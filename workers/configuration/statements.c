@@ -39,9 +39,11 @@ const struct statement configuration_statements[CONFIGURATION_STATEMENTS] = {
                 .sql = "WITH sent AS (DELETE FROM rule_outbox WHERE workspace_id = $1::uuid "
                        "AND seq = $2::bigint AND position = $3::integer RETURNING workspace_id) "
                        "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, "
-                       "seq, created_us, body, topic, partition) SELECT workspace_id, $4::uuid, $5::boolean, "
-                       "$6::bigint, $7::integer, $2, $8::bigint, $9::json, 'config-commands', (SELECT "
-                       "(c.doc->>'partition')::integer FROM configuration c WHERE c.workspace_id = sent.workspace_id "
-                       "AND c.kind = 'workspace' AND c.id = '') FROM sent ON CONFLICT DO NOTHING",
-                .n_params = 9},
+                       "seq, created_us, body, topic, kept_until_us, partition) SELECT workspace_id, $4::uuid, "
+                       "$5::boolean, $6::bigint, $7::integer, $2, $8::bigint, $9::json, 'config-commands', "
+                       "$10::bigint, "
+                       "(SELECT (c.doc->>'partition')::integer FROM configuration c WHERE c.workspace_id = "
+                       "sent.workspace_id AND c.kind = 'workspace' AND c.id = '') FROM "
+                       "sent " COMMAND_RESULT_REPLACES_FORGOTTEN,
+                .n_params = 10},
 };

@@ -87,9 +87,11 @@ static const struct property consumer_properties[] = {
         {"check.crcs", "true"},
         {"fetch.wait.max.ms", "500"},
         {"fetch.error.backoff.ms", "20"},
-        {"queued.min.messages", "10000"},
-        {"queued.max.messages.kbytes", "16384"},
-        {"fetch.message.max.bytes", "4194304"},
+        /* Once so much waits, librdkafka 2.0.2 asks for no more for a second: it is to be a second's work, and with
+           what one fetch brings of all partitions bounds the memory of a worker that catches up. */
+        {"queued.min.messages", "40000"},
+        {"queued.max.messages.kbytes", "12288"},
+        {"fetch.message.max.bytes", "1048576"},
         {"partition.assignment.strategy", "range"},
         {"session.timeout.ms", "30000"},
         {"enable.partition.eof", "false"},

@@ -1,5 +1,4 @@
 #include "common/arena.h"
-#include "common/buf.h"
 #include "common/customer.h"
 #include "common/customer_row.h"
 #include "gateway/customer_access.h"

@@ -14,6 +14,8 @@
 #define DELIVERY_US (2 * 1000000LL)
 #define METADATA_MS 5000
 #define RECOVER_ROWS 4000
+/* Workspaces whose facts are recovered at a time. */
+#define MAX_GOALS 256
 /* Pairs that are remembered to have a cursor; when there are more, some are asked for again. */
 #define KNOWN_PAIRS 16384
 
@@ -21,6 +23,12 @@ struct pair {
 	struct uuid workspace;
 	int32_t partition;
 	bool used;
+};
+
+/* The stream of a workspace that is behind, and its end when that was seen. */
+struct goal {
+	struct uuid workspace;
+	int64_t offset;
 };
 
 struct facts {
@@ -32,6 +40,9 @@ struct facts {
 	bool dirty; /* published since the cursors were moved */
 	int64_t saved_us;
 	long long recovered; /* since the partitions came */
+	struct goal goals[MAX_GOALS];
+	int n_goals;
+	struct uuid goals_before; /* workspaces up to this one are recovered */
 	struct pair known[KNOWN_PAIRS];
 	struct pair *fresh; /* of the open transaction, in its arena */
 	size_t n_fresh;
@@ -45,16 +56,26 @@ const struct statement facts_statements[] = {
                        "FROM unnest($3::uuid[], $4::integer[]) AS u(w, p) "
                        "LEFT JOIN stream_heads h ON h.workspace_id = u.w ON CONFLICT DO NOTHING",
                 .n_params = 4},
+        {.name = "facts_goals",
+                .sql = "SELECT c.workspace_id, h.last_offset FROM (SELECT workspace_id, min(published) AS published "
+                       "FROM fact_cursors WHERE worker = $1::text AND topic = $2::text "
+                       "AND partition = ANY ($3::integer[]) AND workspace_id > $4::uuid GROUP BY workspace_id) c "
+                       "JOIN stream_heads h USING (workspace_id) WHERE h.last_offset > c.published "
+                       "ORDER BY c.workspace_id LIMIT $5::bigint",
+                .n_params = 5},
+        /* a run ends with its transaction, as goals do */
         {.name = "facts_behind",
                 .sql = "SELECT s.workspace_id, s.stream_offset, s.entity, s.operation, s.entity_id, s.node_id, "
-                       "s.version, s.changed_us FROM (SELECT workspace_id, min(published) AS published "
-                       "FROM fact_cursors WHERE worker = $1::text AND topic = $2::text "
-                       "AND partition = ANY ($3::integer[]) GROUP BY workspace_id) c "
-                       "CROSS JOIN LATERAL (SELECT * FROM update_stream u WHERE u.workspace_id = c.workspace_id "
-                       "AND u.run_offset > c.published AND u.stream_offset > c.published "
-                       "ORDER BY u.run_offset, u.stream_offset LIMIT $4::bigint) s "
-                       "LIMIT $4::bigint",
-                .n_params = 4},
+                       "s.version, s.changed_us FROM unnest($4::uuid[], $5::bigint[]) AS g(workspace_id, goal) "
+                       "CROSS JOIN LATERAL (SELECT min(published) AS published FROM fact_cursors f "
+                       "WHERE f.workspace_id = g.workspace_id AND worker = $1::text AND topic = $2::text "
+                       "AND partition = ANY ($3::integer[])) c "
+                       "CROSS JOIN LATERAL (SELECT * FROM update_stream u WHERE u.workspace_id = g.workspace_id "
+                       "AND u.run_offset > c.published AND u.run_offset <= g.goal "
+                       "AND u.stream_offset > c.published "
+                       "ORDER BY u.run_offset, u.stream_offset LIMIT $6::bigint) s "
+                       "LIMIT $6::bigint",
+                .n_params = 6},
         {.name = "facts_moved",
                 .sql = "UPDATE fact_cursors c SET published = u.published FROM (SELECT w, max(published) AS published "
                        "FROM unnest($4::uuid[], $5::bigint[]) AS r(w, published) GROUP BY w) u "
@@ -233,6 +254,8 @@ static bool publish_rows(struct facts *facts, struct db *db, struct arena *arena
 
 	db_array_init(&workspaces, arena, DB_UUID);
 	db_array_init(&offsets, arena, DB_I64);
+	if (!PQntuples(rows))
+		return true;
 	for (int row = 0; row < PQntuples(rows); row++) {
 		struct fact fact = fact_of_row(rows, row);
 		facts_publish(facts, arena, &fact);
@@ -250,31 +273,79 @@ static bool publish_rows(struct facts *facts, struct db *db, struct arena *arena
 	return done != NULL;
 }
 
-bool facts_recover(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
-        size_t n, bool *ret_more, struct err *err)
+void facts_taken_over(struct facts *facts)
+{
+	facts->recovered = 0;
+	facts->n_goals = 0;
+	facts->goals_before = (struct uuid){0};
+}
+
+/* What comes later into the streams is published by whoever writes it. */
+static bool find_goals(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
+        size_t n, struct err *err)
 {
 	struct db_params params;
 
+	name_params(facts, arena, &params);
+	add_partitions(&params, arena, positions, n);
+	db_param_uuid(&params, &facts->goals_before);
+	db_param_i64(&params, MAX_GOALS);
+	PGresult *rows = db_query(db, "facts_goals", &params, err);
+	if (!rows)
+		return false;
+	facts->n_goals = PQntuples(rows);
+	for (int i = 0; i < facts->n_goals; i++)
+		facts->goals[i] = (struct goal){db_uuid(rows, i, 0), db_i64(rows, i, 1)};
+	PQclear(rows);
+	return true;
+}
+
+static PGresult *rows_below_goals(struct facts *facts, struct db *db, struct arena *arena,
+        const struct facts_position *positions, size_t n, struct err *err)
+{
+	struct db_array workspaces, offsets;
+	struct db_params params;
+
+	db_array_init(&workspaces, arena, DB_UUID);
+	db_array_init(&offsets, arena, DB_I64);
+	for (int i = 0; i < facts->n_goals; i++) {
+		db_array_uuid(&workspaces, &facts->goals[i].workspace);
+		db_array_i64(&offsets, facts->goals[i].offset);
+	}
+	name_params(facts, arena, &params);
+	add_partitions(&params, arena, positions, n);
+	db_param_array(&params, &workspaces);
+	db_param_array(&params, &offsets);
+	db_param_i64(&params, RECOVER_ROWS);
+	return db_query(db, "facts_behind", &params, err);
+}
+
+bool facts_recover(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
+        size_t n, bool *ret_more, struct err *err)
+{
 	*ret_more = false;
 	if (!n)
 		return true;
 	arena_reset(arena);
-	name_params(facts, arena, &params);
-	add_partitions(&params, arena, positions, n);
-	db_param_i64(&params, RECOVER_ROWS);
-	PGresult *rows = db_query(db, "facts_behind", &params, err);
+	if (!facts->n_goals && !find_goals(facts, db, arena, positions, n, err))
+		return false;
+	if (!facts->n_goals) {
+		if (facts->recovered)
+			log_event(LOG_INFO, "facts", "%lld published again", facts->recovered);
+		return true;
+	}
+	*ret_more = true;
+	PGresult *rows = rows_below_goals(facts, db, arena, positions, n, err);
 	if (!rows)
 		return false;
-	*ret_more = PQntuples(rows) > 0;
+	bool good = publish_rows(facts, db, arena, rows, positions, n, err);
 	facts->recovered += PQntuples(rows);
-	bool good = !*ret_more || publish_rows(facts, db, arena, rows, positions, n, err);
+	if (!PQntuples(rows)) {
+		facts->goals_before = facts->goals[facts->n_goals - 1].workspace;
+		facts->n_goals = 0;
+	}
 	PQclear(rows);
-	if (*ret_more)
-		return good;
-	if (facts->recovered)
-		log_event(LOG_INFO, "facts", "%lld published again", facts->recovered);
-	facts->recovered = 0;
-	return true;
+	return good;
 }
 
 bool facts_save(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,

@@ -47,9 +47,14 @@ struct facts_position {
 	int64_t last_time_us;
 };
 
+/* Partitions came: what predecessors left is to be found anew. */
+void facts_taken_over(struct facts *facts);
+
 /*
  * Publishes some of what predecessors of these partitions left; *ret_more: perhaps not all. The stream is everybody's,
- * so that may be much. Until all is published facts_save must not be called. Between transactions only.
+ * so that may be much; but not what came into it after the first call, which this process or another one publishes
+ * itself: or a worker that catches up would publish all twice. Until all is published facts_save must not be called.
+ * Between transactions only.
  */
 bool facts_recover(struct facts *facts, struct db *db, struct arena *arena, const struct facts_position *positions,
         size_t n, bool *ret_more, struct err *err) must_check;

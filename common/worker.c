@@ -173,6 +173,7 @@ static void on_rebalance(
 	arena_reset(worker->arena);
 	worker->last_message_us = clock_monotonic_us();
 	worker->facts_behind = worker->taken_over = true;
+	facts_taken_over(worker->facts);
 	rd_kafka_assign(consumer, partitions);
 	log_event(LOG_INFO, "assigned", "%d partitions of %s", partitions->cnt, worker->topic);
 }

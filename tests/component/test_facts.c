@@ -30,6 +30,7 @@ struct process {
 	struct arena *arena;
 	struct partition_position positions[1];
 	enum err_code outcome; /* of the last transaction */
+	int n_delivered;       /* facts that it has recovered; those of its own transactions are not published here */
 };
 
 /* The two, and what they share. */
@@ -72,6 +73,22 @@ static void open_process(struct component *component, struct process *process)
 	if (!process->db || !db_prepare(process->db, runtime_statements, runtime_statement_count, &err) ||
 	        !db_prepare(process->db, facts_statements, facts_statement_count, &err))
 		fail_msg("%s", err.message);
+}
+
+static void on_delivered(void *context, void *opaque, const struct kafka_delivery *delivery)
+{
+	struct process *process = context;
+
+	assert_int_equal(delivery->error, RD_KAFKA_RESP_ERR_NO_ERROR);
+	facts_delivered(opaque, delivery->error);
+	process->n_delivered++;
+}
+
+static void connect_to_kafka(struct component *component, struct process *process)
+{
+	free(process->facts);
+	process->facts =
+	        facts_new(WORKER, TOPIC, kafka_producer_new(component_settings(component), on_delivered, process));
 }
 
 static void close_process(struct process *process)
@@ -152,16 +169,33 @@ static enum err_code record(struct process *process)
 	return process->outcome;
 }
 
+static struct facts_position stands_at(const struct process *process)
+{
+	return (struct facts_position){.partition = 0,
+	        .next_offset = process->positions[0].next_offset,
+	        .last_time_us = process->positions[0].last_time_us};
+}
+
 /* All that the process has published is acknowledged: it moves the cursor. */
 static void save(struct process *process)
 {
-	struct facts_position position = {.partition = 0,
-	        .next_offset = process->positions[0].next_offset,
-	        .last_time_us = process->positions[0].last_time_us};
+	struct facts_position position = stands_at(process);
 	struct err err = {0};
 
 	if (!facts_save(process->facts, process->db, process->arena, &position, 1, &err))
 		fail_msg("%s", err.message);
+}
+
+/* One step of publishing what predecessors left. */
+static bool recover(struct process *process)
+{
+	struct facts_position position = stands_at(process);
+	struct err err = {0};
+	bool more;
+
+	if (!facts_recover(process->facts, process->db, process->arena, &position, 1, &more, &err))
+		fail_msg("%s", err.message);
+	return more;
 }
 
 #define CURSOR "SELECT published FROM fact_cursors"
@@ -227,6 +261,35 @@ static void what_a_predecessor_committed_late_stays_above_the_cursor(void **stat
 	}
 }
 
+/* What the successor writes while it publishes what it found is published by itself, once. */
+static void what_comes_meanwhile_is_not_recovered(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_open(&stage);
+	assert_int_equal(step(&stage.before), ERR_NONE);
+	assert_int_equal(record(&stage.before), ERR_NONE);
+	take_over(&stage, &stage.after);
+	connect_to_kafka(stage.component, &stage.after);
+	facts_taken_over(stage.after.facts);
+	for (int i = 0; recover(&stage.after); i++) {
+		assert_true(i < 4);
+		assert_int_equal(record(&stage.after), ERR_NONE);
+	}
+	assert_int_equal(stage.after.n_delivered, 2);
+	assert_int_equal(component_number(stage.component, CURSOR), 2);
+	save(&stage.after);
+	assert_int_equal(component_number(stage.component, CURSOR),
+	        component_number(stage.component, "SELECT last_offset FROM stream_heads"));
+	assert_true(component_number(stage.component, CURSOR) > 2);
+	/* partitions that come again: nothing is left to recover */
+	facts_taken_over(stage.after.facts);
+	assert_false(recover(&stage.after));
+	assert_int_equal(stage.after.n_delivered, 2);
+	stage_close(&stage);
+}
+
 static void wait_for_lock(struct stage *stage)
 {
 	for (int i = 0; i < WAIT_TIMES; i++) {
@@ -277,6 +340,7 @@ int main(void)
 	        cmocka_unit_test(the_cursor_follows_its_process),
 	        cmocka_unit_test(what_a_successor_committed_stays_above_the_cursor),
 	        cmocka_unit_test(what_a_predecessor_committed_late_stays_above_the_cursor),
+	        cmocka_unit_test(what_comes_meanwhile_is_not_recovered),
 	        cmocka_unit_test(of_two_steps_at_once_the_first_counts),
 	};
 

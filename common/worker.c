@@ -27,6 +27,8 @@
 #define SILENCE_US (10 * 1000000LL)
 #define SILENCE_CHECK_US (5 * 1000000LL)
 #define LOG_END_MS 1000
+#define FEW_QUEUED 4000
+#define KEEP_FETCHING_MS 100
 /* From being asked to stop to being gone. */
 #define STOP_S 5
 #define TOPIC_WAIT_US (20 * 1000000LL)
@@ -45,6 +47,7 @@ struct worker {
 	struct db *db;
 	struct kafka_producer *producer;
 	rd_kafka_t *consumer;
+	rd_kafka_queue_t *queue; /* of the consumer */
 	void *state;
 	struct facts *facts;
 	struct crashed_range suspects[MAX_SUSPECTS];
@@ -300,8 +303,41 @@ static size_t most_records(const struct worker *worker)
 	return (size_t)larger((int64_t)usual_records(worker), worker->definition->catch_up_records);
 }
 
+/* Records that the consumer knows of and has not fetched yet; *ret_partition: where there are some. */
+static int64_t unfetched(struct worker *worker, int32_t *ret_partition)
+{
+	int64_t unread = 0;
+
+	for (int32_t i = 0; i < (int32_t)worker->n_partitions && i < MAX_PARTITIONS; i++) {
+		int64_t first, end, next = worker->positions[i].next_offset;
+		if (!worker->positions[i].owned ||
+		        rd_kafka_get_watermark_offsets(worker->consumer, worker->topic, i, &first, &end) || end <= next)
+			continue;
+		unread += end - next;
+		*ret_partition = i;
+	}
+	return unread - (int64_t)rd_kafka_queue_length(worker->queue);
+}
+
+/*
+ * Once its queue has been full librdkafka 2.0.2 finds only after a second, or when something comes from the broker,
+ * that there is room again: a question makes it look. It would wait for a fetch that waits for records, so it is asked
+ * only while there are some.
+ */
+static void keep_fetching(struct worker *worker)
+{
+	int32_t partition = 0;
+	int64_t first, end;
+
+	if (worker->last_records < usual_records(worker) || rd_kafka_queue_length(worker->queue) > FEW_QUEUED ||
+	        unfetched(worker, &partition) <= 0)
+		return;
+	rd_kafka_query_watermark_offsets(worker->consumer, worker->topic, partition, &first, &end, KEEP_FETCHING_MS);
+}
+
 static void gather(struct worker *worker)
 {
+	keep_fetching(worker);
 	take_message(worker, worker->background_more || worker->facts_behind ? 0 : POLL_MS);
 	/* one record after the other: who sent them waits for each, no other is to be waited for */
 	int64_t wait_us = worker->last_records > 1 ? worker->settings.batch_wait_us : 0;
@@ -729,6 +765,7 @@ static void open_kafka(struct worker *worker)
 	wait_for_topic(worker);
 	worker->consumer = kafka_consumer_new(
 	        &worker->settings, group, member, worker->definition->fetch_wait_ms, on_rebalance, worker);
+	worker->queue = rd_kafka_queue_get_consumer(worker->consumer);
 	if (worker->settings.replay) {
 		assign_for_replay(worker);
 		return;

@@ -1,5 +1,6 @@
 """Rows that no load tool can measure: workers that catch up, builds, bulk jobs, replay, processes at rest and after a kill."""
 
+import contextlib
 import csv
 import io
 import re
@@ -10,9 +11,10 @@ import urllib.parse
 import load
 from load import Result
 from rows import Row
-from stack import FOLLOWERS, Meter, local, memory_mib
+from stack import FOLLOWERS, Meter, local, memory_mib, whole
 
 BOUNDARY = "xYzBoundary"
+ASSIGNED = '"event":"assigned"'
 WAIT_S = 300
 CITIES, NAMES = 97, 100
 
@@ -40,15 +42,16 @@ CATCHING_UP = (
     Row("drain_aggregates", 0, "aggregate-sync takes the facts of it"),
     Row("drain_sessions", 0, "event-ingest takes a full topic, events of sessions that are nobody's yet", rate=50000),
     Row("drain_bound", 0, "event-ingest takes a full topic, events of external ids that are bound", rate=50000),
+    Row("drain_shared", 0, "two event-ingest take a full topic, events of customers", rate=50000),
 )
 WORKERS = dict(zip((row.name for row in CATCHING_UP), ("event-ingest", *FOLLOWERS)))
 OTHER_EVENTS = {"drain_sessions": "session_event", "drain_bound": "bound_event"}
 
 
-def catch_up(stack, worker):
-    """From the first record that the started worker takes to the last that there is."""
+def catch_up(stack, worker, *others):
+    """From the first record that the started worker takes to the last that there is. others: more processes of it."""
     before, meter = stack.position(worker), Meter(stack)
-    stack.service("up", worker)
+    stack.service("up", worker, *others)
     until(lambda: stack.position(worker) > before, f"{worker} takes a record", 0.002)
     began = moved = time.monotonic()
     last = first = stack.position(worker)
@@ -80,8 +83,31 @@ def drains(stack, seconds):
         stack.service("down", *WORKERS.values())
         load.run(stack, lua, 256, seconds)
         found[name] = catch_up(stack, "event-ingest")
+    found["drain_shared"] = drain_shared(stack, seconds)
     follow_again(stack)
     return found
+
+
+def drain_shared(stack, seconds):
+    """Both are members of their group before there is anything to take, so that each has its half of the partitions at once."""
+    both = ("event-ingest", stack.add_instance("event-ingest"))
+    with assigned(stack, both[0]), assigned(stack, both[1]):
+        stack.service("up", both[1])
+    stack.service("down", *both)
+    load.run(stack, "event", 256, seconds)
+    found = catch_up(stack, *both)
+    with assigned(stack, both[0]):  # when the group takes the other for gone
+        stack.service("down", both[1])
+    stack.remove_instance(both[1])
+    return found
+
+
+@contextlib.contextmanager
+def assigned(stack, name):
+    """Waits until the process has been given partitions since the block began."""
+    before = stack.log(name).count(ASSIGNED)
+    yield
+    until(lambda: stack.log(name).count(ASSIGNED) > before, f"{name} is given its partitions", 0.005, 60)
 
 
 # --- bulk jobs -------------------------------------------------------------------------------------------------------
@@ -194,7 +220,6 @@ def replay(stack):
 # --- processes -------------------------------------------------------------------------------------------------------
 
 IDLE_S = 10
-ASSIGNED = '"event":"assigned"'
 
 
 def memory(stack):
@@ -202,17 +227,21 @@ def memory(stack):
 
 
 def idle(stack):
-    before = stack.cpu()
+    before = whole(stack.cpu())
     time.sleep(IDLE_S)
-    return {name: {"idle % of core": (seconds - before[name]) * 100 / IDLE_S} for name, seconds in stack.cpu().items()}
+    return {name: {"idle % of core": (seconds - before[name]) * 100 / IDLE_S} for name, seconds in whole(stack.cpu()).items()}
 
 
 def ready_ms(stack, name):
     """From the kill until it serves again: the gateway says so, a worker has its partitions."""
-    lines = stack.log(name).count(ASSIGNED)
-    stack.kill(name)
-    began = time.monotonic()
-    until(stack.is_ready if name == "gateway" else lambda: stack.log(name).count(ASSIGNED) > lines, f"{name} is ready", 0.005, 60)
+    if name == "gateway":
+        stack.kill(name)
+        began = time.monotonic()
+        until(stack.is_ready, f"{name} is ready", 0.005, 60)
+    else:
+        with assigned(stack, name):
+            stack.kill(name)
+            began = time.monotonic()
     return (time.monotonic() - began) * 1000
 
 

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +15,13 @@ BIN = pathlib.Path(os.environ.get("CONTACTHUB_BIN") or ROOT / "build/bin")
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = len(os.sched_getaffinity(0))
 REST_S = 300
+SUPERVISOR_S = 20  # it looks for new services every five seconds
 FOLLOWERS = ("stats-rollup", "aggregate-sync")  # of the facts
+CLIENTS = "SELECT pid, application_name FROM pg_stat_activity WHERE application_name <> ''"
+
+
+def backend_of(process):
+    return f"postgres of {process}"
 
 
 def local(script, *arguments, check=True, **environment):
@@ -100,10 +107,16 @@ class Stack:
         self.pids = {row[0]: row[1] for row in rows if row[1] != "down"}
 
     def cpu(self):
-        """name -> CPU seconds; PostgreSQL with every backend that there is or was."""
+        """name -> CPU seconds. Of PostgreSQL those of each worker's backends by themselves (backend_of); "postgres" is all the rest of it,
+        backends that have ended included."""
         seconds = {name: cpu_of(pid) for name, pid in self.pids.items()}
         postgres = self.pids["postgres"]
-        seconds["postgres"] = cpu_of(postgres, True) + sum(map(cpu_of, children_of(postgres)))
+        seconds["postgres"] = cpu_of(postgres, True)
+        clients = dict(line.split("|") for line in self.sql(CLIENTS).splitlines())
+        for pid in children_of(postgres):
+            name = clients.get(pid)
+            part = backend_of(name) if name in self.pids else "postgres"
+            seconds[part] = seconds.get(part, 0) + cpu_of(pid)
         return seconds
 
     def service(self, verb, *names):
@@ -111,11 +124,32 @@ class Stack:
             subprocess.run(["sv", "-w", "20", verb, STACK / "service" / name], check=True, stdout=subprocess.PIPE)
         self.learn_pids()
 
+    def add_instance(self, name):
+        """Another process of the same kind, by its own name; not started."""
+        first, added = STACK / "service" / name, STACK / "service" / f"{name}.1"
+        added.mkdir()
+        (added / "down").touch()
+        (added / "run").write_text((first / "run").read_text().rstrip() + ".1\n")
+        (added / "run").chmod(0o755)
+        deadline = time.monotonic() + SUPERVISOR_S
+        while not (added / "supervise/ok").exists():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"bench: nobody supervises {added.name}")
+            time.sleep(0.1)
+        return added.name
+
+    def remove_instance(self, added):
+        service = STACK / "service" / added
+        subprocess.run(["sv", "exit", service], check=True, stdout=subprocess.PIPE)
+        service.rename(STACK / f"service-{added}-removed")
+        shutil.rmtree(STACK / f"service-{added}-removed")
+
     def kill(self, name):
         os.kill(int(self.pids[name]), signal.SIGKILL)
 
     def log(self, name):
-        return (STACK / "logs" / f"{name}.log").read_text(errors="replace")
+        path = STACK / "logs" / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     # --- the API ---
 
@@ -170,6 +204,20 @@ class Stack:
         return row.split("|") if row else ["0", "0"]
 
 
+def whole(cpu):
+    """The same with PostgreSQL in one."""
+    parts = {name for name in cpu if name.startswith(backend_of(""))}
+    return {name: cpu[name] for name in cpu if name not in parts} | {"postgres": sum(cpu[name] for name in parts | {"postgres"})}
+
+
+def spent(before, after):
+    """CPU seconds of each name. A backend that has ended is part of the rest of PostgreSQL afterwards, with all of its life."""
+    cpu = {name: seconds - before.get(name, 0) for name, seconds in after.items()}
+    ended = sum(seconds - after.get(name, 0) for name, seconds in before.items() if name.startswith(backend_of("")) and seconds > after.get(name, 0))
+    cpu["postgres"] -= ended
+    return {name: max(seconds, 0) for name, seconds in cpu.items()}
+
+
 class Meter:
     """What all processes spend between two moments."""
 
@@ -185,7 +233,7 @@ class Meter:
 
     def read(self):
         """(process -> CPU seconds, CPU seconds of the load tool, of everybody else on the machine, seconds)"""
-        cpu = {name: max(seconds - self.before.get(name, 0), 0) for name, seconds in self.stack.cpu().items()}
+        cpu = spent(self.before, self.stack.cpu())
         tools, seconds = self.tools() - self.own, time.monotonic() - self.began
         others = max(machine_busy_s() - self.busy - sum(cpu.values()) - tools, 0)
         return cpu, tools, others, seconds

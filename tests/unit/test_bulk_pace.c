@@ -26,7 +26,7 @@ static void others_are_seen_by_their_offsets(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		static struct pace_log log;
 		struct pace pace = {0};
-		log = (struct pace_log){{0}};
+		memset(&log, 0, sizeof(log));
 		for (size_t j = 0; j < 5 && cases[i].records[j][0] >= 0; j++)
 			pace_delivered(&pace, &log, (int32_t)cases[i].records[j][0], cases[i].records[j][1], START_US);
 		if (pace_is_shared(&pace, START_US) != cases[i].shared)
@@ -48,11 +48,25 @@ static void others_are_forgotten_after_a_while(void **state)
 	assert_false(pace_is_shared(&pace, START_US + PACE_SHARED_US));
 }
 
+static void a_pause_tells_nothing(void **state)
+{
+	static struct pace_log log;
+	struct pace pace = {0};
+
+	(void)state;
+	pace_delivered(&pace, &log, 0, 1, START_US);
+	pace_delivered(&pace, &log, 0, 9, START_US + PACE_SHARED_US);
+	assert_false(pace_is_shared(&pace, START_US + PACE_SHARED_US));
+	pace_delivered(&pace, &log, 0, 11, START_US + 2 * PACE_SHARED_US - 1);
+	assert_true(pace_is_shared(&pace, START_US + 2 * PACE_SHARED_US));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(others_are_seen_by_their_offsets),
 	        cmocka_unit_test(others_are_forgotten_after_a_while),
+	        cmocka_unit_test(a_pause_tells_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,11 +65,22 @@ def caller(impatient, stack):
     return Client(impatient, stack["CONTACTHUB_TOKEN"], stack["CONTACTHUB_WORKSPACE"])
 
 
+def freeze_customer_merge():
+    """Its pid; False while it is just being started again, as after a replay of an earlier test."""
+    text = (stack_directory() / "service/customer-merge/supervise/pid").read_text(encoding="ascii").strip()
+    if not text:
+        return False
+    try:
+        os.kill(int(text), signal.SIGSTOP)
+    except ProcessLookupError:
+        return False
+    return int(text)
+
+
 @pytest.fixture
 def silent_worker(impatient):
     """customer-merge is frozen; the value wakes it."""
-    pid = int((stack_directory() / "service/customer-merge/supervise/pid").read_text(encoding="ascii"))
-    os.kill(pid, signal.SIGSTOP)
+    pid = eventually(freeze_customer_merge)
     try:
         yield lambda: os.kill(pid, signal.SIGCONT)
     finally:

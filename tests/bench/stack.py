@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import time
@@ -139,10 +138,10 @@ class Stack:
         return added.name
 
     def remove_instance(self, added):
+        """Its supervisor may write until it has gone: the folder is only put away, and goes with the stack."""
         service = STACK / "service" / added
         subprocess.run(["sv", "exit", service], check=True, stdout=subprocess.PIPE)
-        service.rename(STACK / f"service-{added}-removed")
-        shutil.rmtree(STACK / f"service-{added}-removed")
+        service.rename(STACK / f"removed-{added}-{time.time_ns()}")
 
     def kill(self, name):
         os.kill(int(self.pids[name]), signal.SIGKILL)

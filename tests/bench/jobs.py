@@ -51,17 +51,26 @@ OTHER_EVENTS = {"drain_sessions": "session_event", "drain_bound": "bound_event"}
 def catch_up(stack, worker, *others):
     """From the first record that the started worker takes to the last that there is. others: more processes of it."""
     before, meter = stack.position(worker), Meter(stack)
+    began = time.monotonic()
+
+    def takes():
+        nonlocal began
+        looked = time.monotonic()
+        if stack.position(worker) > before:
+            return True
+        began = looked  # nothing until now
+        return False
+
     stack.service("up", worker, *others)
-    until(lambda: stack.position(worker) > before, f"{worker} takes a record", 0.002)
-    began = moved = time.monotonic()
-    last = first = stack.position(worker)
+    until(takes, f"{worker} takes a record", 0.002)
+    last, moved = stack.position(worker), time.monotonic()
     while time.monotonic() - moved < 1:
         now = stack.position(worker)
         if now != last:
             last, moved = now, time.monotonic()
         time.sleep(0.005)
     result = metered(stack, last - before, meter, note=f"{last - before} records")
-    result.seconds = max(moved - began, 1e-3) * (last - before) / max(last - first, 1)
+    result.seconds = moved - began
     return result
 
 

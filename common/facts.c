@@ -252,10 +252,10 @@ static bool publish_rows(struct facts *facts, struct db *db, struct arena *arena
 	struct db_array workspaces, offsets;
 	struct db_params params;
 
-	db_array_init(&workspaces, arena, DB_UUID);
-	db_array_init(&offsets, arena, DB_I64);
 	if (!PQntuples(rows))
 		return true;
+	db_array_init(&workspaces, arena, DB_UUID);
+	db_array_init(&offsets, arena, DB_I64);
 	for (int row = 0; row < PQntuples(rows); row++) {
 		struct fact fact = fact_of_row(rows, row);
 		facts_publish(facts, arena, &fact);

@@ -27,7 +27,9 @@
 #define SILENCE_US (10 * 1000000LL)
 #define SILENCE_CHECK_US (5 * 1000000LL)
 #define LOG_END_MS 1000
+/* Some batches: time enough for the next fetch to come. */
 #define FEW_QUEUED 4000
+/* librdkafka 2.0.2 looks at such limits once a second only. */
 #define KEEP_FETCHING_MS 100
 /* From being asked to stop to being gone. */
 #define STOP_S 5

@@ -79,7 +79,7 @@ static const struct lookup runtime_lookups[] = {
                 FEW, AT_ONCE},
         {"facts_cursors", "'tester', 'changes', " WS ", ARRAY[7]", FEW, AT_ONCE},
         {"facts_goals", "'tester', 'changes', ARRAY[0], '00000000-0000-0000-0000-000000000000', 10", FEW, AT_ONCE},
-        {"facts_behind", "'tester', 'changes', ARRAY[0], " WS ", ARRAY[10]::bigint[], 10", FEW, SOON},
+        {"facts_behind", "'tester', 'changes', ARRAY[0], " WS ", ARRAY[9223372036854775807]::bigint[], 10", FEW, SOON},
         {"facts_moved", "'tester', 'changes', ARRAY[0], " WS ", ARRAY[5]::bigint[]", FEW, AT_ONCE},
         {"facts_save", "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[]", FEW, AT_ONCE},
         {"crashed_load", "'tester', 'changes', 0, 0, 10", FEW, AT_ONCE},

@@ -51,11 +51,12 @@
 	        "the file of a bulk job must arrive within; CONTACTHUB_REQUEST_DEADLINE_MS is the longest silence")    \
 	X(INT, upload_mib_per_s, "CONTACTHUB_UPLOAD_MIB_PER_S", "32", 1, 65536,                                        \
 	        "files of bulk jobs are taken no faster by a gateway, so that other requests do not wait for them")    \
-	X(INT, max_in_flight, "CONTACTHUB_MAX_IN_FLIGHT", "4096", 1, 65536, "requests in work; above it 503")          \
+	X(INT, max_in_flight, "CONTACTHUB_MAX_IN_FLIGHT", "4096", 1, 65536,                                            \
+	        "requests in work and waiting; above it 503")                                                          \
 	X(INT, calm_in_flight, "CONTACTHUB_CALM_IN_FLIGHT", "512", 1, 65536,                                           \
-	        "requests of a kind (reads, searches, events, other writes) that a workspace may have in work in any " \
-	        "case; of more, as many as do not double the time that they take, and 503 for the rest. Fewer, say "   \
-	        "16, keep times short when one workspace floods others, and put bursts off")                           \
+	        "requests of a kind (reads, searches, events, other writes) that a workspace may have at once in any " \
+	        "case: as many are in work as do not double the time that they take, the others wait for a place. "    \
+	        "Beyond that 503 when there is no place in work")                                                      \
 	X(INT, max_connections, "CONTACTHUB_MAX_CONNECTIONS", "16384", 16, 1000000, "open client connections")         \
 	X(INT, pg_connections, "CONTACTHUB_PG_CONNECTIONS", "4", 1, 64, "pipelined read connections of a gateway")     \
 	X(INT, batch_records, "CONTACTHUB_BATCH_RECORDS", "200", 1, 2000, "most records in one worker transaction")    \

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+/* So many in work are few: what is learnt is learnt then, and no limit is lower. */
+#define CALM_IN_WORK 16
 /* Beyond the limit, for those who have few in work; in multiples of what counts as few. */
 #define RESERVE 4
 /* Late: more than twice the usual time, and by more than a turn of a busy loop. */
@@ -21,6 +23,7 @@
 
 struct lane {
 	size_t limit, in_work;
+	struct list waiting; /* shares of workspaces, in turn */
 	struct admission_window window;
 	int64_t window_us; /* its begin */
 	size_t n_refused;  /* since the log was told */
@@ -28,8 +31,9 @@ struct lane {
 
 struct admission {
 	size_t least, most;
+	size_t own_most; /* of a workspace in a lane, in work and waiting; beyond it only into work */
 	struct lane lanes[ADMISSION_LANES];
-	size_t in_work;
+	size_t in_work, n_waiting;
 	int64_t told_us;
 	int64_t usual_us[]; /* by operation */
 };
@@ -52,8 +56,10 @@ size_t admission_next_limit(size_t limit, const struct admission_window *window,
 {
 	if (window->n_late * 4 > window->n * 3)
 		limit -= limit / 3 + 1;
-	else if (window->full || limit < REST_LIMIT)
+	else if ((window->full && !window->busy) || limit < REST_LIMIT)
 		limit += limit / 6 + 1;
+	else if (window->busy && limit > REST_LIMIT)
+		limit = between(limit - limit / 6 - 1, REST_LIMIT, limit);
 	return between(limit, least, most);
 }
 
@@ -73,6 +79,13 @@ bool admission_is_late(int64_t usual_us, int64_t took_us)
 
 /* --- state --- */
 
+void admission_share_init(struct admission_share *share)
+{
+	*share = (struct admission_share){0};
+	list_init(&share->tickets);
+	list_init(&share->turn);
+}
+
 struct admission *admission_new(const struct settings *settings, size_t n_operations)
 {
 	struct admission *admission = calloc(1, sizeof(*admission) + n_operations * sizeof(admission->usual_us[0]));
@@ -80,40 +93,122 @@ struct admission *admission_new(const struct settings *settings, size_t n_operat
 	if (!admission)
 		log_die("memory", "out of memory");
 	admission->most = (size_t)settings->max_in_flight;
-	admission->least = (size_t)settings->calm_in_flight;
-	if (admission->least > admission->most)
-		admission->least = admission->most;
-	for (int i = 0; i < ADMISSION_LANES; i++)
+	admission->own_most = (size_t)settings->calm_in_flight;
+	admission->least = between(CALM_IN_WORK, 1, admission->own_most);
+	admission->least = between(admission->least, 1, admission->most);
+	for (int i = 0; i < ADMISSION_LANES; i++) {
 		admission->lanes[i].limit = between(REST_LIMIT, admission->least, admission->most);
+		list_init(&admission->lanes[i].waiting);
+	}
 	return admission;
+}
+
+static struct admission_share *share_of(const struct admission_ticket *ticket)
+{
+	return &ticket->tenant->shares[ticket->lane];
+}
+
+static bool fits(const struct admission *admission, const struct lane *lane, const struct admission_share *share)
+{
+	return admission_fits(lane->limit, admission->least, lane->in_work, share->in_work);
+}
+
+/* Nobody overtakes those of the same workspace that wait. */
+static enum admission_answer decide(const struct admission *admission, const struct admission_ticket *ticket)
+{
+	const struct lane *lane = &admission->lanes[ticket->lane];
+	const struct admission_share *share = share_of(ticket);
+
+	if (admission->in_work + admission->n_waiting >= admission->most)
+		return ADMISSION_REFUSED;
+	if (share->n_waiting == 0 && fits(admission, lane, share))
+		return ADMISSION_TAKEN;
+	return share->in_work + share->n_waiting < admission->own_most ? ADMISSION_WAITS : ADMISSION_REFUSED;
 }
 
 bool admission_has_room(struct admission *admission, const struct admission_ticket *ticket)
 {
-	if (!ticket->tenant)
+	if (!ticket->tenant || decide(admission, ticket) != ADMISSION_REFUSED)
 		return true;
-	struct lane *lane = &admission->lanes[ticket->lane];
-	if (admission->in_work < admission->most &&
-	        admission_fits(lane->limit, admission->least, lane->in_work, ticket->tenant->in_work[ticket->lane]))
-		return true;
-	lane->window.full = true;
-	lane->n_refused++;
+	admission->lanes[ticket->lane].window.full = true;
+	admission->lanes[ticket->lane].n_refused++;
 	return false;
 }
 
-bool admission_enter(struct admission *admission, struct admission_ticket *ticket, int64_t now_us)
+static void take(struct admission *admission, struct admission_ticket *ticket, int64_t now_us)
 {
-	if (!admission_has_room(admission, ticket))
-		return false;
-	if (!ticket->tenant)
-		return true;
 	struct lane *lane = &admission->lanes[ticket->lane];
+
 	ticket->calm = lane->in_work < admission->least;
 	ticket->entered_us = now_us;
-	ticket->tenant->in_work[ticket->lane]++;
+	share_of(ticket)->in_work++;
 	lane->in_work++;
 	admission->in_work++;
-	return true;
+}
+
+static void begin_waiting(struct admission *admission, struct admission_ticket *ticket)
+{
+	struct lane *lane = &admission->lanes[ticket->lane];
+	struct admission_share *share = share_of(ticket);
+
+	lane->window.full = true;
+	ticket->waits = true;
+	list_init(&ticket->link);
+	list_append(&share->tickets, &ticket->link);
+	if (share->n_waiting++ == 0)
+		list_append(&lane->waiting, &share->turn);
+	admission->n_waiting++;
+}
+
+static void end_waiting(struct admission *admission, struct admission_ticket *ticket)
+{
+	struct admission_share *share = share_of(ticket);
+
+	ticket->waits = false;
+	list_remove(&ticket->link);
+	if (--share->n_waiting == 0)
+		list_remove(&share->turn);
+	admission->n_waiting--;
+}
+
+enum admission_answer admission_enter(struct admission *admission, struct admission_ticket *ticket, int64_t now_us)
+{
+	if (!ticket->tenant)
+		return ADMISSION_TAKEN;
+	if (!admission_has_room(admission, ticket))
+		return ADMISSION_REFUSED;
+	enum admission_answer answer = decide(admission, ticket);
+	if (answer == ADMISSION_TAKEN)
+		take(admission, ticket, now_us);
+	else
+		begin_waiting(admission, ticket);
+	return answer;
+}
+
+/* Of the first workspace in turn that may have one more; its next turn comes after the others'. */
+static struct admission_ticket *next_of(const struct admission *admission, struct lane *lane)
+{
+	for (struct list *turn = lane->waiting.next; turn != &lane->waiting; turn = turn->next) {
+		struct admission_share *share = list_owner(turn, struct admission_share, turn);
+		if (!fits(admission, lane, share))
+			continue;
+		list_append(&lane->waiting, &share->turn);
+		return list_owner(share->tickets.next, struct admission_ticket, link);
+	}
+	return NULL;
+}
+
+struct admission_ticket *admission_next(struct admission *admission, int64_t now_us)
+{
+	struct admission_ticket *ticket = NULL;
+
+	for (int i = 0; i < ADMISSION_LANES && !ticket; i++)
+		ticket = next_of(admission, &admission->lanes[i]);
+	if (!ticket)
+		return NULL;
+	end_waiting(admission, ticket);
+	take(admission, ticket, now_us);
+	return ticket;
 }
 
 static void learn(struct admission *admission, const struct admission_ticket *ticket, int64_t took_us)
@@ -129,12 +224,14 @@ static void learn(struct admission *admission, const struct admission_ticket *ti
 
 void admission_leave(struct admission *admission, struct admission_ticket *ticket, bool timed, int64_t now_us)
 {
+	if (ticket->waits)
+		end_waiting(admission, ticket);
 	if (!ticket->entered_us)
 		return;
 	if (timed)
 		learn(admission, ticket, now_us - ticket->entered_us);
 	ticket->entered_us = 0;
-	ticket->tenant->in_work[ticket->lane]--;
+	share_of(ticket)->in_work--;
 	admission->lanes[ticket->lane].in_work--;
 	admission->in_work--;
 }
@@ -160,10 +257,11 @@ static void tell(struct admission *admission, int64_t now_us)
 	}
 }
 
-void admission_tick(struct admission *admission, int64_t now_us)
+void admission_tick(struct admission *admission, bool busy, int64_t now_us)
 {
 	for (int i = 0; i < ADMISSION_LANES; i++) {
 		struct lane *lane = &admission->lanes[i];
+		lane->window.busy |= busy;
 		int64_t age_us = now_us - lane->window_us;
 		if (age_us < WINDOW_US || (lane->window.n < WINDOW_REQUESTS && age_us < WINDOW_MAX_US))
 			continue;
@@ -177,4 +275,9 @@ void admission_tick(struct admission *admission, int64_t now_us)
 size_t admission_in_work(const struct admission *admission)
 {
 	return admission->in_work;
+}
+
+size_t admission_waiting(const struct admission *admission)
+{
+	return admission->n_waiting;
 }

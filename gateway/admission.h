@@ -1,26 +1,28 @@
 #ifndef GATEWAY_ADMISSION_H
 #define GATEWAY_ADMISSION_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "common/err.h"
+#include "gateway/list.h"
+
 #include <stdint.h>
 
 struct settings;
 struct tenant;
 
 /*
- * How many requests may be in work, so that those that are taken stay fast when more come than can be done: the rest is
- * put off with 503 at once, which costs little.
+ * How many requests may be in work, so that those that are taken stay fast when more come than can be done. The others
+ * wait in the gateway for a place, and what is too much even for that is put off with 503 at once, which costs little.
  *
  * Requests wait for different things, so each kind has a lane with a limit of its own. The limit follows the time that
  * requests take: every operation learns what it usually takes while few are in work; when nearly all take much longer,
  * the limit falls, and when they do not, it rises: by itself to what a burst needs, and further when it was reached. A
- * workspace may have as many as are still free: alone it gets half of the limit, and another one finds room for as many
- * again; n of them get 1/(n+1) each. So half of a lane is what the limit lets through, and the limit follows that.
+ * workspace may have as many in work as are still free: alone it gets half of the limit, and another one finds room for
+ * as many again; n of them get 1/(n+1) each. So half of a lane is what the limit lets through, and the limit follows
+ * that.
  *
- * Few is CONTACTHUB_CALM_IN_FLIGHT, for what is learnt, for the lowest limit and for what a workspace has in any case.
- * With its default of 512, times of a busy gateway are learnt as usual and the limit seldom falls: bursts are taken
- * whole, and a flood is felt by others. With 16 it is the other way round.
+ * Those that wait do so by workspace: each place that becomes free goes to the next workspace in turn, and there to the
+ * request that has waited longest. A workspace may have CONTACTHUB_CALM_IN_FLIGHT requests in work or waiting in any
+ * case, so bursts of that size are taken whole, while others hardly feel them.
  */
 enum admission_lane {
 	LANE_READS,    /* wait for PostgreSQL */
@@ -39,7 +41,8 @@ bool admission_fits(size_t limit, size_t least, size_t in_work, size_t own);
 /* What has been seen since the limit was looked at last. */
 struct admission_window {
 	size_t n, n_late;
-	bool full; /* somebody was put off */
+	bool full; /* somebody had to wait or was put off */
+	bool busy; /* the gateway itself had no time left: more in work would not be done sooner */
 };
 size_t admission_next_limit(size_t limit, const struct admission_window *window, size_t least, size_t most);
 
@@ -51,26 +54,41 @@ bool admission_is_late(int64_t usual_us, int64_t took_us);
 
 struct admission;
 
-/* What a request stands for. */
+/* What a workspace has in a lane. */
+struct admission_share {
+	size_t in_work, n_waiting;
+	struct list tickets; /* that wait, the oldest first */
+	struct list turn;    /* place among the workspaces whose tickets wait */
+};
+void admission_share_init(struct admission_share *share);
+
+/* What a request stands for. Stays where it is while it waits. */
 struct admission_ticket {
 	struct tenant *tenant; /* NULL: not counted, never put off */
 	enum admission_lane lane;
 	size_t operation;   /* below n_operations */
 	int64_t entered_us; /* 0 = not in work */
-	bool calm;
+	bool calm, waits;
+	struct list link; /* in its workspace's tickets */
 };
+
+enum admission_answer { ADMISSION_TAKEN, ADMISSION_WAITS, ADMISSION_REFUSED };
 
 struct admission *admission_new(const struct settings *settings, size_t n_operations);
 
-/* True when the request would be taken; nothing is counted yet. */
+/* True when the request would be taken or might wait; nothing is counted yet. */
 bool admission_has_room(struct admission *admission, const struct admission_ticket *ticket);
-/* Takes the request into work, or does not. */
-bool admission_enter(struct admission *admission, struct admission_ticket *ticket, int64_t now_us);
-/* timed: it has waited for what its lane is about. May be called again, or without having entered. */
+/* Takes the request into work, lets it wait for admission_next, or does neither. */
+enum admission_answer admission_enter(
+        struct admission *admission, struct admission_ticket *ticket, int64_t now_us) must_check;
+/* The next one that has waited and is in work now; NULL = there is none, or no place for it. */
+struct admission_ticket *admission_next(struct admission *admission, int64_t now_us);
+/* timed: it has waited for what its lane is about. May be called again, without having entered, and while it waits. */
 void admission_leave(struct admission *admission, struct admission_ticket *ticket, bool timed, int64_t now_us);
-/* At least ten times a second. */
-void admission_tick(struct admission *admission, int64_t now_us);
-/* Requests in work, of all lanes. */
+/* At least ten times a second. busy: the event loop has had no idle time lately. */
+void admission_tick(struct admission *admission, bool busy, int64_t now_us);
+/* Requests in work and waiting, of all lanes. */
 size_t admission_in_work(const struct admission *admission);
+size_t admission_waiting(const struct admission *admission);
 
 #endif

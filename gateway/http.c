@@ -126,6 +126,8 @@ static void leave(struct request *request)
 	bool timed = request->phase == REQUEST_SUSPENDED && request->answer.status;
 
 	admission_leave(request->gateway->admission, &request->ticket, timed, clock_monotonic_us());
+	if (admission_waiting(request->gateway->admission))
+		request->client->http->due = true;
 }
 
 static void on_completed(
@@ -158,14 +160,20 @@ static enum MHD_Result send_answer(struct request *request)
 	return respond_queue(request);
 }
 
-void http_answered(struct http *http, struct request *request)
+/* The same while the connection is suspended. */
+static void send_suspended(struct http *http, struct request *request)
 {
-	if (request->phase != REQUEST_SUSPENDED)
-		return; /* on_call is on the stack and will see it */
-	leave(request);
 	send_answer(request);
 	MHD_resume_connection(request->connection);
 	http->due = true;
+}
+
+void http_answered(struct http *http, struct request *request)
+{
+	if (request->phase != REQUEST_SUSPENDED && request->phase != REQUEST_WAITING)
+		return; /* who called the handler will see it */
+	leave(request);
+	send_suspended(http, request);
 }
 
 void http_go_on(struct http *http, struct request *request)
@@ -339,8 +347,16 @@ static enum MHD_Result finish(struct request *request)
 	if (request->phase == REQUEST_DISCARDING)
 		return send_refusal(request);
 	client_enter(request->client, CLIENT_WORKING);
-	if (!pipeline_enter(request, request->client->since_us))
+	switch (pipeline_enter(request, request->client->since_us)) {
+	case ADMISSION_REFUSED:
 		return send_refusal(request);
+	case ADMISSION_WAITS:
+		request->phase = REQUEST_WAITING;
+		MHD_suspend_connection(request->connection);
+		return MHD_YES;
+	case ADMISSION_TAKEN:
+		break;
+	}
 	request->phase = REQUEST_WORKING;
 	pipeline_run(request);
 	if (request->answer.status) {
@@ -427,9 +443,7 @@ static void expire(struct client *client, enum client_state state)
 	if (state == CLIENT_RECEIVING) {
 		cut(client, ERR_TIMEOUT);
 	} else if (state == CLIENT_PUT_OFF) {
-		send_answer(client->request);
-		MHD_resume_connection(client->request->connection);
-		client->http->due = true;
+		send_suspended(client->http, client->request);
 	} else if (state == CLIENT_WORKING) {
 		expire_work(client->request);
 	} else {
@@ -506,10 +520,30 @@ void http_listen(struct http *http)
 	loop_watch(http->loop, &http->source, fd, EPOLLIN);
 }
 
+/* Places have become free. */
+static void take_waiting(struct http *http)
+{
+	struct admission *admission = http->gateway->admission;
+	struct admission_ticket *ticket;
+
+	while ((ticket = admission_next(admission, clock_monotonic_us()))) {
+		struct request *request = list_owner(ticket, struct request, ticket);
+		request->phase = REQUEST_WORKING;
+		pipeline_run(request);
+		if (request->answer.status) {
+			leave(request);
+			send_suspended(http, request);
+		} else {
+			request->phase = REQUEST_SUSPENDED;
+		}
+	}
+}
+
 void http_run(struct http *http)
 {
 	http->due = false;
 	expire_all(http, CLIENT_PUT_OFF, clock_monotonic_us());
+	take_waiting(http);
 	if (http->daemon)
 		MHD_run(http->daemon);
 }

@@ -314,9 +314,13 @@ static bool check_overload(struct request *request)
 	return admission_has_room(request->gateway->admission, &request->ticket) || put_off(request);
 }
 
-bool pipeline_enter(struct request *request, int64_t now_us)
+enum admission_answer pipeline_enter(struct request *request, int64_t now_us)
 {
-	return admission_enter(request->gateway->admission, &request->ticket, now_us) || put_off(request);
+	enum admission_answer answer = admission_enter(request->gateway->admission, &request->ticket, now_us);
+
+	if (answer == ADMISSION_REFUSED)
+		put_off(request);
+	return answer;
 }
 
 /* --- parameters and headers --- */

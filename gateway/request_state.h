@@ -21,6 +21,7 @@ enum request_phase {
 	REQUEST_RECEIVING,  /* the body comes in */
 	REQUEST_DISCARDING, /* refused: the body is read and thrown away, so that the client sees the answer */
 	REQUEST_PUT_OFF,    /* told to come later, in a moment */
+	REQUEST_WAITING,    /* for a place in work */
 	REQUEST_WORKING,    /* a handler has it */
 	REQUEST_SUSPENDED,  /* the same, with the connection suspended */
 	REQUEST_ANSWERED,
@@ -108,8 +109,8 @@ struct request {
 
 /* pipeline.c: the checks of the first call; false when the request has been answered. */
 bool pipeline_begin(struct request *request, struct str method) must_check;
-/* The body is complete: takes the request into work; false when it has been answered. */
-bool pipeline_enter(struct request *request, int64_t now_us) must_check;
+/* The body is complete: takes the request into work, or lets it wait. ADMISSION_REFUSED: it has been answered. */
+enum admission_answer pipeline_enter(struct request *request, int64_t now_us) must_check;
 /* Its checks, then the handler. */
 void pipeline_run(struct request *request);
 /* Most bytes that the body of this request may have. */

@@ -72,6 +72,8 @@ struct tenant *tenants_get(struct tenants *tenants, const struct uuid *workspace
 	if (!*entry) {
 		*entry = zalloc(1, sizeof(**entry));
 		(*entry)->workspace = *workspace;
+		for (int lane = 0; lane < ADMISSION_LANES; lane++)
+			admission_share_init(&(*entry)->shares[lane]);
 		tenants->n++;
 	}
 	return *entry;

@@ -8,7 +8,7 @@
 struct tenant {
 	struct uuid workspace;
 	struct token_bucket bucket;
-	size_t in_work[ADMISSION_LANES];
+	struct admission_share shares[ADMISSION_LANES];
 };
 
 struct tenants;

@@ -96,7 +96,7 @@ def test_a_worker_is_named_like_its_pod():
 
 def test_patches_meet_every_pod():
     met = {(patch["path"], patch["target"]["kind"]) for patch in KUSTOMIZATION["patches"]}
-    assert met == {("worker.yaml", "StatefulSet"), ("cronjob.yaml", "CronJob"),
+    assert met == {("worker.yaml", "StatefulSet"), ("cronjob.yaml", "CronJob"), ("precedence.yaml", "Deployment"),
                    *(("pod.yaml", kind) for kind in ("StatefulSet", "Deployment", "Job"))}
     assert {one["kind"] for one in ALL} == {kind for _, kind in met}
 

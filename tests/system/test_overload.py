@@ -14,7 +14,7 @@ from contract import check_error, check_page
 from test_bad_input import head
 from test_hostile_http import MIB, bounded, process  # noqa: F401 (a fixture)
 
-LINES = 1500
+LINES, WHOLE = 1500, 500
 # Bursts until some of the requests are put off; a machine that is fast enough for the first ones meets them with more lines at once.
 BURSTS = 5
 
@@ -148,6 +148,12 @@ def test_after_a_burst_everything_is_taken(own_source, own_node):
     for _ in range(20):
         answer = own_source.post("customers", {"nodeId": own_node, "externalId": unique()})
         assert answer.status == 201, f"nothing is left of the burst: {answer!r}"
+
+
+def test_a_burst_of_what_a_workspace_may_have_is_taken_whole(lines, own_source, own_node):
+    """No more than CONTACTHUB_CALM_IN_FLIGHT, but more than is let into work at once: the others wait for a place."""
+    answers = burst(lines[:WHOLE], [post(own_source, {"nodeId": own_node, "externalId": unique()}) for _ in lines[:WHOLE]])
+    assert [answer[0] for answer in answers] == [201] * WHOLE
 
 
 def test_reads_are_taken_or_put_off_likewise(lines, own_source, own_node):

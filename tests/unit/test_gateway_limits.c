@@ -121,6 +121,12 @@ static void test_next_limit(void **state)
 	        {9, {.n = 50, .n_late = 50, .full = true}, 8},
 	        {8, {.n = 50, .n_late = 0, .full = true}, 10},
 	        {1000, {.n = 50, .n_late = 0, .full = true}, 1000},
+	        /* the gateway itself has no time left: no more than a bunch needs */
+	        {300, {.n = 40, .n_late = 0, .full = true, .busy = true}, 256},
+	        {600, {.n = 40, .n_late = 0, .busy = true}, 499},
+	        {256, {.n = 40, .n_late = 0, .full = true, .busy = true}, 256},
+	        {100, {.n = 40, .n_late = 0, .full = true, .busy = true}, 117},
+	        {600, {.n = 40, .n_late = 31, .busy = true}, 399},
 	};
 
 	(void)state;
@@ -143,6 +149,13 @@ static void test_usual_time(void **state)
 	assert_true(admission_is_late(2000, 5001));
 }
 
+static void init_tenant(struct tenant *tenant)
+{
+	*tenant = (struct tenant){.bucket = {0}};
+	for (int lane = 0; lane < ADMISSION_LANES; lane++)
+		admission_share_init(&tenant->shares[lane]);
+}
+
 static struct admission_ticket ticket_of(struct tenant *tenant)
 {
 	return (struct admission_ticket){.tenant = tenant, .lane = LANE_EVENTS, .operation = 1};
@@ -157,14 +170,16 @@ static size_t one_round(
 
 	for (; n < wanted; n++) {
 		tickets[n] = ticket_of(tenant);
-		if (!admission_enter(admission, &tickets[n], *now_us))
+		if (admission_enter(admission, &tickets[n], *now_us) != ADMISSION_TAKEN) {
+			admission_leave(admission, &tickets[n], false, *now_us);
 			break;
+		}
 	}
 	*now_us += took_us;
 	for (size_t i = 0; i < n; i++)
 		admission_leave(admission, &tickets[i], true, *now_us);
 	*now_us += SECOND_US / 2;
-	admission_tick(admission, *now_us);
+	admission_tick(admission, false, *now_us);
 	return n;
 }
 
@@ -179,12 +194,14 @@ static void test_lane_follows_time(void **state)
 	} phases[] = {
 	        {100, 2000, 4, 4, 4}, {100, 20000, 1000, 1, 8}, {500, 2000, 1000, 400, 1000}, {100, 20000, 1000, 1, 8}};
 	struct admission *admission = admission_new(&settings, 2);
-	struct tenant tenant = {.bucket = {0}}, other = {.bucket = {0}};
+	struct tenant tenant, other;
 	struct admission_ticket standing[8];
 	int64_t now_us = SECOND_US;
 	size_t n = 0;
 
 	(void)state;
+	init_tenant(&tenant);
+	init_tenant(&other);
 	for (size_t phase = 0; phase < ARRAY_LEN(phases); phase++) {
 		for (int round = 0; round < phases[phase].rounds; round++)
 			n = one_round(admission, &tenant, phases[phase].wanted, phases[phase].took_us, &now_us);
@@ -192,7 +209,7 @@ static void test_lane_follows_time(void **state)
 		/* from now on there are never few */
 		for (size_t i = 0; phase == 0 && i < ARRAY_LEN(standing); i++) {
 			standing[i] = ticket_of(&other);
-			assert_true(admission_enter(admission, &standing[i], now_us));
+			assert_int_equal(admission_enter(admission, &standing[i], now_us), ADMISSION_TAKEN);
 		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(standing); i++) {
@@ -200,8 +217,105 @@ static void test_lane_follows_time(void **state)
 		admission_leave(admission, &standing[i], false, now_us);
 	}
 	assert_int_equal(admission_in_work(admission), 0);
-	assert_int_equal(tenant.in_work[LANE_EVENTS] + other.in_work[LANE_EVENTS], 0);
+	assert_int_equal(tenant.shares[LANE_EVENTS].in_work + other.shares[LANE_EVENTS].in_work, 0);
 	free(admission);
+}
+
+/* Enters n tickets of a workspace; how many of the answers were `wanted`. */
+static size_t enter(struct admission *admission, struct tenant *tenant, struct admission_ticket *tickets, size_t n,
+        enum admission_answer wanted)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		tickets[i] = ticket_of(tenant);
+		found += admission_enter(admission, &tickets[i], SECOND_US) == wanted;
+	}
+	return found;
+}
+
+/* A flood of 300 and two others of 20 each: the lane's first limit of 256 lets half of it in; of the others come in at
+   once as many as few are. */
+struct flooded {
+	struct admission *admission;
+	struct tenant flood, others[2];
+	struct admission_ticket of_flood[300], of_others[2][20];
+};
+
+#define FLOOD_IN_WORK 128
+#define FEW 16
+
+static void flood(struct flooded *flooded)
+{
+	static const struct settings settings = {.max_in_flight = 1000, .calm_in_flight = 200};
+
+	flooded->admission = admission_new(&settings, 2);
+	init_tenant(&flooded->flood);
+	assert_int_equal(enter(flooded->admission, &flooded->flood, flooded->of_flood, 128, ADMISSION_TAKEN), 128);
+	assert_int_equal(enter(flooded->admission, &flooded->flood, flooded->of_flood + 128, 72, ADMISSION_WAITS), 72);
+	assert_int_equal(
+	        enter(flooded->admission, &flooded->flood, flooded->of_flood + 200, 100, ADMISSION_REFUSED), 100);
+	for (int i = 0; i < 2; i++)
+		init_tenant(&flooded->others[i]);
+}
+
+/* The excess waits up to what a workspace may have, in its order, and is refused beyond that. */
+static void test_excess_waits(void **state)
+{
+	struct flooded flooded;
+
+	(void)state;
+	flood(&flooded);
+	assert_null(admission_next(flooded.admission, SECOND_US));
+	assert_int_equal(admission_waiting(flooded.admission), 72);
+	/* one that waits gives up; it has no place any more, and nobody moves up for it */
+	admission_leave(flooded.admission, &flooded.of_flood[129], false, SECOND_US);
+	admission_leave(flooded.admission, &flooded.of_flood[129], false, SECOND_US);
+	assert_null(admission_next(flooded.admission, SECOND_US));
+	for (size_t i = 0; i < 3; i++)
+		admission_leave(flooded.admission, &flooded.of_flood[i], true, SECOND_US);
+	/* nobody who comes now overtakes them */
+	flooded.of_flood[0] = ticket_of(&flooded.flood);
+	assert_int_equal(admission_enter(flooded.admission, &flooded.of_flood[0], SECOND_US), ADMISSION_WAITS);
+	assert_ptr_equal(admission_next(flooded.admission, SECOND_US), &flooded.of_flood[128]);
+	assert_ptr_equal(admission_next(flooded.admission, SECOND_US), &flooded.of_flood[130]);
+	assert_ptr_equal(admission_next(flooded.admission, SECOND_US), &flooded.of_flood[131]);
+	assert_null(admission_next(flooded.admission, SECOND_US));
+	assert_int_equal(admission_in_work(flooded.admission), FLOOD_IN_WORK);
+	assert_int_equal(admission_waiting(flooded.admission), 72 - 4 + 1);
+	free(flooded.admission);
+}
+
+/* Others come in beside the flood, and when even they have to wait, the places go round. */
+static void test_workspaces_take_turns(void **state)
+{
+	struct flooded flooded;
+	struct admission_ticket *next;
+	size_t turns[2] = {0};
+
+	(void)state;
+	flood(&flooded);
+	/* limit + 4 times what few are: full */
+	static struct tenant crowd[12];
+	static struct admission_ticket of_crowd[12][FEW];
+	for (size_t i = 0; i < ARRAY_LEN(crowd); i++) {
+		init_tenant(&crowd[i]);
+		assert_int_equal(enter(flooded.admission, &crowd[i], of_crowd[i], FEW, ADMISSION_TAKEN), FEW);
+	}
+	assert_int_equal(admission_in_work(flooded.admission), 256 + 4 * FEW);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(
+		        enter(flooded.admission, &flooded.others[i], flooded.of_others[i], 20, ADMISSION_WAITS), 20);
+	for (size_t i = 0; i < 20; i++)
+		admission_leave(flooded.admission, &flooded.of_flood[i], true, SECOND_US);
+	while ((next = admission_next(flooded.admission, SECOND_US))) {
+		size_t who = next->tenant == &flooded.others[1];
+		assert_ptr_equal(next, &flooded.of_others[who][turns[who]++]);
+		assert_in_range(turns[0], turns[1], turns[1] + 1);
+	}
+	assert_int_equal(turns[0], 10);
+	assert_int_equal(turns[1], 10);
+	free(flooded.admission);
 }
 
 static void test_lanes(void **state)
@@ -363,7 +477,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_token_bucket),
 	        cmocka_unit_test(test_tenants_by_workspace), cmocka_unit_test(test_room),
 	        cmocka_unit_test(test_next_limit), cmocka_unit_test(test_usual_time),
-	        cmocka_unit_test(test_lane_follows_time), cmocka_unit_test(test_lanes),
+	        cmocka_unit_test(test_lane_follows_time), cmocka_unit_test(test_excess_waits),
+	        cmocka_unit_test(test_workspaces_take_turns), cmocka_unit_test(test_lanes),
 	        cmocka_unit_test(test_gap_of_refusals), cmocka_unit_test(test_refusals_leave),
 	        cmocka_unit_test(test_ip_lists), cmocka_unit_test(test_waiting_requests),
 	        cmocka_unit_test(test_content_types), cmocka_unit_test(test_idempotency_keys),

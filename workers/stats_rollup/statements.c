@@ -58,10 +58,20 @@
 #define ADD_PEOPLE                                                                                                     \
 	"INSERT INTO stat_people AS d SELECT " DAYS_OF_PEOPLE " FROM moved ON CONFLICT (" PERSON ", day, context) "    \
 	"DO UPDATE SET n = d.n + excluded.n RETURNING d.ctid AS place, d.n"
+/* Of who is not a buyer, a day's gap is made of the day before it alone: only the days that change and those next to
+ * them are read, however many there are. */
+#define DAYS_OF(x)                                                                                                     \
+	"stat_people " x " WHERE " x ".workspace_id = c.workspace_id AND " x ".node_id = c.node_id AND " x             \
+	".kind = c.kind AND " x ".person = c.person "
+#define DAY_BEFORE "(SELECT max(b.day) FROM " DAYS_OF("b") "AND b.day < c.first)"
+#define DAY_BEHIND "(SELECT min(b.day) FROM " DAYS_OF("b") "AND b.day > c.last)"
 #define WAS                                                                                                            \
-	"SELECT x.* FROM (SELECT DISTINCT " PERSON " FROM moved WHERE changes) c CROSS JOIN LATERAL (SELECT * "        \
-	"FROM stat_people x WHERE x.workspace_id = c.workspace_id AND x.node_id = c.node_id AND x.kind = c.kind "      \
-	"AND x.person = c.person OFFSET 0) x"
+	"SELECT x.* FROM (SELECT " PERSON                                                                              \
+	", min(day) AS first, max(day) AS last FROM moved WHERE changes GROUP BY " PERSON                              \
+	") c CROSS JOIN LATERAL (SELECT * FROM " DAYS_OF(                                                              \
+	        "x") "AND x.day >= CASE c.kind WHEN 1 THEN '-infinity' ELSE COALESCE(" DAY_BEFORE ", c.first) END "    \
+	             "AND x.day <= CASE c.kind WHEN 1 THEN 'infinity' ELSE COALESCE(" DAY_BEHIND                       \
+	             ", c.last) END OFFSET 0) x"
 #define IS_NOW                                                                                                         \
 	"SELECT workspace_id, node_id, kind, day, context, person, sum(n)::bigint AS n FROM (SELECT * FROM was "       \
 	"UNION ALL SELECT " DAYS_OF_PEOPLE " FROM moved WHERE changes) x GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(n) <> 0"

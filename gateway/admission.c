@@ -19,6 +19,8 @@
 /* Fewer finished requests say nothing; a window with some of them is closed after a while all the same. */
 #define WINDOW_REQUESTS 16
 #define WINDOW_MAX_US 2000000
+/* Waiting less than 1/50 of the time: the loop is busy. */
+#define BUSY_PART 50
 #define TELL_EVERY_US (10 * INT64_C(1000000))
 
 struct lane {
@@ -26,6 +28,7 @@ struct lane {
 	struct list waiting; /* shares of workspaces, in turn */
 	struct admission_window window;
 	int64_t window_us; /* its begin */
+	int64_t idle_us;   /* of the event loop, in the window */
 	size_t n_refused;  /* since the log was told */
 };
 
@@ -56,10 +59,10 @@ size_t admission_next_limit(size_t limit, const struct admission_window *window,
 {
 	if (window->n_late * 4 > window->n * 3)
 		limit -= limit / 3 + 1;
-	else if ((window->full && !window->busy) || limit < REST_LIMIT)
+	else if (window->busy && window->full)
+		limit -= limit / 6 + 1;
+	else if (!window->busy && (window->full || limit < REST_LIMIT))
 		limit += limit / 6 + 1;
-	else if (window->busy && limit > REST_LIMIT)
-		limit = between(limit - limit / 6 - 1, REST_LIMIT, limit);
 	return between(limit, least, most);
 }
 
@@ -257,17 +260,19 @@ static void tell(struct admission *admission, int64_t now_us)
 	}
 }
 
-void admission_tick(struct admission *admission, bool busy, int64_t now_us)
+void admission_tick(struct admission *admission, int64_t idle_us, int64_t now_us)
 {
 	for (int i = 0; i < ADMISSION_LANES; i++) {
 		struct lane *lane = &admission->lanes[i];
-		lane->window.busy |= busy;
+		lane->idle_us += idle_us;
 		int64_t age_us = now_us - lane->window_us;
 		if (age_us < WINDOW_US || (lane->window.n < WINDOW_REQUESTS && age_us < WINDOW_MAX_US))
 			continue;
+		lane->window.busy = lane->idle_us * BUSY_PART < age_us;
 		lane->limit = admission_next_limit(lane->limit, &lane->window, admission->least, admission->most);
 		lane->window = (struct admission_window){0};
 		lane->window_us = now_us;
+		lane->idle_us = 0;
 	}
 	tell(admission, now_us);
 }

@@ -15,10 +15,11 @@ struct tenant;
  *
  * Requests wait for different things, so each kind has a lane with a limit of its own. The limit follows the time that
  * requests take: every operation learns what it usually takes while few are in work; when nearly all take much longer,
- * the limit falls, and when they do not, it rises: by itself to what a burst needs, and further when it was reached. A
- * workspace may have as many in work as are still free: alone it gets half of the limit, and another one finds room for
- * as many again; n of them get 1/(n+1) each. So half of a lane is what the limit lets through, and the limit follows
- * that.
+ * the limit falls, and when they do not, it rises: by itself to what a burst needs, and further when it was reached. It
+ * also falls when it is reached while the gateway itself has no time left: fewer are done as fast then, and each turn
+ * of its loop is shorter. A workspace may have as many in work as are still free: alone it gets half of the limit, and
+ * another one finds room for as many again; n of them get 1/(n+1) each. So half of a lane is what the limit lets
+ * through, and the limit follows that.
  *
  * Those that wait do so by workspace: each place that becomes free goes to the next workspace in turn, and there to the
  * request that has waited longest. A workspace may have CONTACTHUB_CALM_IN_FLIGHT requests in work or waiting in any
@@ -85,8 +86,8 @@ enum admission_answer admission_enter(
 struct admission_ticket *admission_next(struct admission *admission, int64_t now_us);
 /* timed: it has waited for what its lane is about. May be called again, without having entered, and while it waits. */
 void admission_leave(struct admission *admission, struct admission_ticket *ticket, bool timed, int64_t now_us);
-/* At least ten times a second. busy: the event loop has had no idle time lately. */
-void admission_tick(struct admission *admission, bool busy, int64_t now_us);
+/* At least ten times a second. idle_us: time that the event loop has waited since the last call. */
+void admission_tick(struct admission *admission, int64_t idle_us, int64_t now_us);
 /* Requests in work and waiting, of all lanes. */
 size_t admission_in_work(const struct admission *admission);
 size_t admission_waiting(const struct admission *admission);

@@ -90,8 +90,8 @@ static void tick(struct running *running, int64_t now_us)
 	if (gateway->replies)
 		replies_tick(gateway->replies, now_us);
 	http_tick(gateway->http, now_us);
+	admission_tick(gateway->admission, gateway->refusals.idle_us, now_us);
 	refusals_tick(&gateway->refusals, now_us);
-	admission_tick(gateway->admission, refusals_are_paced(&gateway->refusals), now_us);
 }
 
 /* One turn: wait, take what came from PostgreSQL and Kafka, then serve HTTP once for all of it. */

@@ -31,8 +31,3 @@ void refusals_tick(struct refusals *refusals, int64_t now_us)
 	refusals->idle_us = 0;
 	refusals->looked_us = now_us;
 }
-
-bool refusals_are_paced(const struct refusals *refusals)
-{
-	return refusals->gap_us > 0;
-}

@@ -1,7 +1,6 @@
 #ifndef GATEWAY_REFUSALS_H
 #define GATEWAY_REFUSALS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -22,8 +21,6 @@ struct refusals {
 int64_t refusals_gap(int64_t gap_us, int64_t idle_us, int64_t passed_us);
 /* When the next refusal leaves: not after now_us = at once. */
 int64_t refusals_next(struct refusals *refusals, int64_t now_us);
-/* The loop has had too little idle time lately. */
-bool refusals_are_paced(const struct refusals *refusals);
 /* At least ten times a second. */
 void refusals_tick(struct refusals *refusals, int64_t now_us);
 

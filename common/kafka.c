@@ -87,11 +87,11 @@ static const struct property consumer_properties[] = {
         {"check.crcs", "true"},
         {"fetch.wait.max.ms", "500"},
         {"fetch.error.backoff.ms", "20"},
-        /* Once so much waits, librdkafka 2.0.2 asks for no more for a second: it is to be a second's work, and with
-           what one fetch brings of all partitions bounds the memory of a worker that catches up. */
-        {"queued.min.messages", "40000"},
-        {"queued.max.messages.kbytes", "12288"},
-        {"fetch.message.max.bytes", "1048576"},
+        /* What waits, with what one fetch brings of all partitions, bounds the memory of a worker that catches up. It
+           is many batches, so that the next fetch comes in time (keep_fetching in worker.c). */
+        {"queued.min.messages", "20000"},
+        {"queued.max.messages.kbytes", "8192"},
+        {"fetch.message.max.bytes", "524288"},
         {"partition.assignment.strategy", "range"},
         {"session.timeout.ms", "30000"},
         {"enable.partition.eof", "false"},

@@ -63,6 +63,7 @@ enum command_flag {
 	COMMAND_BRING_BACK = 1 << 3,   /* EVENT_*: text holds the bring-back value */
 	COMMAND_BULK = 1 << 4,         /* row of a bulk job: the outcome's body is {"status","id"}, see workers */
 	COMMAND_INSERT_ONLY = 1 << 5,  /* CUSTOMER_POST: an existing customer is a conflict */
+	COMMAND_SAME_MEMBERS = 1 << 6, /* CHANGE of a profile: it has the members that it had; absent = who knows */
 };
 
 struct reply_address {

@@ -176,6 +176,7 @@ static void encode(struct buf *buf, const struct fact *fact)
 {
 	command_encode(buf, &(struct command){.type = COMMAND_CHANGE,
 	                            .item = fact->entity,
+	                            .flags = fact->flags,
 	                            .user = fact->operation,
 	                            .time_us = fact->changed_us,
 	                            .workspace = fact->workspace,

@@ -18,6 +18,7 @@ struct fact {
 	struct uuid workspace, node, id;
 	uint8_t entity;    /* enum entity_kind */
 	uint8_t operation; /* enum change_operation */
+	uint16_t flags;    /* enum command_flag; one that is published again has lost them */
 	int64_t version;
 	int64_t changed_us;
 };

@@ -129,5 +129,10 @@ enum change_operation { CHANGE_CREATE = 1, CHANGE_UPDATE = 2, CHANGE_DELETE = 3 
    whose node is not known. */
 void batch_change(struct batch *batch, const struct uuid *workspace, const struct uuid *node, enum entity_kind entity,
         const struct uuid *id, enum change_operation operation, int64_t version);
+/* The same with flags of its fact (enum command_flag). A fact that is published again has lost them: they may spare
+   readers work, no more. */
+void batch_change_flagged(struct batch *batch, const struct uuid *workspace, const struct uuid *node,
+        enum entity_kind entity, const struct uuid *id, enum change_operation operation, int64_t version,
+        uint16_t flags);
 
 #endif

@@ -35,6 +35,7 @@ struct change {
 	struct uuid workspace, node, id;
 	enum entity_kind entity;
 	enum change_operation operation;
+	uint16_t flags; /* of its fact */
 	int64_t version;
 	struct change *next;
 };
@@ -278,13 +279,24 @@ static struct stream *find_stream(struct batch *batch, const struct uuid *worksp
 void batch_change(struct batch *batch, const struct uuid *workspace, const struct uuid *node, enum entity_kind entity,
         const struct uuid *id, enum change_operation operation, int64_t version)
 {
+	batch_change_flagged(batch, workspace, node, entity, id, operation, version, 0);
+}
+
+void batch_change_flagged(struct batch *batch, const struct uuid *workspace, const struct uuid *node,
+        enum entity_kind entity, const struct uuid *id, enum change_operation operation, int64_t version,
+        uint16_t flags)
+{
 	if (batch->context.replay)
 		return;
 	struct stream *stream = find_stream(batch, workspace);
 	struct change *change = arena_zalloc(batch->context.arena, sizeof(*change));
 
-	*change = (struct change){
-	        .workspace = *workspace, .id = *id, .entity = entity, .operation = operation, .version = version};
+	*change = (struct change){.workspace = *workspace,
+	        .id = *id,
+	        .entity = entity,
+	        .operation = operation,
+	        .flags = flags,
+	        .version = version};
 	if (node)
 		change->node = *node;
 	if (stream->last)
@@ -792,6 +804,7 @@ void batch_publish_facts(struct batch *batch)
 			                .id = change->id,
 			                .entity = (uint8_t)change->entity,
 			                .operation = (uint8_t)change->operation,
+			                .flags = change->flags,
 			                .version = change->version,
 			                .changed_us = batch->last_time_us});
 	}

@@ -410,6 +410,32 @@ def test_nodes_in_pages(space, shop):
     check_error(space.admin.get("stats/nodes", {"size": 51}), 400)
 
 
+def test_events_of_who_moves_to_another_profile_count_there(space):
+    joined = Aggregate(space).ready()
+    one_key, other_key = unique("x"), unique("x")
+    one, two, three = (joined.new(node, key) for node, key in (
+        (joined.shop, one_key), (joined.letter, one_key), (joined.shop, other_key)))
+    left, entered = joined.of(one, two)["id"], joined.of(three)["id"]
+    for customer in (one, two):
+        check_ok(joined.client.post("events", {
+            "type": "completedOrder", "context": "RETAIL", "date": "2024-03-05T10:00:00Z", "customerId": customer["id"],
+            "properties": {"orderId": unique(), "type": "sale", "amount": {"revenue": 1, "total": 1}, "products": [{"quantity": 1}]}}), 202)
+
+    def orders():
+        found = [check_ok(space.admin.get(f"customers/{profile}/stats/buying-behaviors", {"start": START, "end": END}))
+                 for profile in (left, entered)]
+        node = counters(check_ok(space.admin.get("stats/events-kpi/purchases", {"nodeId": joined.id, "start": START, "end": END})))
+        return [counters(one)["orders"]["value"] for one in found] + [node[name]["value"] for name in ("orders", "buyers", "repeatBuyers")]
+
+    eventually(lambda: orders() == ["2", "0", "2", "1", "1"], timeout=SETTLE, pause=0.2)
+    # members that change move nothing; one that goes over takes its events along
+    check_ok(joined.client.patch(f"customers/{one['id']}", {"base": {"firstName": "Ada"}}))
+    check_ok(joined.client.patch(f"customers/{two['id']}", {"externalId": other_key}))
+    eventually(lambda: orders() == ["1", "1", "2", "2", "0"], timeout=SETTLE, pause=0.2)
+    check_ok(joined.client.patch(f"customers/{two['id']}", {"externalId": one_key}))
+    eventually(lambda: orders() == ["2", "0", "2", "1", "1"], timeout=SETTLE, pause=0.2)
+
+
 def test_aggregate_node_counts_profiles_and_is_not_added_on_top(space):
     joined = Aggregate(space).ready()
     external = unique("x")

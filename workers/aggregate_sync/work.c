@@ -267,6 +267,12 @@ static const struct uuid *uuid_or_null(const struct uuid *id)
 	return uuid_is_nil(id) ? NULL : id;
 }
 
+/* Of a profile that no filter hides: it was there with the same members. */
+static bool has_same_members(const struct target *target)
+{
+	return target->stored && !target->moved && !target->mixed && !target->was_excluded;
+}
+
 static void put(struct work *work, const struct target *target, const struct customer *profile)
 {
 	struct db_array *columns = target->stored ? work->updates.columns : work->creates.columns;
@@ -283,8 +289,9 @@ static void put(struct work *work, const struct target *target, const struct cus
 	db_array_uuid(&columns[9], uuid_or_null(&profile->updated_by));
 	db_array_text(&columns[10], customer_external_id(profile));
 	db_array_text(&columns[11], customer_doc_write(work->arena, profile->doc));
-	batch_change(work->batch, &target->node->workspace, &profile->node, ENTITY_CUSTOMER, &profile->id,
-	        target->stored ? CHANGE_UPDATE : CHANGE_CREATE, profile->version);
+	batch_change_flagged(work->batch, &target->node->workspace, &profile->node, ENTITY_CUSTOMER, &profile->id,
+	        target->stored ? CHANGE_UPDATE : CHANGE_CREATE, profile->version,
+	        has_same_members(target) ? COMMAND_SAME_MEMBERS : 0);
 }
 
 static void take_away(struct work *work, const struct target *target)

@@ -2,9 +2,13 @@
 
 #include "common/arena.h"
 
-/* Entities of one kind whose shares are to be replaced; of customers the nodes, too. */
+/* Entities whose facts are in the batch. */
 struct entities {
 	struct db_array workspaces, ids, nodes;
+};
+struct gathered {
+	struct entities customers, events; /* whose shares are to be replaced */
+	struct entities moved;             /* customers that may be profiles with other members than before */
 };
 
 /* When events were registered, at most; without any: none. */
@@ -46,10 +50,11 @@ static void entities_init(struct entities *entities, struct arena *arena)
 	db_array_init(&entities->nodes, arena, DB_UUID);
 }
 
-static void entities_add(struct entities *entities, const struct uuid *workspace, const struct uuid *id)
+static void entities_add(struct entities *entities, const struct command *fact)
 {
-	db_array_uuid(&entities->workspaces, workspace);
-	db_array_uuid(&entities->ids, id);
+	db_array_uuid(&entities->workspaces, &fact->workspace);
+	db_array_uuid(&entities->ids, &fact->entity);
+	db_array_uuid(&entities->nodes, &fact->node);
 }
 
 static void entities_params(struct entities *entities, struct db_params *params)
@@ -58,37 +63,37 @@ static void entities_params(struct entities *entities, struct db_params *params)
 	db_param_array(params, &entities->ids);
 }
 
-static void gather(struct batch *batch, struct entities *customers, struct entities *events)
+static void gather(struct batch *batch, struct gathered *gathered)
 {
 	for (size_t i = 0; i < batch_size(batch); i++) {
 		const struct command *fact = batch_command(batch, i);
 		if (batch_skip(batch, i) || fact->type != COMMAND_CHANGE)
 			continue;
 		bool is_customer = fact->item == ENTITY_CUSTOMER;
-		entities_add(is_customer ? customers : events, &fact->workspace, &fact->entity);
-		if (is_customer)
-			db_array_uuid(&customers->nodes, &fact->node);
+		entities_add(is_customer ? &gathered->customers : &gathered->events, fact);
+		if (is_customer && !(fact->flags & COMMAND_SAME_MEMBERS))
+			entities_add(&gathered->moved, fact);
 	}
 }
 
 /* A profile's members may have come or gone: their events count in its node or do not any more. */
-static bool add_profile_events(struct batch *batch, struct entities *customers, struct entities *events,
+static bool add_profile_events(struct batch *batch, struct entities *moved, struct entities *events,
         const struct years *years, struct err *err)
 {
 	struct db_params params;
 
-	if (!customers->ids.n)
+	if (!moved->ids.n)
 		return true;
 	db_params_init(&params, batch_arena(batch));
-	entities_params(customers, &params);
-	db_param_array(&params, &customers->nodes);
+	entities_params(moved, &params);
+	db_param_array(&params, &moved->nodes);
 	years_params(years, &params);
 	PGresult *rows = db_ask(batch_db(batch), "rollup_profile_events", &params, err);
 	if (!rows)
 		return false;
 	for (int row = 0; row < PQntuples(rows); row++) {
-		struct uuid workspace = db_uuid(rows, row, 0), id = db_uuid(rows, row, 1);
-		entities_add(events, &workspace, &id);
+		entities_add(
+		        events, &(struct command){.workspace = db_uuid(rows, row, 0), .entity = db_uuid(rows, row, 1)});
 	}
 	PQclear(rows);
 	return true;
@@ -137,17 +142,18 @@ static bool apply(struct batch *batch, struct entities *customers, struct entiti
 
 bool rollup_handle(struct batch *batch, struct err *err)
 {
-	struct entities customers, events;
+	struct gathered facts;
 	struct years years;
 
-	entities_init(&customers, batch_arena(batch));
-	entities_init(&events, batch_arena(batch));
-	gather(batch, &customers, &events);
-	if (!customers.ids.n && !events.ids.n)
+	entities_init(&facts.customers, batch_arena(batch));
+	entities_init(&facts.events, batch_arena(batch));
+	entities_init(&facts.moved, batch_arena(batch));
+	gather(batch, &facts);
+	if (!facts.customers.ids.n && !facts.events.ids.n)
 		return true;
-	return send_zones(batch, &customers, &events, err) && find_years(batch, &years, err) &&
-	       add_profile_events(batch, &customers, &events, &years, err) &&
-	       apply(batch, &customers, &events, &years, err);
+	return send_zones(batch, &facts.customers, &facts.events, err) && find_years(batch, &years, err) &&
+	       add_profile_events(batch, &facts.moved, &facts.events, &years, err) &&
+	       apply(batch, &facts.customers, &facts.events, &years, err);
 }
 
 /* One workspace in each step: those of the partitions that this process owns. */

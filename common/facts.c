@@ -185,8 +185,14 @@ static void encode(struct buf *buf, const struct fact *fact)
 	                            .fingerprint = (uint64_t)fact->version});
 }
 
+struct uuid facts_key(const struct fact *fact)
+{
+	return fact->flags ? uuid_v5(&fact->id, STR("flagged")) : fact->id;
+}
+
 void facts_publish(struct facts *facts, struct arena *arena, const struct fact *fact)
 {
+	struct uuid key = facts_key(fact);
 	uint32_t partition = partition_of(facts, &fact->workspace);
 	int64_t give_up_us = 0;
 	struct buf record;
@@ -195,7 +201,7 @@ void facts_publish(struct facts *facts, struct arena *arena, const struct fact *
 	encode(&record, fact);
 	for (;;) {
 		struct err err = {0};
-		if (kafka_send(facts->producer, TOPIC_CHANGES, partition, &fact->id, buf_str(&record), facts, &err))
+		if (kafka_send(facts->producer, TOPIC_CHANGES, partition, &key, buf_str(&record), facts, &err))
 			break;
 		/* the queue is full: wait for room, but not for ever */
 		if (!give_up_us)

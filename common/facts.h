@@ -23,6 +23,10 @@ struct fact {
 	int64_t changed_us;
 };
 
+/* Of its record: the topic keeps the last record of each key. One with flags, which may spare readers work, has a key
+   of its own, so that it never takes the place of one that does not. */
+struct uuid facts_key(const struct fact *fact);
+
 /* Both name the worker's partitions in fact_cursors and must outlive the facts. */
 struct facts *facts_new(const char *worker, const char *topic, struct kafka_producer *producer);
 

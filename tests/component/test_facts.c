@@ -290,6 +290,18 @@ static void what_comes_meanwhile_is_not_recovered(void **state)
 	stage_close(&stage);
 }
 
+/* In a compacted topic the last record of a key stands for those before it. */
+static void a_fact_with_flags_takes_no_other_ones_place(void **state)
+{
+	struct fact plain = {.id = workspace}, flagged = {.id = workspace, .flags = COMMAND_SAME_MEMBERS};
+	struct uuid plain_key = facts_key(&plain), flagged_key = facts_key(&flagged), again = facts_key(&flagged);
+
+	(void)state;
+	assert_true(uuid_eq(&plain_key, &workspace));
+	assert_false(uuid_eq(&flagged_key, &workspace));
+	assert_true(uuid_eq(&flagged_key, &again));
+}
+
 static void wait_for_lock(struct stage *stage)
 {
 	for (int i = 0; i < WAIT_TIMES; i++) {
@@ -341,6 +353,7 @@ int main(void)
 	        cmocka_unit_test(what_a_successor_committed_stays_above_the_cursor),
 	        cmocka_unit_test(what_a_predecessor_committed_late_stays_above_the_cursor),
 	        cmocka_unit_test(what_comes_meanwhile_is_not_recovered),
+	        cmocka_unit_test(a_fact_with_flags_takes_no_other_ones_place),
 	        cmocka_unit_test(of_two_steps_at_once_the_first_counts),
 	};
 

@@ -112,8 +112,10 @@ static bool place(struct work *work, struct placing *placing, int row, struct er
 		db_array_uuid(&placing->ids, &customer.id);
 		db_array_uuid(&placing->profiles, &now);
 	} else if (!uuid_eq(&before, &now)) {
+		/* the fact of its change will find it there already: both are made here */
 		work_join(work, placing->node, &customer.id, &now);
 		work_add_target(work, placing->node, &before, true);
+		work_add_target(work, placing->node, &now, true);
 	}
 	return true;
 }
@@ -160,7 +162,7 @@ static bool place_rows(struct work *work, struct placing *placing, struct err *e
 {
 	db_array_init(&placing->ids, work->arena, DB_UUID);
 	db_array_init(&placing->profiles, work->arena, DB_UUID);
-	work->targets = arena_alloc(work->arena, (size_t)placing->n_customers * sizeof(*work->targets));
+	work->targets = arena_alloc(work->arena, 2 * (size_t)placing->n_customers * sizeof(*work->targets));
 	for (int row = 0; row < placing->n_customers; row++)
 		if (!place(work, placing, row, err))
 			return false;

@@ -129,13 +129,21 @@ static enum admission_answer decide(const struct admission *admission, const str
 	return share->in_work + share->n_waiting < admission->own_most ? ADMISSION_WAITS : ADMISSION_REFUSED;
 }
 
+/* The same, and a refusal is noted. */
+static enum admission_answer ask(struct admission *admission, const struct admission_ticket *ticket)
+{
+	enum admission_answer answer = decide(admission, ticket);
+
+	if (answer == ADMISSION_REFUSED) {
+		admission->lanes[ticket->lane].window.full = true;
+		admission->lanes[ticket->lane].n_refused++;
+	}
+	return answer;
+}
+
 bool admission_has_room(struct admission *admission, const struct admission_ticket *ticket)
 {
-	if (!ticket->tenant || decide(admission, ticket) != ADMISSION_REFUSED)
-		return true;
-	admission->lanes[ticket->lane].window.full = true;
-	admission->lanes[ticket->lane].n_refused++;
-	return false;
+	return !ticket->tenant || ask(admission, ticket) != ADMISSION_REFUSED;
 }
 
 static void take(struct admission *admission, struct admission_ticket *ticket, int64_t now_us)
@@ -178,12 +186,10 @@ enum admission_answer admission_enter(struct admission *admission, struct admiss
 {
 	if (!ticket->tenant)
 		return ADMISSION_TAKEN;
-	if (!admission_has_room(admission, ticket))
-		return ADMISSION_REFUSED;
-	enum admission_answer answer = decide(admission, ticket);
+	enum admission_answer answer = ask(admission, ticket);
 	if (answer == ADMISSION_TAKEN)
 		take(admission, ticket, now_us);
-	else
+	else if (answer == ADMISSION_WAITS)
 		begin_waiting(admission, ticket);
 	return answer;
 }

@@ -31,6 +31,8 @@
 #define METADATA_MS 5000
 /* How long a stop waits for what is in work. */
 #define STOP_US (10 * INT64_C(1000000))
+/* The same for answers to what is in work even then. */
+#define GIVE_UP_US (1 * INT64_C(1000000))
 #define FLUSH_MS 2000
 
 /* What only the loop knows. */
@@ -215,17 +217,26 @@ static bool prepare(struct running *running)
 
 /* --- stop --- */
 
-/* No new connections; what is in work gets its answer. librdkafka 2.0.2 may hang while it is taken apart, so it is not.
+static void turn_until_quiet(struct running *running, int64_t most_us)
+{
+	int64_t until_us = clock_monotonic_us() + most_us;
+
+	while (!http_is_quiet(running->gateway.http) && clock_monotonic_us() < until_us)
+		turn(running);
+}
+
+/* No new connections; what is in work gets its answer, if only that nobody knows its outcome. librdkafka 2.0.2 may hang
+ * while it is taken apart, so it is not.
  */
 static _Noreturn void stop(struct running *running)
 {
 	struct gateway *gateway = &running->gateway;
-	int64_t until_us = clock_monotonic_us() + STOP_US;
 
 	gateway->stopping = true;
 	http_stop_listening(gateway->http);
-	while (!http_is_quiet(gateway->http) && clock_monotonic_us() < until_us)
-		turn(running);
+	turn_until_quiet(running, STOP_US);
+	http_give_up(gateway->http);
+	turn_until_quiet(running, GIVE_UP_US);
 	bool flushed = kafka_producer_flush(gateway->producer, FLUSH_MS);
 	log_event(LOG_INFO, "stop", "stopped with %zu requests in work, %s", admission_in_work(gateway->admission),
 	        flushed ? "nothing left to send" : "records left to send");

@@ -569,6 +569,12 @@ void http_stop_listening(struct http *http)
 		shutdown(list_owner(link, struct client, link)->fd, SHUT_RD);
 }
 
+void http_give_up(struct http *http)
+{
+	while (!list_is_empty(&http->clients[CLIENT_WORKING]))
+		expire(list_owner(http->clients[CLIENT_WORKING].next, struct client, link), CLIENT_WORKING);
+}
+
 bool http_is_quiet(const struct http *http)
 {
 	for (int state = CLIENT_RECEIVING; state < CLIENT_STATES; state++) {

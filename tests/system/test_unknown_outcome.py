@@ -1,6 +1,7 @@
 """A worker that is silent: what clients are told meanwhile, and that nothing is lost or doubled by it. On a gateway of its own, which has little
 patience; the stack's own gateway is not disturbed."""
 
+import contextlib
 import os
 import re
 import signal
@@ -36,15 +37,15 @@ def binaries():
     return re.search(r"CONTACTHUB_BIN=(\S+)", text).group(1)
 
 
-@pytest.fixture(scope="module")
-def impatient(stack):
-    """Address of a gateway that gives every request little time, and takes two at once."""
+@contextlib.contextmanager
+def own_gateway(name, **changes):
+    """(address, process) of a gateway beside that of the stack."""
     if not (stack_directory() / "service/gateway/run").exists():
         pytest.skip("the stack is not one of deploy/local/up: its processes cannot be frozen")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    settings = environment(LISTEN_PORT=port, INSTANCE="impatient", PUBLIC_URL=url, REQUEST_DEADLINE_MS=DEADLINE_MS, MAX_IN_FLIGHT=2)
-    with open(stack_directory() / "logs/gateway-impatient.log", "ab") as log:
+    settings = environment(LISTEN_PORT=port, INSTANCE=name, PUBLIC_URL=url, **changes)
+    with open(stack_directory() / f"logs/gateway-{name}.log", "ab") as log:
         gateway = subprocess.Popen([f"{binaries()}/gateway"], env=settings, stdout=log, stderr=log)
 
     def ready():
@@ -54,10 +55,17 @@ def impatient(stack):
             raise AssertionError("it does not listen") from fault
     try:
         eventually(ready, START_SECONDS)
-        yield url
+        yield url, gateway
     finally:
         gateway.terminate()
         gateway.wait(20)
+
+
+@pytest.fixture(scope="module")
+def impatient(stack):
+    """Address of a gateway that gives every request little time, and takes two at once."""
+    with own_gateway("impatient", REQUEST_DEADLINE_MS=DEADLINE_MS, MAX_IN_FLIGHT=2) as (url, _):
+        yield url
 
 
 @pytest.fixture
@@ -144,6 +152,18 @@ def test_a_refusal_whose_body_never_comes_says_when_to_try_again(caller, shared_
         line.close()
     assert came.startswith(b"HTTP/1.1 503 "), came
     assert b"\r\nRetry-After: " in came, came
+
+
+def test_a_gateway_that_stops_answers_what_a_silent_worker_has(stack, shared_node, silent_worker):
+    """Its outcome is not known, and the client hears that with the command's name, not a line that breaks."""
+    with own_gateway("stopping", REQUEST_DEADLINE_MS=60000) as (url, gateway):
+        line = in_flight(Client(url, stack["CONTACTHUB_TOKEN"], stack["CONTACTHUB_WORKSPACE"]), shared_node)
+        time.sleep(0.5)
+        gateway.terminate()
+        came = line.recv(65536)
+        line.close()
+        assert came.startswith(b"HTTP/1.1 504 ") and b'"commandId":"' in came, came
+        assert gateway.wait(20) == 0
 
 
 def test_a_gateway_that_waits_for_kafka_stops_in_time(impatient):

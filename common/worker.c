@@ -39,6 +39,9 @@
 #define HOUSEKEEPING_US (60 * 1000000LL)
 /* From the start to the first: also one that never lives for long cleans up, and none does while others wait for it. */
 #define HOUSEKEEPING_FIRST_US (5 * 1000000LL)
+/* Steps of some ten milliseconds, since others wait for the worker; together faster than results come. */
+#define FORGET_MOST 2000
+#define FORGET_AGAIN_US (200 * 1000LL)
 #define ANALYZE_US 1000000LL
 /* Results nobody repeats are kept this long: far above every request deadline. */
 #define RESULT_LIFE_US (15 * 60 * 1000000LL)
@@ -560,8 +563,9 @@ static void check_silence(struct worker *worker)
 		log_die("silent", "there are unread records but none arrive, restarting");
 }
 
-/* Keys by the log's time, not by the clock: none goes that a record which is still to come finds in a replay. */
-static void forget_old_results(struct worker *worker)
+/* Keys by the log's time, not by the clock: none goes that a record which is still to come finds in a replay. True when
+   there may be more. */
+static bool forget_old_results(struct worker *worker)
 {
 	struct err err = {0};
 	struct db_array partitions, times;
@@ -580,13 +584,16 @@ static void forget_old_results(struct worker *worker)
 	db_param_text(&params, str_of(topic_role_name(worker->definition->topic)));
 	db_param_array(&params, &partitions);
 	db_param_array(&params, &times);
+	db_param_i64(&params, FORGET_MOST);
 	PGresult *result = db_query(worker->db, "runtime_forget_results", &params, &err);
+	bool more = result && db_i64(result, 0, 0) >= FORGET_MOST;
 	if (!result) {
 		log_event(LOG_WARN, "housekeeping", "%s", err.message);
 		roll_back(worker, &err);
 	}
 	PQclear(result);
 	arena_reset(worker->arena);
+	return more;
 }
 
 /* By those whom nobody waits for: a large table takes some tenths of a second, each time that it has doubled. */
@@ -667,10 +674,9 @@ static void idle_work(struct worker *worker)
 	background(worker);
 	if (worker->offsets_changed && now_us - worker->last_group_commit_us > 1000000)
 		commit_group_offsets(worker);
-	if (now_us - worker->last_housekeeping_us > HOUSEKEEPING_US) {
-		worker->last_housekeeping_us = now_us;
-		forget_old_results(worker);
-	}
+	if (now_us - worker->last_housekeeping_us > HOUSEKEEPING_US)
+		worker->last_housekeeping_us =
+		        forget_old_results(worker) ? now_us + FORGET_AGAIN_US - HOUSEKEEPING_US : now_us;
 }
 
 /* In a replay, what is left to do when there is nothing (more) to read. */

@@ -151,14 +151,17 @@ const struct statement runtime_statements[] = {
                        "> 2 * GREATEST(c.relpages, " SMALL_BLOCKS ") LOOP "
                        "EXECUTE format('ANALYZE (SKIP_LOCKED) %s', t); END LOOP; END IF; END $$",
                 .n_params = 0},
+        /* each worker takes others of the rows that nobody repeats; the larger of the two numbers */
         {.name = "runtime_forget_results",
                 .sql = "WITH old AS (DELETE FROM command_results WHERE ctid = ANY (ARRAY(SELECT ctid FROM "
-                       "command_results "
-                       "WHERE NOT keyed AND created_us < $1::bigint LIMIT 50000))) "
-                       "DELETE FROM command_results WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM command_results r "
+                       "command_results WHERE NOT keyed AND created_us < $1::bigint LIMIT $5::bigint "
+                       "FOR UPDATE SKIP LOCKED)) RETURNING 1), "
+                       "keys AS (DELETE FROM command_results WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM "
+                       "command_results r "
                        "JOIN unnest($3::integer[], $4::bigint[]) AS u(partition, time_us) ON r.partition = u.partition "
-                       "AND r.kept_until_us <= u.time_us WHERE r.topic = $2::text LIMIT 50000))",
-                .n_params = 4},
+                       "AND r.kept_until_us <= u.time_us WHERE r.topic = $2::text LIMIT $5)) RETURNING 1) "
+                       "SELECT GREATEST((SELECT count(*) FROM old), (SELECT count(*) FROM keys))",
+                .n_params = 5},
 };
 const size_t runtime_statement_count = ARRAY_LEN(runtime_statements);
 

@@ -688,6 +688,22 @@ static void test_forgotten_keys_are_removed(void **state)
 	assert_int_equal(component_number(c, "SELECT sum(fingerprint) FROM command_results"), 2 + 4);
 }
 
+/* A worker that many write through has more of them in a minute than one statement should take. */
+static void test_many_old_results_are_removed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct component *c = fixture->component;
+
+	component_sql(c,
+	        "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, created_us) "
+	        "SELECT gen_random_uuid(), gen_random_uuid(), false, 0, 200, i FROM generate_series(1, 60000) i");
+	pid_t pid = start_worker("0");
+	for (int i = 0; i < 400 && component_number(c, "SELECT count(*) FROM command_results"); i++)
+		usleep(50 * 1000);
+	stop_worker(pid, SIGTERM);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM command_results"), 0);
+}
+
 #define TIMES_GROWN "SELECT count(*) / 5000 FROM applied"
 #define ROWS_KNOWN "SELECT reltuples FROM pg_class WHERE oid = 'applied'::regclass"
 #define QUIET_US (1500 * 1000)
@@ -766,6 +782,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(
 	                test_a_key_is_forgotten_at_its_record_between_batches, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_forgotten_keys_are_removed, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_many_old_results_are_removed, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_table_that_has_grown_is_analyzed, set_up, tear_down),
 	};
 

@@ -95,6 +95,12 @@ const struct statement event_statements[] = {
                 .sql = "SELECT " EVENT_COLUMNS " FROM events e WHERE e.workspace_id = $1::uuid AND e.id = $2::uuid "
                        "LIMIT 1",
                 .n_params = 2},
+        /* what became of a keyed write when the event, or the customer, is gone that would say where it went */
+        {.name = "event_first_result",
+                .sql = "SELECT r.status, r.body::text FROM command_results r WHERE r.workspace_id = $1::uuid "
+                       "AND r.command_id = $2::uuid AND r.topic = 'event-commands' AND r.fingerprint = $3::bigint "
+                       "AND (r.kept_until_us >= $4::bigint OR r.kept_until_us IS NULL) LIMIT 1",
+                .n_params = 4},
         /* $3 customer, $4 date, $5 id of the event in the middle */
         {.name = "event_neighbours",
                 .sql = "SELECT (SELECT e.id FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $2::uuid "

@@ -18,6 +18,7 @@ struct write {
 	struct event_input input;
 	uint64_t epoch; /* of the customer cache, before it was asked */
 	void (*found)(struct request *request, struct write *write, const struct event_row *event);
+	void (*not_found)(struct request *request);
 	struct problems problems;
 };
 
@@ -55,6 +56,41 @@ static void event_not_found(struct request *request)
 	struct str id = str_utf8_cut(request_path(request, "id"), 255);
 
 	request_fail(request, ERR_NOT_FOUND, "event not found %.*s", STR_ARG(id));
+}
+
+static void customer_not_found(struct request *request)
+{
+	const struct write *write = request_state(request);
+
+	request_fail(request, ERR_NOT_FOUND, "customer not found %.*s",
+	        STR_ARG(str_utf8_cut(write->input.customer_id, 255)));
+}
+
+static void on_first_result(struct request *request, const PGresult *result)
+{
+	const struct write *write = request_state(request);
+
+	if (PQntuples(result))
+		request_answer(request, (unsigned)db_i64(result, 0, 0), db_text(result, 0, 1));
+	else
+		write->not_found(request);
+}
+
+/* What the write is about is gone, perhaps by this very command: a repeat gets its first result. */
+static void answer_missing(struct request *request, struct write *write, void (*not_found)(struct request *request))
+{
+	const struct command *command = &write->command;
+	struct db_params *params;
+
+	if (!(command->flags & COMMAND_KEYED)) {
+		not_found(request);
+		return;
+	}
+	write->not_found = not_found;
+	params = by_id_params(request, &command->id);
+	db_param_i64(params, (int64_t)command->fingerprint);
+	db_param_i64(params, command->time_us);
+	request_query(request, "event_first_result", NULL, params, on_first_result);
 }
 
 /* Validation */
@@ -166,11 +202,6 @@ static void ensure(struct request *request, struct write *write)
 
 /* POST */
 
-static void customer_not_found(struct request *request, struct str id)
-{
-	request_fail(request, ERR_NOT_FOUND, "customer not found %.*s", STR_ARG(str_utf8_cut(id, 255)));
-}
-
 static void publish_for_customer(struct request *request, struct write *write)
 {
 	if (check_permission(request, &write->command.node, true))
@@ -182,7 +213,7 @@ static void on_customer_node(struct request *request, const PGresult *result)
 	struct write *write = request_state(request);
 
 	if (!PQntuples(result)) {
-		customer_not_found(request, write->input.customer_id);
+		answer_missing(request, write, customer_not_found);
 		return;
 	}
 	write->command.node = db_uuid(result, 0, 0);
@@ -200,7 +231,7 @@ static void find_customer(struct request *request, struct write *write)
 	struct command *command = &write->command;
 
 	if (!uuid_parse(write->input.customer_id, &command->subject)) {
-		customer_not_found(request, write->input.customer_id);
+		customer_not_found(request);
 		return;
 	}
 	if (customer_cache_find(cache, &command->workspace, &command->subject, clock_monotonic_us(), &command->node)) {
@@ -308,7 +339,7 @@ static void on_event_to_write(struct request *request, const PGresult *result)
 	struct event_row event;
 
 	if (!PQntuples(result)) {
-		event_not_found(request);
+		answer_missing(request, write, event_not_found);
 		return;
 	}
 	event_row_read(result, 0, 0, &event);

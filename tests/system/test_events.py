@@ -503,6 +503,26 @@ def test_repeat_with_another_body_changes_nothing(source, people):
     assert check_ok(source.get(f"events/{identifier}"))["properties"] == {"title": "first"}
 
 
+def test_repeat_of_a_deletion_gives_the_first_result(source, people):
+    """The event that would tell where its command went is gone, by that very command."""
+    identifier = post(source, event(people.new()["id"]))
+    stored(source, identifier)
+    key = {"Idempotency-Key": unique("key")}
+    for _ in range(3):
+        assert source.delete(f"events/{identifier}", headers=key).status == 204
+    check_error(source.delete(f"events/{identifier}", headers={"Idempotency-Key": unique("key")}), 404)
+    check_error(source.delete(f"events/{new_id()}", headers=key), 404)
+
+
+def test_repeat_for_a_customer_who_was_deleted_gives_the_first_result(source, people):
+    customer = people.new()["id"]
+    key, body = {"Idempotency-Key": unique("key")}, event(customer, properties={"title": "once"})
+    identifier = post(source, body, headers=key)
+    assert source.delete(f"customers/{customer}").status == 200
+    assert post(source, body, headers=key) == identifier
+    check_error(source.post("events", event(customer, properties={"title": "other"}), headers=key), 404)
+
+
 def test_same_event_twice_without_key_is_two_events(source, people):
     customer = people.new()["id"]
     made = {post(source, event(customer)) for _ in range(2)}

@@ -19,6 +19,7 @@
 #include "gateway/upload.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -29,6 +30,9 @@
 
 #define TICK_US 50000
 #define METADATA_MS 5000
+/* Blocks from this size on go back to the system as soon as they are freed. glibc's own threshold grows with what is
+   freed: after a burst of large answers a gigabyte stayed. */
+#define LARGE_BLOCK_BYTES (256 * 1024)
 /* How long a stop waits for what is in work. */
 #define STOP_US (10 * INT64_C(1000000))
 /* The same for answers to what is in work even then. */
@@ -250,6 +254,7 @@ int gateway_run(const struct settings *settings)
 
 	if (sodium_init() < 0)
 		log_die("start", "libsodium cannot start");
+	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
 	running.gateway.settings = settings;
 	running.loop = loop_new();
 	raise_file_limit();

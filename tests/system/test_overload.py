@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from client import unique
+from client import eventually, unique
 from contract import check_error, check_page
 from test_bad_input import head
-from test_hostile_http import MIB, bounded, process  # noqa: F401 (a fixture)
+from test_hostile_http import MIB, QUARANTINE, bounded, process, resident  # noqa: F401 (a fixture)
 
 LINES, WHOLE = 1500, 500
 # Bursts until some of the requests are put off; a machine that is fast enough for the first ones meets them with more lines at once.
@@ -162,3 +162,34 @@ def test_reads_are_taken_or_put_off_likewise(lines, own_source, own_node):
         if answer[0] != 200:
             check_put_off(answer)
     assert any(answer[0] == 200 for answer in answers), "some are taken"
+
+
+def ask_for_pages(client, offset, times):
+    for _ in range(times):
+        answer = client.get("updates", {"offset": offset, "size": 4000})
+        assert answer.status in (200, 503), answer
+
+
+def test_a_burst_of_large_answers_leaves_no_memory_behind(process, space, own_source, own_node):  # noqa: F811
+    """Pages of the update stream, 8 MB each."""
+    offset = space.admin.get("updates/last-offset").json["lastOffset"]
+    customer = own_source.post("customers", {"nodeId": own_node, "externalId": unique()}).json["id"]
+    large = {"customerId": customer, "type": "formCompiled", "context": "WEB", "properties": {"extraProperties": {"x": "y" * 60_000}}}
+    for _ in range(140):
+        assert own_source.post("events", large).status == 202
+    eventually(lambda: check_page(own_source.get("events", {"customerId": customer, "size": 1}), total=140))
+    with open(f"{process}/maps", encoding="ascii") as maps:
+        allowed = 64 * MIB + (QUARANTINE if "libasan" in maps.read() else 0)
+    before = resident(process)
+    for n in (8, 128):
+        threads = [threading.Thread(target=ask_for_pages, args=(space.admin, offset, 3)) for _ in range(n)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def given_back():
+        kept = resident(process) - before
+        assert kept < allowed, f"the gateway keeps {kept // MIB} MiB"
+        return True
+    eventually(given_back, 10)

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -118,11 +119,41 @@ static void log_kafka(const rd_kafka_t *client, int level, const char *facility,
 	log_event(level <= 3 ? LOG_WARN : LOG_DEBUG, "kafka", "%s: %s", facility, words);
 }
 
+/* How brokers are spoken to; what is empty is left to librdkafka. */
+#define SECURITY(X)                                                                                                    \
+	X("ssl.ca.location", "CONTACTHUB_KAFKA_CA_FILE", kafka_ca_file, false)                                         \
+	X("ssl.certificate.location", "CONTACTHUB_KAFKA_CERTIFICATE_FILE", kafka_certificate_file, false)              \
+	X("ssl.key.location", "CONTACTHUB_KAFKA_KEY_FILE", kafka_key_file, false)                                      \
+	X("sasl.mechanism", "CONTACTHUB_KAFKA_SASL_MECHANISM", kafka_sasl_mechanism, true)                             \
+	X("sasl.username", "CONTACTHUB_KAFKA_USER", kafka_user, true)                                                  \
+	X("sasl.password", "CONTACTHUB_KAFKA_PASSWORD", kafka_password, true)
+
+static void set_from_variable(rd_kafka_conf_t *conf, const char *property, const char *variable, const char *value)
+{
+	char why[256];
+
+	if (*value && rd_kafka_conf_set(conf, property, value, why, sizeof(why)) != RD_KAFKA_CONF_OK)
+		log_die("settings", "%s: %s", variable, why);
+}
+
+static void set_security(rd_kafka_conf_t *conf, const struct settings *settings)
+{
+	bool sasl = !strncasecmp(settings->kafka_security, "sasl", 4);
+
+	set_from_variable(conf, "security.protocol", "CONTACTHUB_KAFKA_SECURITY", settings->kafka_security);
+#define X(property, variable, field, of_sasl)                                                                          \
+	if (sasl || !of_sasl)                                                                                          \
+		set_from_variable(conf, property, variable, settings->field);
+	SECURITY(X)
+#undef X
+}
+
 static rd_kafka_conf_t *new_conf(const struct settings *settings)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
 	set_property(conf, "bootstrap.servers", settings->kafka);
+	set_security(conf, settings);
 	set_properties(conf, client_properties, ARRAY_LEN(client_properties));
 	rd_kafka_conf_set_log_cb(conf, log_kafka);
 	return conf;
@@ -341,9 +372,33 @@ static bool check_created(rd_kafka_event_t *event, struct err *err)
 	return true;
 }
 
+/* What a client had to say last, "" when nothing: a request that it cannot send ends with no more than a timeout. */
+struct complaint {
+	char words[256];
+};
+
+static void on_complaint(rd_kafka_t *client, int code, const char *reason, void *opaque)
+{
+	struct complaint *complaint = opaque;
+
+	(void)client;
+	if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		snprintf(complaint->words, sizeof(complaint->words), "%s", reason);
+}
+
+static rd_kafka_t *new_admin(const struct settings *settings, struct complaint *complaint)
+{
+	rd_kafka_conf_t *conf = new_conf(settings);
+
+	rd_kafka_conf_set_error_cb(conf, on_complaint);
+	rd_kafka_conf_set_opaque(conf, complaint);
+	return new_client(RD_KAFKA_PRODUCER, conf);
+}
+
 bool kafka_create_topics(const struct settings *settings, int timeout_ms, struct err *err)
 {
-	rd_kafka_t *client = new_client(RD_KAFKA_PRODUCER, new_conf(settings));
+	struct complaint complaint = {""};
+	rd_kafka_t *client = new_admin(settings, &complaint);
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
 	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	rd_kafka_NewTopic_t *topics[TOPIC_COUNT];
@@ -355,6 +410,9 @@ bool kafka_create_topics(const struct settings *settings, int timeout_ms, struct
 	rd_kafka_CreateTopics(client, topics, TOPIC_COUNT, options, queue);
 	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
 	bool good = check_created(event, err);
+	rd_kafka_poll(client, 0);
+	if (!good && *complaint.words)
+		err_wrap(err, "%s", complaint.words);
 	if (event)
 		rd_kafka_event_destroy(event);
 	rd_kafka_NewTopic_destroy_array(topics, TOPIC_COUNT);

@@ -18,6 +18,18 @@
 	X(STRING, pg_schema, "CONTACTHUB_PG_SCHEMA", "contacthub", 0, 0, "schema that holds the tables")               \
 	X(STRING, kafka, "CONTACTHUB_KAFKA", "", 0, 0,                                                                 \
 	        "Kafka bootstrap servers, host:port, comma separated; required")                                       \
+	X(STRING, kafka_security, "CONTACTHUB_KAFKA_SECURITY", "plaintext", 0, 0,                                      \
+	        "how Kafka is spoken to: plaintext, ssl, sasl_plaintext or sasl_ssl")                                  \
+	X(STRING, kafka_sasl_mechanism, "CONTACTHUB_KAFKA_SASL_MECHANISM", "PLAIN", 0, 0,                              \
+	        "for sasl_plaintext and sasl_ssl: PLAIN; SCRAM-SHA-256 or SCRAM-SHA-512 with brokers before Kafka "    \
+	        "3.8.1 or librdkafka from 2.6.1 on")                                                                   \
+	X(STRING, kafka_user, "CONTACTHUB_KAFKA_USER", "", 0, 0, "name for SASL")                                      \
+	X(SECRET, kafka_password, "CONTACTHUB_KAFKA_PASSWORD", "", 0, 0, "password for SASL")                          \
+	X(STRING, kafka_ca_file, "CONTACTHUB_KAFKA_CA_FILE", "", 0, 0,                                                 \
+	        "PEM file with the authorities that may have signed the brokers' certificates; default the system's")  \
+	X(STRING, kafka_certificate_file, "CONTACTHUB_KAFKA_CERTIFICATE_FILE", "", 0, 0,                               \
+	        "PEM file with our own certificate, where brokers ask for one")                                        \
+	X(STRING, kafka_key_file, "CONTACTHUB_KAFKA_KEY_FILE", "", 0, 0, "PEM file with its private key")              \
 	X(NAME, topic_prefix, "CONTACTHUB_TOPIC_PREFIX", "contacthub.", 0, 128, "put in front of every topic name")    \
 	X(INT, customer_partitions, "CONTACTHUB_CUSTOMER_PARTITIONS", "8", 1, 1024,                                    \
 	        "partitions of customer-commands and config-commands when they are created; a workspace lives in one") \

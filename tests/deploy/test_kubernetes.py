@@ -10,7 +10,7 @@ DIRECTORY = "deploy/k8s"
 KUSTOMIZATION = document(f"{DIRECTORY}/kustomization.yaml")
 PATCHES = {patch["path"]: document(f"{DIRECTORY}/{patch['path']}") for patch in KUSTOMIZATION["patches"]}
 RESOURCES = [one for path in KUSTOMIZATION["resources"] for one in documents(f"{DIRECTORY}/{path}")]
-SECRET = document(f"{DIRECTORY}/secret.example.yaml")
+SECRETS = {secret["metadata"]["name"]: secret["stringData"] for secret in documents(f"{DIRECTORY}/secret.example.yaml")}
 NOT_APPLIED = {"kustomization.yaml", "secret.example.yaml"}
 
 
@@ -75,17 +75,34 @@ def test_everything_given_is_a_setting():
 
 def test_settings_and_secrets_are_those_that_pods_ask_for():
     pod = pod_of(PATCHES["pod.yaml"])
-    [container], [volume] = pod["containers"], pod["volumes"]
+    [container] = pod["containers"]
     [settings_of] = KUSTOMIZATION["configMapGenerator"]
     assert container["envFrom"] == [{"configMapRef": {"name": settings_of["name"]}}]
-    [variable] = container["env"]
-    secret = SECRET["metadata"]["name"]
-    assert variable["valueFrom"]["secretKeyRef"] == {"name": secret, "key": variable["name"]}
-    assert volume["secret"]["secretName"] == secret
-    assert {variable["name"], *(item["key"] for item in volume["secret"]["items"])} == SECRET["stringData"].keys()
-    [mount], [item] = container["volumeMounts"], volume["secret"]["items"]
-    key_file = key_values(text(f"{DIRECTORY}/settings.env"))["CONTACTHUB_JWT_KEY_FILE"]
-    assert key_file == f"{mount['mountPath']}/{item['path']}" and mount["name"] == volume["name"]
+    references = [(entry["name"], entry["valueFrom"]["secretKeyRef"]) for entry in container["env"]]
+    assert [name for name, reference in references if reference["key"] != name] == []
+    assert {reference["key"] for _, reference in references} <= set().union(*SECRETS.values())
+    assert {reference["name"] for _, reference in references} == SECRETS.keys()
+    assert {volume["secret"]["secretName"] for volume in pod["volumes"]} == SECRETS.keys()
+
+
+def test_files_of_secrets_lie_where_settings_look_for_them():
+    pod = pod_of(PATCHES["pod.yaml"])
+    places = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    volumes = {volume["name"]: volume["secret"] for volume in pod["volumes"]}
+    assert places.keys() == volumes.keys()
+    [item] = volumes["key"]["items"]
+    assert item["key"] in SECRETS[volumes["key"]["secretName"]]
+    assert key_values(text(f"{DIRECTORY}/settings.env"))["CONTACTHUB_JWT_KEY_FILE"] == f"{places['key']}/{item['path']}"
+    [named] = set(re.findall(r"=(/etc/contacthub-kafka/[\w.]+)", text(f"{DIRECTORY}/README.md")))
+    assert named in [f"{places['kafka']}/{name}" for name in SECRETS[volumes["kafka"]["secretName"]]]
+
+
+def test_a_secret_that_few_need_may_be_absent():
+    pod = pod_of(PATCHES["pod.yaml"])
+    references = [entry["valueFrom"]["secretKeyRef"] for entry in pod["containers"][0]["env"]]
+    optional = {reference["name"]: reference.get("optional", False) for reference in references}
+    assert optional == {volume["secret"]["secretName"]: volume["secret"].get("optional", False) for volume in pod["volumes"]}
+    assert optional == {"contacthub": False, "contacthub-kafka": True}
 
 
 def test_a_worker_is_named_like_its_pod():

@@ -1,6 +1,7 @@
 #include "workers/stats_rollup/rollup.h"
 
 #include "common/arena.h"
+#include "workers/stats_rollup/gaps.h"
 
 /* Entities whose facts are in the batch. */
 struct entities {
@@ -109,22 +110,121 @@ static bool send_zones(struct batch *batch, struct entities *customers, struct e
 	return db_send_expect(batch_db(batch), "rollup_zones", &params, -1, ERR_INTERNAL, err);
 }
 
-/* `places` names the rows; absent = there are none. */
-static bool remove_empty(struct batch *batch, const char *statement, struct str places, struct err *err)
+/* Rows that rollup_apply answers. */
+enum part {
+	PART_EMPTY_DAY = 1,    /* where a row of stat_days stands that counts nothing any more */
+	PART_EMPTY_PERSON = 2, /* the same of stat_people */
+	PART_CHANGE = 3,       /* what a person's day gains or loses */
+	PART_DAY = 4,          /* a day that such a person had before */
+};
+enum {
+	COLUMN_PART,
+	COLUMN_PLACE,
+	COLUMN_WORKSPACE,
+	COLUMN_NODE,
+	COLUMN_KIND,
+	COLUMN_PERSON,
+	COLUMN_DAY,
+	COLUMN_CONTEXT,
+	COLUMN_N
+};
+
+struct applied {
+	struct db_array empty_days, empty_people;
+	struct person_day *days; /* their contexts are in the result */
+	size_t n_days;
+};
+
+static struct person_day day_of(const PGresult *rows, int row, enum part part)
+{
+	int64_t n = db_i64(rows, row, COLUMN_N);
+
+	return (struct person_day){.person = {.workspace = db_uuid(rows, row, COLUMN_WORKSPACE),
+	                                   .node = db_uuid(rows, row, COLUMN_NODE),
+	                                   .id = db_uuid(rows, row, COLUMN_PERSON),
+	                                   .kind = (int16_t)db_i64(rows, row, COLUMN_KIND)},
+	        .day = (int32_t)db_i64(rows, row, COLUMN_DAY),
+	        .context = db_text(rows, row, COLUMN_CONTEXT),
+	        .before = part == PART_DAY ? n : 0,
+	        .after = n};
+}
+
+static void take_applied(struct batch *batch, const PGresult *rows, struct applied *applied)
+{
+	db_array_init(&applied->empty_days, batch_arena(batch), DB_TEXT);
+	db_array_init(&applied->empty_people, batch_arena(batch), DB_TEXT);
+	applied->days = arena_alloc(batch_arena(batch), ((size_t)PQntuples(rows) + 1) * sizeof(*applied->days));
+	applied->n_days = 0;
+	for (int row = 0; row < PQntuples(rows); row++) {
+		enum part part = (enum part)db_i64(rows, row, COLUMN_PART);
+		if (part == PART_EMPTY_DAY)
+			db_array_text(&applied->empty_days, db_text(rows, row, COLUMN_PLACE));
+		else if (part == PART_EMPTY_PERSON)
+			db_array_text(&applied->empty_people, db_text(rows, row, COLUMN_PLACE));
+		else
+			applied->days[applied->n_days++] = day_of(rows, row, part);
+	}
+}
+
+static bool remove_empty(struct batch *batch, const char *statement, struct db_array *places, struct err *err)
 {
 	struct db_params params;
 
-	if (!places.p)
+	if (!places->n)
 		return true;
 	db_params_init(&params, batch_arena(batch));
-	db_param_text(&params, arena_str(batch_arena(batch), places));
+	db_param_array(&params, places);
 	return db_send_expect(batch_db(batch), statement, &params, -1, ERR_INTERNAL, err);
+}
+
+static void gaps_params(struct batch *batch, const struct gap *gaps, size_t n, struct db_params *params)
+{
+	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I16, DB_TEXT, DB_I32, DB_I32, DB_I64};
+	struct db_array columns[ARRAY_LEN(types)];
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_array_init(&columns[i], batch_arena(batch), types[i]);
+	for (size_t i = 0; i < n; i++) {
+		db_array_uuid(&columns[0], &gaps[i].workspace);
+		db_array_uuid(&columns[1], &gaps[i].node);
+		db_array_i64(&columns[2], gaps[i].measure);
+		db_array_text(&columns[3], gaps[i].context);
+		db_array_i64(&columns[4], gaps[i].day);
+		if (gaps[i].last_day == DAY_NEVER)
+			db_array_null(&columns[5]);
+		else
+			db_array_i64(&columns[5], gaps[i].last_day);
+		db_array_i64(&columns[6], gaps[i].n);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		db_param_array(params, &columns[i]);
+}
+
+static bool add_gaps(struct batch *batch, const struct gap *gaps, size_t n, struct err *err)
+{
+	struct db_params params;
+	struct db_array empty;
+
+	if (!n)
+		return true;
+	db_params_init(&params, batch_arena(batch));
+	gaps_params(batch, gaps, n, &params);
+	PGresult *rows = db_ask(batch_db(batch), "rollup_gaps", &params, err);
+	if (!rows)
+		return false;
+	db_array_init(&empty, batch_arena(batch), DB_TEXT);
+	for (int row = 0; row < PQntuples(rows); row++)
+		db_array_text(&empty, db_text(rows, row, 0));
+	PQclear(rows);
+	return remove_empty(batch, "rollup_empty_gaps", &empty, err);
 }
 
 static bool apply(struct batch *batch, struct entities *customers, struct entities *events, const struct years *years,
         struct err *err)
 {
 	struct db_params params;
+	struct applied applied;
+	size_t n_gaps;
 
 	db_params_init(&params, batch_arena(batch));
 	entities_params(customers, &params);
@@ -133,9 +233,11 @@ static bool apply(struct batch *batch, struct entities *customers, struct entiti
 	PGresult *rows = db_ask(batch_db(batch), "rollup_apply", &params, err);
 	if (!rows)
 		return false;
-	bool good = remove_empty(batch, "rollup_empty_days", db_text(rows, 0, 0), err) &&
-	            remove_empty(batch, "rollup_empty_people", db_text(rows, 0, 1), err) &&
-	            remove_empty(batch, "rollup_empty_gaps", db_text(rows, 0, 2), err);
+	take_applied(batch, rows, &applied);
+	struct gap *gaps = gaps_of(applied.days, applied.n_days, batch_arena(batch), &n_gaps);
+	bool good = remove_empty(batch, "rollup_empty_days", &applied.empty_days, err) &&
+	            remove_empty(batch, "rollup_empty_people", &applied.empty_people, err) &&
+	            add_gaps(batch, gaps, n_gaps, err);
 	PQclear(rows);
 	return good;
 }

@@ -40,9 +40,9 @@
 
 #define PERSON "workspace_id, node_id, kind, person"
 /*
- * What people's days gain and lose. Gaps are made of all days of a person, so of those whose days change ("changes")
- * the gaps of before are taken off and those of after added. How often somebody was there on a day is no matter, but
- * for a buyer whether it was more than once: a gap tells first and second orders.
+ * What people's days gain and lose. A gap is made of several days of a person, so of those whose days change
+ * ("changes") the days are answered, for gaps.h. How often somebody was there on a day is no matter, but for a buyer
+ * whether it was more than once: a gap tells first and second orders.
  */
 #define MOVED                                                                                                          \
 	"SELECT m.*, bool_or(COALESCE((SELECT LEAST(p.n, p.n + m.n) FROM stat_people p "                               \
@@ -72,23 +72,12 @@
 	        "x") "AND x.day >= CASE c.kind WHEN 1 THEN '-infinity' ELSE COALESCE(" DAY_BEFORE ", c.first) END "    \
 	             "AND x.day <= CASE c.kind WHEN 1 THEN 'infinity' ELSE COALESCE(" DAY_BEHIND                       \
 	             ", c.last) END OFFSET 0) x"
-#define IS_NOW                                                                                                         \
-	"SELECT workspace_id, node_id, kind, day, context, person, sum(n)::bigint AS n FROM (SELECT * FROM was "       \
-	"UNION ALL SELECT " DAYS_OF_PEOPLE " FROM moved WHERE changes) x GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(n) <> 0"
-#define HISTORIES(sign, rows)                                                                                          \
-	"SELECT " sign " AS sign, workspace_id, node_id, kind, array_agg(day) AS days, array_agg(context) AS "         \
-	"contexts, array_agg(n) AS ns FROM " rows " GROUP BY " PERSON
-#define NET_GAPS                                                                                                       \
-	"SELECT h.workspace_id, h.node_id, g.measure, g.context, g.day, g.last_day, sum(h.sign) AS n "                 \
-	"FROM (" HISTORIES("-1", "was") " UNION ALL " HISTORIES(                                                       \
-	        "1", "is_now") ") h "                                                                                  \
-	                       "CROSS JOIN LATERAL stat_gaps_of(h.kind, h.days, h.contexts, h.ns) g "                  \
-	                       "GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(h.sign) <> 0"
-#define ADD_GAPS                                                                                                       \
-	"INSERT INTO stat_gaps AS d SELECT g.workspace_id, g.node_id, g.measure, g.context, l.level, l.day, "          \
-	"l.last_day, sum(g.n) FROM (" NET_GAPS ") g CROSS JOIN LATERAL stat_gap_levels(g.day, g.last_day) l "          \
-	"GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(g.n) <> 0 ON CONFLICT (workspace_id, node_id, measure, context, "     \
-	"level, day, last_day) DO UPDATE SET n = d.n + excluded.n RETURNING d.ctid AS place, d.n"
+/* What rollup_apply answers: where counters have become empty, and the days of people whose gaps change. */
+#define PLACES(part, rows)                                                                                             \
+	"SELECT " part "::smallint AS part, place::text, NULL::uuid AS workspace_id, NULL::uuid AS node_id, "          \
+	"NULL::smallint AS kind, NULL::uuid AS person, NULL::date AS day, NULL::text AS context, NULL::bigint AS n "   \
+	"FROM " rows " WHERE n = 0"
+#define DAYS(part, rows) "SELECT " part "::smallint, NULL, " PERSON ", day, context, n FROM " rows
 
 const struct statement rollup_statements[] = {
         /* entities are found by key: plans that read whole tables, made while these were small, are ruled out */
@@ -142,8 +131,8 @@ const struct statement rollup_statements[] = {
                        "OR (m.profile_id = u.id AND NOT m.excluded)))",
                 .n_params = 5},
         /*
-         * Replaces the shares of the entities and applies the difference; answers where counters have become empty. The
-         * new shares are inserted when the old ones are gone: their statement counts those first.
+         * Replaces the shares of the entities and applies the difference; answers the rows of enum part. The new shares
+         * are inserted when the old ones are gone: their statement counts those first.
          */
         {.name = "rollup_apply",
                 .sql = "WITH customers_of_facts AS MATERIALIZED (SELECT DISTINCT w, id FROM unnest($1::uuid[], "
@@ -157,22 +146,28 @@ const struct statement rollup_statements[] = {
                        "UNION ALL SELECT -1, old.* FROM old), days AS "
                        "(" ADD_DAYS "), "
                        "moved AS MATERIALIZED (" MOVED "), people AS (" ADD_PEOPLE "), "
-                       "was AS MATERIALIZED (" WAS "), is_now AS (" IS_NOW "), gaps AS (" ADD_GAPS ") "
-                       "SELECT (SELECT array_agg(place)::text FROM days WHERE "
-                       "n = 0), "
-                       "(SELECT array_agg(place)::text FROM people WHERE n = "
-                       "0), "
-                       "(SELECT array_agg(place)::text FROM gaps WHERE n = 0)",
+                       "was AS (" WAS ") " PLACES("1", "days") AND PLACES("2", "people")
+                               AND DAYS("3", "moved WHERE changes") AND DAYS("4", "was"),
                 .n_params = 6},
+        /* null: never; answers where gaps have become empty */
+        {.name = "rollup_gaps",
+                .sql = "WITH gaps AS (INSERT INTO stat_gaps AS d SELECT g.w, g.node, g.measure, g.context, l.level, "
+                       "l.day, l.last_day, sum(g.n) FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], "
+                       "$5::integer[], $6::integer[], $7::bigint[]) AS g(w, node, measure, context, day, last_day, n) "
+                       "CROSS JOIN LATERAL stat_gap_levels('2000-01-01'::date + g.day, COALESCE('2000-01-01'::date "
+                       "+ g.last_day, '-infinity')) l GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(g.n) <> 0 ON CONFLICT "
+                       "(workspace_id, node_id, measure, context, level, day, last_day) DO UPDATE SET n = d.n + "
+                       "excluded.n RETURNING d.ctid AS place, d.n) SELECT place::text FROM gaps WHERE n = 0",
+                .n_params = 7},
         /* in the same transaction, so that the rows still stand where they stood */
         {.name = "rollup_empty_days",
-                .sql = "DELETE FROM stat_days WHERE ctid = ANY ($1::text::tid[]) AND n = 0",
+                .sql = "DELETE FROM stat_days WHERE ctid = ANY ($1::text[]::tid[]) AND n = 0",
                 .n_params = 1},
         {.name = "rollup_empty_people",
-                .sql = "DELETE FROM stat_people WHERE ctid = ANY ($1::text::tid[]) AND n = 0",
+                .sql = "DELETE FROM stat_people WHERE ctid = ANY ($1::text[]::tid[]) AND n = 0",
                 .n_params = 1},
         {.name = "rollup_empty_gaps",
-                .sql = "DELETE FROM stat_gaps WHERE ctid = ANY ($1::text::tid[]) AND n = 0",
+                .sql = "DELETE FROM stat_gaps WHERE ctid = ANY ($1::text[]::tid[]) AND n = 0",
                 .n_params = 1},
         {.name = "rollup_moved_zones",
                 .sql = "SELECT z.workspace_id FROM stat_zones z JOIN stat_wanted_zones w "

@@ -312,6 +312,20 @@ static const char *const rows[] = {
         " AND e.id = id_of('e', i)",
 };
 
+/* What belongs to the first customer alone: events, what they count, and sessions. */
+static const char *const rows_of_the_first[] = {
+        "INSERT INTO events SELECT " W ", id_of('m', i), " NODE
+        ", id_of('c', 1), time_of(i), time_of(i), time_of(i), 1, "
+        "NULL, 'viewedPage', 'WEB', NULL, NULL, '{}' FROM generate_series($1::integer, $2::integer) i",
+        "INSERT INTO stat_shares SELECT s.* FROM generate_series($1::integer, $2::integer) i, events e, "
+        "stat_counted_in(e.workspace_id, e.node_id, e.customer_id) n, "
+        "stat_event(e, n.node_id, n.customer_id, 'Europe/Rome') s WHERE e.workspace_id = " W
+        " AND e.id = id_of('m', i)",
+        "INSERT INTO bindings SELECT " W ", " NODE
+        ", 1, 'm' || i, time_of(i), id_of('c', 1), 9223372036854775807, NULL "
+        "FROM generate_series($1::integer, $2::integer) i",
+};
+
 static void run_row(struct component *component, const char *row, int from, int to)
 {
 	char first[16], last[16];
@@ -552,6 +566,22 @@ static void plans_stay_good_when_events_wait(void **state)
 	close_all(component, sessions, count_bad(sessions, true, ROWS - 7));
 }
 
+/* The planner then expects as much of every customer. */
+static void plans_stay_good_when_one_customer_has_all(void **state)
+{
+	static const struct growth growth = {.analyzed = true, .year_ends_at = 4 * ROWS};
+	struct component *component = open_tables(growth.year_ends_at);
+	PGconn *sessions[ARRAY_LEN(owners)];
+
+	(void)state;
+	run_rows(component, 1, YOUNG);
+	component_sql(component, "DELETE FROM events; DELETE FROM stat_shares WHERE entity = 2; DELETE FROM bindings");
+	for (size_t i = 0; i < ARRAY_LEN(rows_of_the_first); i++)
+		run_row(component, rows_of_the_first[i], 1, 3 * ROWS);
+	open_sessions(component, sessions, &growth);
+	close_all(component, sessions, count_bad(sessions, true, YOUNG - 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -560,6 +590,7 @@ int main(void)
 	        cmocka_unit_test(plans_of_young_tables_that_were_analyzed_stay_good),
 	        cmocka_unit_test(plans_stay_good_in_a_new_year),
 	        cmocka_unit_test(plans_stay_good_when_events_wait),
+	        cmocka_unit_test(plans_stay_good_when_one_customer_has_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,8 +9,8 @@
 #define EVENT_RESULT "e.workspace_id, e.node_id, e.id, e.version"
 
 /* Deletes events and leaves tombstones; the events come back in the order in which they were registered. */
-#define DELETE_EVENTS(from_where, time)                                                                                \
-	"WITH gone AS (DELETE FROM events e " from_where                                                               \
+#define DELETE_EVENTS(before, from_where, time)                                                                        \
+	"WITH " before "gone AS (DELETE FROM events e " from_where                                                     \
 	" RETURNING e.workspace_id, e.node_id, e.id, e.version, e.type, e.registered_us, " time                        \
 	" AS deleted_us), kept AS (INSERT INTO event_tombstones (workspace_id, id, node_id, type, registered_us, "     \
 	"deleted_us) SELECT workspace_id, id, node_id, type, registered_us, deleted_us FROM gone ON CONFLICT DO "      \
@@ -51,16 +51,20 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "JOIN bindings b ON b.workspace_id = u.w AND b.node_id = u.n AND b.kind = u.kind "
                        "AND b.value = u.value AND b.unbound_us = " OPEN,
                 .n_params = 4},
+        /* Ranges of one customer, in the order of their index: where few customers have all bindings, the planner would
+           read everybody's. */
         {.name = "cm_bindings_of",
-                .sql = "SELECT b.workspace_id, b.node_id, b.kind, b.value, b.customer_id, b.session_id, b.bound_us "
-                       "FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS u(w, c, session) "
-                       "JOIN bindings b ON b.workspace_id = u.w AND b.customer_id = u.c AND b.unbound_us = " OPEN
-                       " AND (u.session IS NULL OR b.session_id = u.session)",
+                .sql = "SELECT b.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS u(w, c, session) CROSS JOIN "
+                       "LATERAL (SELECT b.workspace_id, b.node_id, b.kind, b.value, b.customer_id, b.session_id, "
+                       "b.bound_us FROM bindings b WHERE b.workspace_id = u.w AND b.customer_id >= u.c "
+                       "AND b.customer_id <= u.c AND b.unbound_us = " OPEN " AND (u.session IS NULL OR b.session_id = "
+                       "u.session) ORDER BY b.customer_id, b.kind, b.bound_us OFFSET 0) b",
                 .n_params = 3},
         {.name = "cm_past_values",
-                .sql = "SELECT DISTINCT b.workspace_id, b.node_id, b.kind, b.value FROM unnest($1::uuid[], $2::uuid[]) "
-                       "AS u(w, c) JOIN bindings b ON b.workspace_id = u.w AND b.customer_id = u.c "
-                       "AND b.unbound_us <> " OPEN,
+                .sql = "SELECT DISTINCT b.* FROM unnest($1::uuid[], $2::uuid[]) AS u(w, c) CROSS JOIN LATERAL "
+                       "(SELECT b.workspace_id, b.node_id, b.kind, b.value FROM bindings b WHERE b.workspace_id = u.w "
+                       "AND b.customer_id >= u.c AND b.customer_id <= u.c AND b.unbound_us <> " OPEN
+                       " ORDER BY b.customer_id, b.kind, b.bound_us OFFSET 0) b",
                 .n_params = 2},
         {.name = "cm_heads",
                 .sql = "SELECT h.workspace_id, h.last_int_id FROM unnest($1::uuid[]) AS u(w) "
@@ -153,10 +157,17 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "WHERE e.workspace_id = f.workspace_id AND e.id = f.id AND e.registered_us = f.registered_us "
                        "AND f.customer_id IS DISTINCT FROM f.was RETURNING " EVENT_RESULT,
                 .n_params = 6},
+        /* All of them, by the same range: where few customers have all events, the planner would read everybody's to
+           find one customer's. */
         {.name = "cm_events_deleted",
-                .sql = DELETE_EVENTS("USING unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(w, c, t) "
-                                     "WHERE e.workspace_id = u.w AND e.customer_id = u.c",
-                        "u.t"),
+                .sql = DELETE_EVENTS(
+                        "found AS MATERIALIZED (SELECT x.*, u.t FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) "
+                        "AS u(w, c, t) CROSS JOIN LATERAL (SELECT e.workspace_id, e.id, e.registered_us FROM events e "
+                        "WHERE e.workspace_id = u.w AND e.customer_id >= u.c AND e.customer_id <= u.c "
+                        "ORDER BY e.customer_id, e.date_us DESC OFFSET 0) x), ",
+                        "USING found f WHERE e.workspace_id = f.workspace_id AND e.id = f.id "
+                        "AND e.registered_us = f.registered_us",
+                        "f.t"),
                 .n_params = 3},
 
         /* nodes */
@@ -196,7 +207,7 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        " RETURNING " EVENT_RESULT,
                 .n_params = 3},
         {.name = "cm_node_events_deleted",
-                .sql = DELETE_EVENTS(
+                .sql = DELETE_EVENTS("",
                         "WHERE e.workspace_id = $1::uuid AND e.node_id = $2::uuid AND (e.registered_us < $3::bigint "
                         "OR (NOT $4::boolean AND e.customer_id IS NOT NULL))",
                         "$3::bigint"),

@@ -107,7 +107,8 @@ const struct statement rollup_statements[] = {
         /* of each profile: its members' and its own events that do not count in its node as they should (its own are
            as a member's that is excluded while the profile is not there), and events that count there and are neither's
            any more */
-        /* A range of one profile: its order tells the planner which index to take, even while the table is young. */
+        /* A range of one profile, and of one customer: its order tells the planner which index to take, even while the
+           table is young, or where few customers have all events. */
         {.name = "rollup_profile_events",
                 .sql = "WITH u AS MATERIALIZED (SELECT DISTINCT u.w, u.id, u.node FROM unnest($1::uuid[], $2::uuid[], "
                        "$3::uuid[]) AS u(w, id, node) JOIN aggregate_nodes n ON n.workspace_id = u.w "
@@ -117,8 +118,9 @@ const struct statement rollup_statements[] = {
                        "AND m.profile_id <= u.id ORDER BY m.profile_id, m.customer_id OFFSET 0) UNION ALL SELECT u.id, "
                        "(SELECT true FROM customers c WHERE c.workspace_id = u.w AND c.id = u.id) IS NULL) m "
                        "CROSS JOIN LATERAL (SELECT e.id FROM events e WHERE e.workspace_id = u.w "
-                       "AND e.customer_id = m.customer_id AND e.registered_us BETWEEN $4::bigint AND $5::bigint "
-                       "OFFSET 0) e LEFT JOIN LATERAL (SELECT s.customer_id "
+                       "AND e.customer_id >= m.customer_id AND e.customer_id <= m.customer_id "
+                       "AND e.registered_us BETWEEN $4::bigint AND $5::bigint "
+                       "ORDER BY e.customer_id, e.date_us DESC OFFSET 0) e LEFT JOIN LATERAL (SELECT s.customer_id "
                        "FROM stat_shares s WHERE s.workspace_id = u.w AND s.id = e.id AND s.node_id = u.node OFFSET 0) "
                        "s ON true WHERE (NOT m.excluded) IS DISTINCT FROM (s.customer_id IS NOT DISTINCT FROM u.id) "
                        "OFFSET 0) x "

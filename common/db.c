@@ -12,6 +12,10 @@
 /* Statements in flight: far above what a batch or db_prepare queues before it reads. */
 #define MAX_PENDING 1024
 
+/* Far longer than a batch is computed in, and shorter than a request waits for its answer: others wait for our locks.
+ */
+#define IDLE_IN_TRANSACTION "10s"
+
 /* A statement sent whose result has not been read. */
 struct pending {
 	bool unattended; /* nobody asks for its result */
@@ -283,8 +287,8 @@ static bool set_up(struct db *db, const struct settings *settings, struct err *e
 {
 	const char *values[] = {settings->pg_schema};
 	PGresult *result = PQexecParams(db->connection,
-	        "SELECT set_config('search_path', $1, false), set_config('idle_in_transaction_session_timeout', '2s', "
-	        "false)",
+	        "SELECT set_config('search_path', $1, false), set_config('idle_in_transaction_session_timeout', "
+	        "'" IDLE_IN_TRANSACTION "', false)",
 	        1, NULL, values, NULL, NULL, 0);
 	bool good = PQresultStatus(result) == PGRES_TUPLES_OK;
 
@@ -386,11 +390,11 @@ bool db_send_expect(struct db *db, const char *statement, const struct db_params
 	return send_statement(db, statement, params, pending, err);
 }
 
+/* A sync, no mere request to flush: only then PostgreSQL counts how long we are idle in the transaction, and ends it
+ * when we are frozen and hold locks. Inside a transaction it commits nothing. */
 bool db_flush(struct db *db, struct err *err)
 {
-	if (!PQsendFlushRequest(db->connection) || PQflush(db->connection) < 0)
-		return fail_from_connection(db, err);
-	return true;
+	return sync_pipeline(db, err);
 }
 
 /* PQgetResult without the marks between statements. NULL: the connection is lost or nothing is pending. */

@@ -7,6 +7,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/event.h"
+#include "common/locks.h"
 #include "tests/component/feed.h"
 #include "workers/customer_merge/customer_merge.h"
 #include "workers/event_ingest/ingest.h"
@@ -354,10 +355,62 @@ static void who_comes_second_sees_the_first(void **state)
 	stage_close(stage);
 }
 
+/* --- one frozen --- */
+
+static const struct statement frozen_statements[] = {
+        LOCK_STATEMENT,
+        {.name = "patience",
+                .sql = "SELECT set_config('idle_in_transaction_session_timeout', '200ms', false) "
+                       "WHERE current_setting('idle_in_transaction_session_timeout') <> '0'",
+                .n_params = 0},
+};
+
+#define LOCKS_HELD                                                                                                     \
+	"SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' "      \
+	"AND a.application_name = 'test'"
+
+static struct db *open_frozen(struct component *component)
+{
+	struct err err = {0};
+	struct db *db = db_open(component_settings(component), "test", &err);
+
+	assert_non_null(db);
+	assert_true(db_prepare(db, frozen_statements, ARRAY_LEN(frozen_statements), &err));
+	PGresult *set = db_query(db, "patience", NULL, &err);
+	assert_int_equal(PQntuples(set), 1);
+	PQclear(set);
+	return db;
+}
+
+/* A process that does not go on in the middle of its transaction loses it, and learns of that. */
+static void who_is_frozen_does_not_hold_up_others(void **state)
+{
+	struct component *component = component_open();
+	struct db *frozen = open_frozen(component);
+	struct arena *arena = arena_new(1024 * 1024);
+	struct err err = {0};
+	struct lock_set locks;
+
+	(void)state;
+	lock_set_init(&locks, arena);
+	lock_set_node(&locks, &workspace, true);
+	assert_true(db_send_expect(frozen, "begin", NULL, -1, ERR_INTERNAL, &err));
+	assert_true(lock_set_take(&locks, frozen, &err));
+	for (int i = 0; i < WAIT_TRIES && component_number(component, LOCKS_HELD) > 0; i++)
+		usleep(WAIT_US);
+	assert_int_equal(component_number(component, LOCKS_HELD), 0);
+	assert_false(lock_set_take(&locks, frozen, &err));
+	assert_int_equal(err.code, ERR_DATABASE);
+	db_close(frozen);
+	arena_free(arena);
+	component_close(component);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(who_comes_second_sees_the_first),
+	        cmocka_unit_test(who_is_frozen_does_not_hold_up_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,8 @@
 #include "common/buf.h"
 #include "workers/aggregate_sync/profile.h"
 
+#include <time.h>
+
 #define SHOP "b0000000-0000-4000-8000-000000000001"
 #define LETTER "b0000000-0000-4000-8000-000000000002"
 
@@ -192,6 +194,42 @@ static void customers_with_the_same_key_share_a_profile(void **state)
 	assert_false(uuid_eq(&ids[3], &ids[4])); /* who lacks the property joins nobody */
 }
 
+/* Strangers choose how long lists are: one profile must not hold up all others. */
+static void long_lists_are_united_soon(void **state)
+{
+	enum { ITEMS = 20000, MOST_S = 2 };
+	struct arena *arena = arena_new(512UL * 1024 * 1024);
+	struct profile_node node = read_node(arena);
+	struct customer members[2];
+	clock_t begin = clock();
+
+	(void)state;
+	for (int m = 0; m < 2; m++) {
+		struct buf doc;
+		buf_init(&doc, arena, 1024);
+		buf_add_literal(&doc, "{\"base\":{\"likes\":[{\"id\":\"none\"}");
+		for (int i = 0; i < ITEMS; i++)
+			buf_printf(&doc, ",{\"id\":\"%d\"}", m * ITEMS / 2 + i);
+		buf_add_literal(&doc, "]},\"extended\":{\"all\":[-1");
+		for (int i = 0; i < ITEMS; i++)
+			buf_printf(&doc, ",%d", m * ITEMS / 2 + i);
+		buf_add_literal(&doc, "],\"common\":[-1");
+		for (int i = 0; i < ITEMS; i++)
+			buf_printf(&doc, ",%d", m * ITEMS / 2 + i);
+		buf_add_literal(&doc, "]}}");
+		buf_add_char(&doc, '\0');
+		members[m] = member(arena, m ? LETTER : SHOP, (uint8_t)(m + 1), m, doc.p);
+	}
+	struct uuid id = {{1}};
+	struct customer profile = profile_merge(arena, &node, &id, members, 2);
+	const struct json *extended = json_member(profile.doc, "extended");
+	assert_int_equal(json_path(profile.doc, STR("base.likes"))->count, 1 + 3 * ITEMS / 2);
+	assert_int_equal(json_member(extended, "all")->count, 1 + 3 * ITEMS / 2);
+	assert_int_equal(json_member(extended, "common")->count, 1 + ITEMS / 2);
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < MOST_S);
+	arena_free(arena);
+}
+
 static void filters(void **state)
 {
 	static const struct {
@@ -234,6 +272,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(the_last_word_of_a_consent_counts, setup, teardown),
 	        cmocka_unit_test_setup_teardown(numbers_follow_from_the_set, setup, teardown),
 	        cmocka_unit_test_setup_teardown(customers_with_the_same_key_share_a_profile, setup, teardown),
+	        cmocka_unit_test(long_lists_are_united_soon),
 	        cmocka_unit_test_setup_teardown(filters, setup, teardown),
 	};
 

@@ -1,4 +1,5 @@
 #include "common/arena.h"
+#include "common/list_builder.h"
 #include "workers/aggregate_sync/profile.h"
 
 #include <math.h>
@@ -28,48 +29,50 @@ static struct json *concatenate(struct arena *arena, const struct json *const *v
 	return json_new_str(arena, text);
 }
 
-static bool holds(const struct json *array, const struct json *value)
+static void add_new(struct arena *arena, struct list_builder *builder, const struct json *item)
 {
-	for
-		json_each(item, array)
-		{
-			if (json_equal(item, value))
-				return true;
-		}
-	return false;
+	if (!list_builder_find(builder, item))
+		list_builder_append(builder, json_copy(arena, item, false));
 }
 
 static struct json *unite(struct arena *arena, const struct json *const *values, size_t n)
 {
-	struct json *all = json_new(arena, JSON_ARRAY);
+	struct list_builder all;
 
 	if (!all_are(values, n, JSON_ARRAY))
 		return NULL;
+	list_builder_init(&all, arena, NULL, false);
 	for (size_t i = 0; i < n; i++)
 		for
-			json_each(item, values[i])
-			{
-				if (!holds(all, item))
-					json_append(all, json_copy(arena, item, false));
-			}
-	return all;
+			json_each(item, values[i]) add_new(arena, &all, item);
+	return all.list;
+}
+
+/* What the list has of those before. */
+static struct json *common_of(struct arena *arena, const struct json *before, const struct json *list)
+{
+	struct list_builder held, common;
+
+	list_builder_init(&held, arena, json_copy(arena, list, false), false);
+	list_builder_init(&common, arena, NULL, false);
+	for
+		json_each(item, before)
+		{
+			if (list_builder_find(&held, item))
+				add_new(arena, &common, item);
+		}
+	return common.list;
 }
 
 static struct json *intersect(struct arena *arena, const struct json *const *values, size_t n)
 {
-	struct json *common = json_new(arena, JSON_ARRAY);
+	struct json *common;
 
 	if (!all_are(values, n, JSON_ARRAY))
 		return NULL;
-	for
-		json_each(item, values[0])
-		{
-			bool everywhere = !holds(common, item);
-			for (size_t i = 1; i < n && everywhere; i++)
-				everywhere = holds(values[i], item);
-			if (everywhere)
-				json_append(common, json_copy(arena, item, false));
-		}
+	common = common_of(arena, values[0], values[0]);
+	for (size_t i = 1; i < n; i++)
+		common = common_of(arena, common, values[i]);
 	return common;
 }
 

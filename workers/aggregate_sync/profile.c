@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/consent_times.h"
+#include "common/list_builder.h"
 
 #include <stdlib.h>
 
@@ -91,23 +92,16 @@ static int by_priority(const void *a, const void *b)
 /* --- documents
  * -------------------------------------------------------------------------------------------------------- */
 
-static bool same_item(const struct json *a, const struct json *b)
-{
-	struct str left = json_text(json_member(a, "id")), right = json_text(json_member(b, "id"));
-
-	return left.p && right.p ? str_eq(left, right) : json_equal(a, b);
-}
-
 static void unite_lists(struct arena *arena, struct json *target, const struct json *other)
 {
+	struct list_builder builder;
+
+	list_builder_init(&builder, arena, target, true);
 	for
 		json_each(item, other)
 		{
-			const struct json *present = target->first;
-			while (present && !same_item(present, item))
-				present = present->next;
-			if (!present)
-				json_append(target, json_copy(arena, item, false));
+			if (!list_builder_find(&builder, item))
+				list_builder_append(&builder, json_copy(arena, item, false));
 		}
 }
 

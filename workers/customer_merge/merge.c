@@ -2,7 +2,7 @@
 
 #include "common/arena.h"
 #include "common/clock.h"
-#include "workers/customer_merge/lists.h"
+#include "common/list_builder.h"
 
 struct merge {
 	struct arena *arena;

@@ -1,5 +1,5 @@
-#ifndef CUSTOMER_MERGE_LISTS_H
-#define CUSTOMER_MERGE_LISTS_H
+#ifndef COMMON_LIST_BUILDER_H
+#define COMMON_LIST_BUILDER_H
 
 #include "common/json.h"
 

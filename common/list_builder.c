@@ -1,4 +1,4 @@
-#include "workers/customer_merge/lists.h"
+#include "common/list_builder.h"
 
 #include "common/arena.h"
 #include "common/decimal.h"

@@ -296,6 +296,24 @@ def test_php_dates_and_empty_arrays(source, people):
     assert sessions == {"elements": []}
 
 
+def php_array(value):
+    """What PHP makes of a JSON text that it reads and writes again: an object without members becomes a list."""
+    if isinstance(value, dict):
+        return {key: php_array(inner) for key, inner in value.items()} or []
+    return [php_array(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_php_adds_a_tag_by_get_and_put(source, people, space):
+    check_ok(space.admin.put("configuration/properties/extended", {"card": {"type": "string"}}))
+    customer = people.new({"extended": {"card": "C-1"}})
+    got = check_ok(source.patch(f"customers/{customer['id']}", {"extended": {"card": None}}))
+    put = check_ok(source.put(f"customers/{customer['id']}", php_array({**got, "tags": {"auto": [], "manual": ["vip"]}})))
+    assert put["tags"]["manual"] == ["vip"] and not put["extended"]
+    check_error(source.put(f"customers/{customer['id']}", {**got, "extended": ["C-1"]}), 400, pointer="/extended")
+    made = people.new({"extended": [], "extra": "1.10"})
+    assert (people.get(made["id"])["extended"], made["extra"]) == (None, "1.10")
+
+
 def test_php_expects_unselected_fields_as_null(source, node, mario):
     [found] = check_page(source.get("customers", {"nodeId": node, "externalId": mario["externalId"], "fields": "base.firstName"}))
     assert "lastName" in found["base"] and found["base"]["lastName"] is None

@@ -27,6 +27,9 @@
 #define SWALLOW_BYTES ((size_t)1024 * 1024)
 /* All request bodies together; more, and requests with bodies are put off with 503. */
 #define BODIES_BYTES ((size_t)256 * 1024 * 1024)
+/* All large answers that clients have still to read, with what they were made of; more, and reads are put off. */
+#define ANSWERS_BYTES ((size_t)512 * 1024 * 1024)
+#define LARGE_ANSWER_BYTES ((size_t)1024 * 1024)
 /* Everything of a request: a page of 50 customers of 64 KiB, parsed and rendered, is the largest thing. */
 #define ARENA_BYTES ((size_t)512 * 1024 * 1024)
 /* Arenas of requests that are over, and what each may keep: together at most 32 MiB after any burst. */
@@ -54,7 +57,7 @@ struct http {
 	bool due; /* a connection was resumed */
 	struct list clients[CLIENT_STATES];
 	int64_t limit_us[CLIENT_STATES];
-	size_t bodies_bytes;
+	size_t bodies_bytes, answers_bytes;
 	struct arena *spare[SPARE_ARENAS];
 	size_t n_spare;
 };
@@ -89,6 +92,19 @@ bool http_count_body(struct http *http, struct request *request, size_t n_bytes)
 		return false;
 	http->bodies_bytes += n_bytes;
 	request->counted_bytes += n_bytes;
+	return true;
+}
+
+bool http_count_answer(struct http *http, struct request *request, bool in_any_case)
+{
+	size_t n_bytes = arena_held_bytes(request->arena);
+
+	if (n_bytes < LARGE_ANSWER_BYTES)
+		return true;
+	if (!in_any_case && n_bytes + http->answers_bytes > ANSWERS_BYTES)
+		return false;
+	http->answers_bytes += n_bytes;
+	request->answer_bytes = n_bytes;
 	return true;
 }
 
@@ -145,6 +161,7 @@ static void on_completed(
 	upload_end(request);
 	leave(request);
 	http->bodies_bytes -= request->counted_bytes;
+	http->answers_bytes -= request->answer_bytes;
 	config_workspace_unref(request->workspace);
 	request->client->request = NULL;
 	client_enter(request->client, CLIENT_IDLE);

@@ -27,6 +27,10 @@ void http_tick(struct http *http, int64_t now_us);
 /* Bytes of request bodies in memory. */
 bool http_count_body(struct http *http, struct request *request, size_t n_bytes);
 
+/* Memory of an answer that the client has still to read, which may take it a minute; small ones do not count. False
+   when all together take too much, unless it has to be sent in any case. */
+bool http_count_answer(struct http *http, struct request *request, bool in_any_case);
+
 /* The request has its answer: sends it, now or when the handler returns. */
 void http_answered(struct http *http, struct request *request);
 

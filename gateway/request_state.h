@@ -84,6 +84,7 @@ struct request {
 	bool paused;           /* nothing is read: the connection is suspended while the body comes in */
 
 	struct answer answer;
+	size_t answer_bytes; /* its share of the memory that large answers take */
 
 	/* what it waits for */
 	enum request_wait wait;

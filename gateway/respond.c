@@ -64,12 +64,25 @@ struct str respond_reduce(struct arena *arena, unsigned status, struct str body)
 
 /* --- making an answer --- */
 
+/* Clients who read slowly, or not at all, must not fill our memory with what they asked for. What was written is told
+   in any case. */
+static bool has_room(struct request *request, unsigned status)
+{
+	bool is_read = uuid_is_nil(&request->command);
+
+	return status >= 400 || request->answer.stream || http_count_answer(request->gateway->http, request, !is_read);
+}
+
 /* The one place where a request gets its answer. body lives in the arena. */
 static void answer(struct request *request, unsigned status, struct str body)
 {
 	if (request->answer.status) {
 		log_event(LOG_ERROR, "request", "operation %d was answered twice (%u, then %u)",
 		        request->match.route ? request->match.route->operation : 0, request->answer.status, status);
+		return;
+	}
+	if (!has_room(request, status)) {
+		request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
 		return;
 	}
 	step_end(request);

@@ -80,11 +80,13 @@
 #define DAYS(part, rows) "SELECT " part "::smallint, NULL, " PERSON ", day, context, n FROM " rows
 
 const struct statement rollup_statements[] = {
-        /* entities are found by key: plans that read whole tables, made while these were small, are ruled out */
+        /* entities are found by key: plans that read whole tables, made while these were small, are ruled out, and what
+           is remembered for each entity (Memoize) would be thrown away for each */
         {.name = "rollup_settings",
                 .sql = "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
-                       "false), set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false), "
-                       "set_config('plan_cache_mode', 'force_generic_plan', false)",
+                       "false), set_config('enable_mergejoin', 'off', false), set_config('enable_memoize', 'off', "
+                       "false), set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', "
+                       "false)",
                 .n_params = 0},
         {.name = "rollup_zones",
                 .sql = "INSERT INTO stat_zones (workspace_id, zone) SELECT DISTINCT u.w, COALESCE(z.zone, "

@@ -582,6 +582,115 @@ static void test_ensure(void **state)
 	bench_close(bench);
 }
 
+/* The customer that an event with this external id means from now on; 0 = it waits. */
+static int meant_by(struct bench *bench, const char *external_id)
+{
+	char sql[300];
+
+	snprintf(sql, sizeof(sql),
+	        "SELECT coalesce(('x' || right(binding_at('" W "', '" N1
+	        "', 2::smallint, '%s', %lld)::text, 6))::bit(24)::int, 0)",
+	        external_id, (long long)bench->time_us + 1);
+	return (int)number(bench, sql);
+}
+
+/* What an event named in other letters is as free as the rest when the customer gets another external id. */
+static void check_given_up(struct bench *bench, enum command_type type, const char *body, bool apart)
+{
+	const int64_t begin_us = bench->time_us;
+
+	component_sql(bench->component, "DELETE FROM events");
+	put_event(bench, 1, "NULL", "2", "'abc'", begin_us);                   /* long before */
+	put_event(bench, 2, "NULL", "2", "'abc'", begin_us + 900 * 1000000LL); /* its log is ahead of ours */
+	ORDER(bench, COMMAND_CUSTOMER_POST, 1, .body = "{'externalId':'ABC'}");
+	if (apart)
+		run(bench);
+	ORDER(bench, COMMAND_CUSTOMER_ENSURE, 2, .text = "abc");
+	ORDER(bench, COMMAND_CUSTOMER_ENSURE, 3, .text = "aBc");
+	if (apart) {
+		run(bench);
+		assert_int_equal(meant_by(bench, "aBc"), 1);
+		assert_int_equal(owner_of(bench, 1), 1);
+		assert_int_equal(owner_of(bench, 2), 1);
+	}
+	queue_order(bench, &(struct order){.type = type, .customer = 1, .body = body});
+	if (apart) {
+		run(bench);
+		assert_int_equal(meant_by(bench, "ABC"), 0);
+		assert_int_equal(meant_by(bench, "abc"), 0);
+		assert_int_equal(meant_by(bench, "aBc"), 0);
+		assert_int_equal(owner_of(bench, 1), 1);
+		assert_int_equal(owner_of(bench, 2), 0);
+	}
+	ORDER(bench, COMMAND_CUSTOMER_POST, 4, .body = "{'externalId':'abc'}");
+	ORDER(bench, COMMAND_CUSTOMER_ENSURE, 5, .text = "ABC");
+	run(bench);
+	assert_int_equal(owner_of(bench, 1), 1);
+	assert_int_equal(owner_of(bench, 2), 4);
+	assert_int_equal(meant_by(bench, "ABC"), 4);
+	assert_int_equal(meant_by(bench, "abc"), 4);
+	assert_int_equal(meant_by(bench, "aBc"), 0);
+	ORDER(bench, COMMAND_CUSTOMER_DELETE, 1);
+	ORDER(bench, COMMAND_CUSTOMER_DELETE, 4);
+	run(bench);
+	component_sql(bench->component, "DELETE FROM customer_tombstones"); /* the next case uses the same ids */
+}
+
+static void test_other_spellings_end_with_the_external_id(void **state)
+{
+	struct bench *bench = bench_open();
+
+	(void)state;
+	give_rules(bench, N1, "1", ON_EXTERNAL_ID);
+	for (int apart = 0; apart <= 1; apart++) {
+		check_given_up(bench, COMMAND_CUSTOMER_PATCH, "{'externalId':'XYZ'}", apart);
+		check_given_up(bench, COMMAND_CUSTOMER_PATCH, "{'externalId':null}", apart);
+		check_given_up(bench, COMMAND_CUSTOMER_PUT, "{'externalId':'XYZ','extra':'x'}", apart);
+	}
+	bench_close(bench);
+}
+
+/* Other letters mean the same customer as before: no event of it has to wait, whichever letters it names. */
+static void test_other_letters_end_nothing(void **state)
+{
+	struct bench *bench = bench_open();
+
+	(void)state;
+	give_rules(bench, N1, "1", ON_EXTERNAL_ID);
+	ORDER(bench, COMMAND_CUSTOMER_ENSURE, 1, .text = "abc");
+	ORDER(bench, COMMAND_CUSTOMER_POST, 2, .body = "{'externalId':'ABC'}");
+	run(bench);
+	assert_int_equal(meant_by(bench, "abc"), 1);
+	assert_int_equal(meant_by(bench, "ABC"), 1);
+	ORDER(bench, COMMAND_CUSTOMER_PATCH, 1, .body = "{'externalId':'abc'}");
+	ORDER(bench, COMMAND_CUSTOMER_PATCH, 1, .body = "{'externalId':'Abc'}");
+	run(bench);
+	assert_int_equal(number(bench, "SELECT count(*) FROM bindings"), 3);
+	ORDER(bench, COMMAND_CUSTOMER_PATCH, 1, .body = "{'externalId':'XYZ'}");
+	run(bench);
+	assert_string_equal(
+	        text(bench, "SELECT string_agg(value, ' ') FROM bindings WHERE unbound_us = 9223372036854775807"),
+	        "XYZ");
+	bench_close(bench);
+}
+
+/* Where something else is unique, a POST that is merged gives the customer its external id. */
+static void test_merge_moves_the_external_id(void **state)
+{
+	struct bench *bench = bench_open();
+
+	(void)state;
+	give_rules(bench, N1, "1", ON_EMAIL);
+	ORDER(bench, COMMAND_CUSTOMER_POST, 1, .body = "{'externalId':'ABC','base':{'contacts':{'email':'a@b'}}}");
+	run(bench);
+	ORDER(bench, COMMAND_CUSTOMER_POST, 2, .body = "{'externalId':'abc','base':{'contacts':{'email':'a@b'}}}");
+	ORDER(bench, COMMAND_CUSTOMER_POST, 3, .body = "{'externalId':'ABC','base':{'contacts':{'email':'c@d'}}}");
+	run(bench);
+	assert_int_equal(meant_by(bench, "abc"), 1);
+	assert_int_equal(meant_by(bench, "ABC"), 3);
+	bench_close(bench);
+}
+
 /* --- rules of nodes --- */
 
 static void test_rules_come_twice(void **state)
@@ -892,6 +1001,9 @@ int main(void)
 	        cmocka_unit_test(test_events_follow_their_external_id),
 	        cmocka_unit_test(test_deletion_takes_events),
 	        cmocka_unit_test(test_ensure),
+	        cmocka_unit_test(test_other_spellings_end_with_the_external_id),
+	        cmocka_unit_test(test_other_letters_end_nothing),
+	        cmocka_unit_test(test_merge_moves_the_external_id),
 	        cmocka_unit_test(test_rules_come_twice),
 	        cmocka_unit_test(test_rules_changed_elsewhere),
 	        cmocka_unit_test(test_policy_of_a_node_with_customers),

@@ -91,6 +91,7 @@ static const struct lookup customer_merge_lookups[] = {
         {"cm_customers_by_key", WS ", " NODES ", " ONE("k"), FEW, SOON},
         {"cm_bindings", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION, FEW, SOON},
         {"cm_bindings_of", WS ", " ONE("c") ", ARRAY[NULL]::uuid[]", FEW, SOON},
+        {"cm_external_ids_of", WS ", " ONE("c"), FEW, SOON},
         {"cm_past_values", WS ", " ONE("c"), FEW, SOON},
         {"cm_heads", WS, FEW, AT_ONCE},
         {"cm_update_customers",

@@ -6,7 +6,7 @@ import urllib.parse
 
 import pytest
 
-from client import PREFIX, new_id, unique
+from client import PREFIX, eventually, new_id, unique
 from contract import check_customer, check_error, check_ok, check_page, check_status
 from conftest import People
 
@@ -101,6 +101,28 @@ def test_external_id_is_shared_where_it_is_not_unique(space, node, source):
     assert {customer["id"] for customer in found} == {first["id"], second["id"]}, "externalId finds every customer that has it"
     assert check_page(source.get("customers", {"nodeId": node, "externalId": value + "x"})) == [], "none is an empty list, not a failure"
     assert check_page(source.get("customers", {"nodeId": node, "externalId": value[:-1]})) == [], "externalId is an exact match"
+
+
+def owner_of_event(client, node, external_id):
+    """The customer that a new event with this external id belongs to."""
+    event = {"type": "viewedPage", "context": "WEB", "properties": {},
+             "bringBackProperties": {"type": "EXTERNAL_ID", "value": external_id, "nodeId": node}}
+    made = check_ok(client.post("events", event), 202)["id"]
+    return eventually(lambda: check_ok(client.get(f"events/{made}")))["customerId"]
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_events_follow_an_external_id_in_any_letters(space, method):
+    node = space.node(["externalId"])
+    client = space.trusted(node)
+    value = unique("Ext")
+    first = new(client, external(node, value.upper()))
+    assert owner_of_event(client, node, value.lower()) == first["id"]
+    check_ok(getattr(client, method)(f"customers/{first['id']}", external(node, unique())))
+    second = new(client, external(node, value.lower()))
+    assert second["id"] != first["id"]
+    assert owner_of_event(client, node, value.lower()) == second["id"], "the first customer has given it up, however it is written"
+    assert owner_of_event(client, node, value.upper()) == second["id"]
 
 
 # --- conflicts ---------------------------------------------------------------------------------------------------------------------

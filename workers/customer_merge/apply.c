@@ -20,6 +20,14 @@ struct step {
 	struct unit_customer *target;   /* or NULL while there is none */
 };
 
+static struct json *external_id_alone(struct arena *arena, struct str external_id)
+{
+	struct json *body = json_new(arena, JSON_OBJECT);
+
+	json_add(body, STR("externalId"), json_new_str(arena, external_id));
+	return body;
+}
+
 bool apply_parse(struct work *work, struct err *err)
 {
 	for (size_t i = work->first; i < work->end; i++) {
@@ -29,10 +37,7 @@ bool apply_parse(struct work *work, struct err *err)
 		if (batch_skip(work->batch, i))
 			continue;
 		if (command->type == COMMAND_CUSTOMER_ENSURE) {
-			struct json *body = json_new(work->arena, JSON_OBJECT);
-
-			json_add(body, STR("externalId"), json_new_str(work->arena, command->text));
-			work->bodies[i] = body;
+			work->bodies[i] = external_id_alone(work->arena, command->text);
 		} else if (command->body.n) {
 			work->bodies[i] = json_parse(work->arena, command->body, err);
 			if (!work->bodies[i])
@@ -132,17 +137,15 @@ static void bind_external_id(const struct step *step, struct str text)
 		unit_bind(&step->work->unit, value, step->target, &no_session, step->command->time_us);
 }
 
-static void unbind_external_id(const struct step *step, struct str text)
+/* An event that names this text would have its customer ensured (see ensure_customer): would it be the target? */
+static bool still_names(const struct step *step, struct str text)
 {
-	static const struct uuid no_session;
-	struct unit_value *value;
+	struct arena *arena = step->work->arena;
+	struct uuid key;
 
-	if (!text.n)
-		return;
-	value = value_of(step, BINDING_EXTERNAL_ID, text);
-	/* where it was not loaded it is known from the customer's row; its begin does not matter to end it */
-	unit_unbind(unit_know_binding(&step->work->unit, value, &step->target->now.id, &no_session, 0),
-	        step->command->time_us);
+	return step->target->has_key &&
+	       customer_key(arena, &step->rules->policy, external_id_alone(arena, text), &key) &&
+	       uuid_eq(&key, &step->target->key);
 }
 
 /* The session that comes with a write (query parameter sessionId): false when it belongs to another customer. */
@@ -198,12 +201,23 @@ static void create(struct step *step, struct json *doc, const struct uuid *key)
 	add_change(step, CHANGE_CREATE);
 }
 
-/* The customer may have the new one already, in other letters (see ensure_customer). */
-static bool move_external_id(const struct step *step, struct str before, struct str after, struct err *err)
+/*
+ * Another customer may take what this one gives up, so no spelling of it may stay bound: events would go to whoever had
+ * it first. Other letters that still mean this customer stay, like the new ones where it has them already.
+ */
+static bool move_external_id(const struct step *step, struct str after, struct err *err)
 {
-	if (after.n && !store_load_value(step->work, value_of(step, BINDING_EXTERNAL_ID, after), err))
+	struct unit_customer *target = step->target;
+
+	if (!store_load_external_ids(step->work, target, err))
 		return false;
-	unbind_external_id(step, before);
+	for (struct unit_binding *binding = target->bindings; binding; binding = binding->next_of_customer) {
+		const struct unit_value *value = binding->value;
+
+		if (value->kind == BINDING_EXTERNAL_ID && binding->unbound_us == BINDING_OPEN &&
+		        !str_eq(value->text, after) && !still_names(step, value->text))
+			unit_unbind(binding, step->command->time_us);
+	}
 	bind_external_id(step, after);
 	return true;
 }
@@ -223,7 +237,7 @@ static bool update(struct step *step, struct json *doc, const struct uuid *key, 
 	unit_set_key(&step->work->unit, target, key);
 	add_change(step, CHANGE_UPDATE);
 	after = customer_external_id(&target->now);
-	return str_eq(before, after) || move_external_id(step, before, after, err);
+	return str_eq(before, after) || move_external_id(step, after, err);
 }
 
 /* The customer, other than the target, that has this key. */

@@ -441,14 +441,16 @@ bool store_load_key(struct work *work, const struct uuid *workspace, const struc
 	       receive(work, &rows, take_by_key, err);
 }
 
-bool store_load_value(struct work *work, struct unit_value *value, struct err *err)
+bool store_load_external_ids(struct work *work, struct unit_customer *customer, struct err *err)
 {
 	struct rows rows;
 
-	if (value->loaded)
+	if (customer->knows_external_ids)
 		return true;
-	rows_init(&rows, work->arena, "uust");
-	add_value(&rows, value);
-	return rows_send(&rows, work->db, "cm_bindings", err) && db_flush(work->db, err) &&
+	customer->knows_external_ids = true;
+	rows_init(&rows, work->arena, "uu");
+	db_array_uuid(&rows.columns[0], &customer->workspace);
+	db_array_uuid(&rows.columns[1], &customer->now.id);
+	return rows_send(&rows, work->db, "cm_external_ids_of", err) && db_flush(work->db, err) &&
 	       receive(work, &rows, take_bindings, err);
 }

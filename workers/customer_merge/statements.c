@@ -60,6 +60,13 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "AND b.customer_id <= u.c AND b.unbound_us = " OPEN " AND (u.session IS NULL OR b.session_id = "
                        "u.session) ORDER BY b.customer_id, b.kind, b.bound_us OFFSET 0) b",
                 .n_params = 3},
+        {.name = "cm_external_ids_of",
+                .sql = "SELECT b.* FROM unnest($1::uuid[], $2::uuid[]) AS u(w, c) CROSS JOIN LATERAL "
+                       "(SELECT b.workspace_id, b.node_id, b.kind, b.value, b.customer_id, b.session_id, b.bound_us "
+                       "FROM bindings b WHERE b.workspace_id = u.w AND b.customer_id >= u.c AND b.customer_id <= u.c "
+                       "AND b.kind = 2 AND b.unbound_us = " OPEN
+                       " ORDER BY b.customer_id, b.kind, b.bound_us OFFSET 0) b",
+                .n_params = 2},
         {.name = "cm_past_values",
                 .sql = "SELECT DISTINCT b.* FROM unnest($1::uuid[], $2::uuid[]) AS u(w, c) CROSS JOIN LATERAL "
                        "(SELECT b.workspace_id, b.node_id, b.kind, b.value FROM bindings b WHERE b.workspace_id = u.w "

@@ -27,7 +27,7 @@ struct work {
 	"c.workspace_id, c.id, c.node_id, c.int_id, c.version, c.registered_us, c.updated_us, c.enabled, "             \
 	"c.registered_by, c.updated_by, c.external_id, c.doc::text, c.consent_times::text"
 
-#define CUSTOMER_MERGE_STATEMENTS 30
+#define CUSTOMER_MERGE_STATEMENTS 31
 extern const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS];
 
 /* Fills the unit with what the commands name. */
@@ -35,8 +35,8 @@ bool store_load(struct work *work, struct err *err) must_check;
 /* Makes one more key known. */
 bool store_load_key(struct work *work, const struct uuid *workspace, const struct uuid *node, const struct uuid *key,
         struct err *err) must_check;
-/* Makes all open bindings of one more value known. */
-bool store_load_value(struct work *work, struct unit_value *value, struct err *err) must_check;
+/* Makes all open bindings of a customer's external ids known. */
+bool store_load_external_ids(struct work *work, struct unit_customer *customer, struct err *err) must_check;
 /* Writes what changed and lets events follow their bindings; adds those to the update stream. */
 bool store_write(struct work *work, struct err *err) must_check;
 

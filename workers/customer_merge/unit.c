@@ -94,6 +94,7 @@ struct unit_customer *unit_add(
 	added->now = *customer;
 	added->stored = stored;
 	added->changed = !stored;
+	added->knows_external_ids = !stored;
 	map_put(&unit->customers, unit->arena, id_name(bytes, workspace, &customer->id), added);
 	if (unit->last_customer)
 		unit->last_customer->next = added;

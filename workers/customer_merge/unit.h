@@ -27,6 +27,7 @@ struct unit_customer {
 	struct uuid old_key;
 	struct unit_binding
 	        *bindings;          /* the open ones that are known; all of them for a customer that is to be deleted */
+	bool knows_external_ids;    /* all of those that are open */
 	struct unit_customer *next; /* in the order in which they came */
 };
 

@@ -122,11 +122,12 @@ static enum admission_answer decide(const struct admission *admission, const str
 	const struct lane *lane = &admission->lanes[ticket->lane];
 	const struct admission_share *share = share_of(ticket);
 
-	if (admission->in_work + admission->n_waiting >= admission->most)
+	if (!ticket->costly && admission->in_work + admission->n_waiting >= admission->most)
 		return ADMISSION_REFUSED;
 	if (share->n_waiting == 0 && fits(admission, lane, share))
 		return ADMISSION_TAKEN;
-	return share->in_work + share->n_waiting < admission->own_most ? ADMISSION_WAITS : ADMISSION_REFUSED;
+	bool may_wait = ticket->costly || share->in_work + share->n_waiting < admission->own_most;
+	return may_wait ? ADMISSION_WAITS : ADMISSION_REFUSED;
 }
 
 /* The same, and a refusal is noted. */

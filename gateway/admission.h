@@ -69,6 +69,7 @@ struct admission_ticket {
 	enum admission_lane lane;
 	size_t operation;   /* below n_operations */
 	int64_t entered_us; /* 0 = not in work */
+	bool costly; /* what has come would have to be sent again, and is not much: it waits where others are put off */
 	bool calm, waits;
 	struct list link; /* in its workspace's tickets */
 };

@@ -316,8 +316,11 @@ static bool check_overload(struct request *request)
 
 enum admission_answer pipeline_enter(struct request *request, int64_t now_us)
 {
-	enum admission_answer answer = admission_enter(request->gateway->admission, &request->ticket, now_us);
+	enum admission_answer answer;
 
+	/* up to a GiB has come, of UPLOADS_AT_ONCE requests at most */
+	request->ticket.costly = request->match.route->body == BODY_MULTIPART;
+	answer = admission_enter(request->gateway->admission, &request->ticket, now_us);
 	if (answer == ADMISSION_REFUSED)
 		put_off(request);
 	return answer;

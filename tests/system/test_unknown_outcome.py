@@ -14,6 +14,7 @@ import pytest
 from client import Client, eventually, new_id, unique
 from conftest import stack_directory
 from contract import check_error, check_ok, check_page
+from test_bulk import form, head_of
 
 DEADLINE_MS = 1500
 START_SECONDS = 20
@@ -138,6 +139,34 @@ def test_requests_above_the_limit_are_put_off(caller, shared_node, silent_worker
     for line in lines:
         came = line.recv(65536)
         assert came.startswith(b"HTTP/1.1 504 ") and b"\r\nRetry-After: " in came, came
+        line.close()
+
+
+@pytest.fixture
+def uploader(impatient, space):
+    """Another workspace's node, and a caller who has it at that gateway."""
+    node = space.node()
+    client = space.trusted(node)
+    client = Client(impatient, client.token, client.workspace)
+    eventually(lambda: check_page(client.get(f"nodes/{node}/bulk-jobs")))
+    return node, client
+
+
+def test_a_file_that_has_come_is_not_put_off_like_others(uploader, caller, shared_node, silent_worker):
+    """It was let in while there was room; now it would have to be sent again."""
+    node, client = uploader
+    body = form([("operation", "UPSERT"), ("file", "people.csv", "externalId\r\n1\r\n")])
+    with socket.create_connection(client.address, timeout=30) as upload:
+        upload.sendall(head_of(client, node, len(body)) + body[:40])
+        time.sleep(0.3)
+        lines = [in_flight(caller, shared_node) for _ in range(2)]
+        time.sleep(0.3)
+        check_puts_off(client.post("customers", {"nodeId": node, "externalId": unique()}), 503)
+        upload.sendall(body[40:])
+        came = upload.recv(65536)
+        assert came.startswith(b"HTTP/1.1 201 "), came
+    for line in lines:
+        assert line.recv(65536).startswith(b"HTTP/1.1 504 ")
         line.close()
 
 

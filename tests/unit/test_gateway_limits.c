@@ -286,6 +286,37 @@ static void test_excess_waits(void **state)
 	free(flooded.admission);
 }
 
+/* A file that has come waits in its workspace's order, beyond what the workspace and the gateway may have; before it
+   was sent it would have been put off. */
+static void test_what_was_costly_waits(void **state)
+{
+	static const struct settings settings = {.max_in_flight = 200, .calm_in_flight = 1000};
+	struct flooded flooded;
+	struct admission_ticket of_all[201], upload;
+
+	(void)state;
+	flood(&flooded);
+	upload = ticket_of(&flooded.flood);
+	assert_false(admission_has_room(flooded.admission, &upload));
+	upload.costly = true;
+	assert_int_equal(admission_enter(flooded.admission, &upload, SECOND_US), ADMISSION_WAITS);
+	for (size_t i = 0; i <= 72; i++)
+		admission_leave(flooded.admission, &flooded.of_flood[i], true, SECOND_US);
+	for (size_t i = 128; i < 200; i++)
+		assert_ptr_equal(admission_next(flooded.admission, SECOND_US), &flooded.of_flood[i]);
+	assert_ptr_equal(admission_next(flooded.admission, SECOND_US), &upload);
+	free(flooded.admission);
+
+	flooded.admission = admission_new(&settings, 2);
+	init_tenant(&flooded.flood);
+	enter(flooded.admission, &flooded.flood, of_all, 200, ADMISSION_REFUSED);
+	assert_int_equal(enter(flooded.admission, &flooded.flood, of_all + 200, 1, ADMISSION_REFUSED), 1);
+	upload = ticket_of(&flooded.flood);
+	upload.costly = true;
+	assert_int_equal(admission_enter(flooded.admission, &upload, SECOND_US), ADMISSION_WAITS);
+	free(flooded.admission);
+}
+
 /* Others come in beside the flood, and when even they have to wait, the places go round. */
 static void test_workspaces_take_turns(void **state)
 {
@@ -478,11 +509,11 @@ int main(void)
 	        cmocka_unit_test(test_tenants_by_workspace), cmocka_unit_test(test_room),
 	        cmocka_unit_test(test_next_limit), cmocka_unit_test(test_usual_time),
 	        cmocka_unit_test(test_lane_follows_time), cmocka_unit_test(test_excess_waits),
-	        cmocka_unit_test(test_workspaces_take_turns), cmocka_unit_test(test_lanes),
-	        cmocka_unit_test(test_gap_of_refusals), cmocka_unit_test(test_refusals_leave),
-	        cmocka_unit_test(test_ip_lists), cmocka_unit_test(test_waiting_requests),
-	        cmocka_unit_test(test_content_types), cmocka_unit_test(test_idempotency_keys),
-	        cmocka_unit_test(test_method_override)};
+	        cmocka_unit_test(test_what_was_costly_waits), cmocka_unit_test(test_workspaces_take_turns),
+	        cmocka_unit_test(test_lanes), cmocka_unit_test(test_gap_of_refusals),
+	        cmocka_unit_test(test_refusals_leave), cmocka_unit_test(test_ip_lists),
+	        cmocka_unit_test(test_waiting_requests), cmocka_unit_test(test_content_types),
+	        cmocka_unit_test(test_idempotency_keys), cmocka_unit_test(test_method_override)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

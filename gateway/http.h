@@ -10,7 +10,8 @@ struct request;
 /*
  * The HTTP side: one libmicrohttpd daemon in external mode inside our event loop, and the life of connections and
  * requests. libmicrohttpd's own time limit counts silence only and does not see suspended connections, so every
- * connection is in one of four lists with a limit of its own: idle, receiving, working, sending.
+ * connection is in one of five lists with a limit of its own: idle, receiving, put off (until its refusal leaves),
+ * working, sending.
  */
 struct http;
 

@@ -12,7 +12,8 @@
 /* Queries in flight on one connection; beyond it the caller is told to come back. */
 #define MAX_IN_FLIGHT 512
 #define STATEMENT_TIMEOUT "10s"
-/* A connection whose oldest query has no answer by then hangs: the statement timeout should have ended it. */
+/* A connection whose oldest query has no answer so long after its turn began hangs: the statement timeout should have
+   ended it. */
 #define SILENCE_US (15 * INT64_C(1000000))
 #define CONNECT_US (5 * INT64_C(1000000))
 #define TELL_EVERY_US (10 * INT64_C(1000000))
@@ -41,10 +42,11 @@ struct connection {
 	struct loop_source source;
 	struct list queries; /* in flight, in order */
 	size_t n_queries;
-	PGresult *result;   /* of the front query, until its sync mark */
-	bool broken;        /* to be taken down at a safe place */
-	bool dynamic;       /* lane: dynamic SQL first */
-	int64_t changed_us; /* when `state` was entered, or DOWN: when to connect */
+	PGresult *result;    /* of the front query, until its sync mark */
+	bool broken;         /* to be taken down at a safe place */
+	bool dynamic;        /* lane: dynamic SQL first */
+	int64_t changed_us;  /* when `state` was entered, or DOWN: when to connect */
+	int64_t answered_us; /* when a query was complete last: the next one's turn began */
 	int64_t backoff_us;
 };
 
@@ -361,6 +363,7 @@ static void complete(struct connection *connection)
 
 	list_remove(&query->link);
 	connection->n_queries--;
+	connection->answered_us = clock_monotonic_us();
 	connection->result = NULL;
 	if (is_wanted(connection->pool, query))
 		tell(query, result);
@@ -463,8 +466,13 @@ static bool hangs(const struct connection *connection, int64_t now_us)
 {
 	if (connection->state != READY)
 		return now_us - connection->changed_us > CONNECT_US;
-	return connection->n_queries > 0 &&
-	       now_us - list_owner(connection->queries.next, struct query, link)->sent_us > SILENCE_US;
+	if (connection->n_queries == 0)
+		return false;
+	/* it may have stood behind others, each of which may take as long as a statement may */
+	int64_t since_us = list_owner(connection->queries.next, struct query, link)->sent_us;
+	if (since_us < connection->answered_us)
+		since_us = connection->answered_us;
+	return now_us - since_us > SILENCE_US;
 }
 
 void pgpool_tick(struct pgpool *pool, int64_t now_us)

@@ -1,0 +1,94 @@
+/* The gateway's connections for reading, on real PostgreSQL; how late it is, is said to pgpool_tick. */
+
+#include "common/clock.h"
+#include "gateway/loop.h"
+#include "gateway/pgpool.h"
+#include "tests/component/component.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define SECOND_US INT64_C(1000000)
+#define PATIENCE_US (10 * SECOND_US)
+/* What a query may take after its turn has begun (pgpool.c), and a little less than what the first one takes. */
+#define SILENCE_US (15 * SECOND_US)
+#define SLEEP "SELECT pg_sleep(1)"
+#define SLEPT_US (SECOND_US / 2)
+
+struct outcome {
+	bool there;
+	enum err_code code;
+};
+
+static void on_result(void *context, uint64_t number, const PGresult *result, const struct err *err)
+{
+	(void)number;
+	*(struct outcome *)context = (struct outcome){.there = true, .code = result ? ERR_NONE : err->code};
+}
+
+static void ask(struct pgpool *pool, struct outcome *outcome)
+{
+	struct err err = {0};
+
+	*outcome = (struct outcome){0};
+	assert_true(pgpool_query(
+	        pool, &(struct pgpool_query){.sql = SLEEP, .on_result = on_result, .context = outcome}, &err));
+}
+
+static bool is_there(const struct pgpool *pool, const struct outcome *outcome)
+{
+	return outcome ? outcome->there : pgpool_is_up(pool);
+}
+
+/* Until the outcome is there, or, NULL, the pool is up. */
+static void wait_for(struct pgpool *pool, int loop, const struct outcome *outcome)
+{
+	int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+
+	while (!is_there(pool, outcome) && clock_monotonic_us() < end_us) {
+		loop_wait(loop, 50);
+		pgpool_tick(pool, clock_monotonic_us());
+	}
+	assert_true(is_there(pool, outcome));
+}
+
+/* Statements that wait behind a slow one are no sign of a dead connection; one that is silent in its own turn is. */
+static void test_who_waits_behind_others_does_not_hang(void **state)
+{
+	static struct pgpool *pool; /* as long as the process: it is never closed */
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome first, second;
+	int loop = loop_new();
+	int64_t sent_us;
+
+	(void)state;
+	settings.pg_connections = 1;
+	pool = pgpool_new(&settings, loop, NULL, NULL, 0);
+	wait_for(pool, loop, NULL);
+	ask(pool, &first);
+	ask(pool, &second);
+	sent_us = clock_monotonic_us();
+	wait_for(pool, loop, &first);
+	assert_int_equal(first.code, ERR_NONE);
+	assert_false(second.there);
+	pgpool_tick(pool, sent_us + SILENCE_US + SLEPT_US);
+	assert_true(pgpool_is_up(pool));
+	assert_false(second.there);
+	pgpool_tick(pool, clock_monotonic_us() + SILENCE_US + 1);
+	assert_false(pgpool_is_up(pool));
+	assert_true(second.there);
+	assert_int_equal(second.code, ERR_DATABASE);
+	component_close(component);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -135,11 +135,12 @@ static bool has_node_id(struct request *request, struct str *ret_node_id)
 	return false;
 }
 
-/* True when the POST may give a customer another external id than the one it has: it is found by something else. */
+/* True when the POST may free an external id that a customer has: the customer is found by something else, or by other
+   letters together with something else. Letters that mean it by themselves stay its own. */
 static bool may_move_external_id(const struct config_node *node, const struct json *body)
 {
 	for (size_t i = 0; i < node->n_unique; i++)
-		if (str_is(node->unique[i], "externalId"))
+		if (str_is(node->unique[i], "externalId") && (node->case_sensitive || node->n_unique == 1))
 			return false;
 	return node->n_unique && json_is(json_member(body, "externalId"), JSON_STRING);
 }

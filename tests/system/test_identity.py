@@ -125,6 +125,18 @@ def test_events_follow_an_external_id_in_any_letters(space, method):
     assert owner_of_event(client, node, value.upper()) == second["id"]
 
 
+def test_a_post_in_other_letters_gives_the_old_ones_up(space):
+    """They alone do not mean the customer where its name must be the same, too."""
+    node = space.node(["externalId", "base.lastName"])
+    client = space.trusted(node)
+    value = unique("Ext")
+    first = new(client, external(node, value.upper(), base={"lastName": "A"}))
+    assert owner_of_event(client, node, value.upper()) == first["id"]
+    assert new(client, external(node, value.lower(), base={"lastName": "a"}))["id"] == first["id"]
+    assert owner_of_event(client, node, value.lower()) == first["id"]
+    assert owner_of_event(client, node, value.upper()) not in (None, first["id"]), "an event waits for nobody: its external id is ensured"
+
+
 # --- conflicts ---------------------------------------------------------------------------------------------------------------------
 
 

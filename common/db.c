@@ -493,6 +493,60 @@ PGresult *db_ask(struct db *db, const char *statement, const struct db_params *p
 	return db_send(db, statement, params, err) && db_flush(db, err) ? db_result(db, err) : NULL;
 }
 
+/* Reads what comes before the statement sent last, until its rows can be asked for one by one. */
+static bool begin_rows(struct db *db, struct err *err)
+{
+	struct pending pending;
+
+	while (db->pending > 1) {
+		PGresult *result = next_result(db, &pending);
+		bool good = result ? check_result(db, result, &pending, err) : fail_from_connection(db, err);
+		PQclear(result);
+		if (!good)
+			return false;
+	}
+	while (!PQsetSingleRowMode(db->connection)) {
+		PGresult *mark = PQgetResult(db->connection);
+		ExecStatusType status = PQresultStatus(mark);
+		if (!mark && PQstatus(db->connection) != CONNECTION_OK)
+			return fail_from_connection(db, err);
+		if (status == PGRES_PIPELINE_SYNC) {
+			db->syncs--;
+			db->first_fail = ERR_NONE;
+		} else if (mark) { /* it is skipped */
+			pending = note_read(db);
+			check_result(db, mark, &pending, err);
+			PQclear(mark);
+			return false;
+		}
+		PQclear(mark);
+	}
+	return true;
+}
+
+bool db_ask_each(struct db *db, const char *statement, const struct db_params *params,
+        bool (*take)(void *context, const PGresult *row), void *context, struct err *err)
+{
+	bool wanted = true;
+
+	if (!db_send(db, statement, params, err) || !db_flush(db, err) || !begin_rows(db, err))
+		return false;
+	for (;;) {
+		PGresult *result = PQgetResult(db->connection);
+		if (!result)
+			return fail_from_connection(db, err);
+		if (PQresultStatus(result) == PGRES_SINGLE_TUPLE) {
+			wanted = wanted && take(context, result);
+			PQclear(result);
+			continue;
+		}
+		struct pending pending = note_read(db);
+		bool good = check_result(db, result, &pending, err);
+		PQclear(result);
+		return good;
+	}
+}
+
 PGresult *db_query(struct db *db, const char *statement, const struct db_params *params, struct err *err)
 {
 	if (!db_send(db, statement, params, err) || !sync_pipeline(db, err))

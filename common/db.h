@@ -91,6 +91,10 @@ bool db_commit(struct db *db, struct err *err) must_check;
 /* db_send + flush + db_result, inside a transaction; what was queued before is sent, too. The caller frees the result.
  */
 PGresult *db_ask(struct db *db, const char *statement, const struct db_params *params, struct err *err) must_check;
+/* db_ask for documents that are large together: each row comes as a result of its own, so that no more than one is
+   held. take says false to be asked no more: what is left is read and forgotten, which is no failure. */
+bool db_ask_each(struct db *db, const char *statement, const struct db_params *params,
+        bool (*take)(void *context, const PGresult *row), void *context, struct err *err) must_check;
 /* db_send + sync + db_result: outside a transaction its effect is committed. */
 PGresult *db_query(struct db *db, const char *statement, const struct db_params *params, struct err *err) must_check;
 /* Ends a failed transaction and drains the pipeline; false = the connection is lost, open a new one. */

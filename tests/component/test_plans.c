@@ -124,9 +124,9 @@ static const struct lookup event_ingest_lookups[] = {
 static const struct lookup aggregate_sync_lookups[] = {
         {"sync_nodes", WS ", NULL", FEW, AT_ONCE},
         {"sync_customers", WS ", " ONE("c"), FEW, AT_ONCE},
-        {"sync_members", "ARRAY[0], " WS ", " ONE("p"), FEW, AT_ONCE},
+        {"sync_members", WS ", " ONE("p"), FEW, AT_ONCE},
         {"sync_other_customers", WS ", " ONE("c"), FEW, SOON},
-        {"sync_profiles", "ARRAY[0], " WS ", " ONE("p"), FEW, SOON},
+        {"sync_profiles", WS ", " ONE("p"), FEW, SOON},
         {"sync_leave", WS ", " AGGREGATES ", " ONE("c"), FEW, SOON},
         {"sync_join", WS ", " AGGREGATES ", " ONE("c") ", " ONE("p") ", ARRAY[false]", FEW, AT_ONCE},
         {"sync_exclude", WS ", " ONE("p") ", ARRAY[true]", FEW, SOON},

@@ -64,14 +64,23 @@ static void chunk_params(struct work *work, const struct build *build, struct db
 /* --- placing
  * ---------------------------------------------------------------------------------------------------------- */
 
+struct placed {
+	struct uuid id, profile;
+};
+
 /* Customers that belong to no profile yet; and some of those that do, to another one. */
 struct placing {
+	struct work *work;
 	const struct profile_node *node;
-	const PGresult *customers, *members; /* both by id */
-	int n_customers, n_members;
+	struct placed *customers; /* by id, as the members are */
+	int64_t n_customers;
+	const PGresult *members;
+	int n_members;
 	int member; /* the next one */
 	struct db_array ids, profiles;
 	size_t bytes;
+	bool good;
+	struct err *err;
 };
 
 /* An external id is a column of its own. */
@@ -81,6 +90,25 @@ static bool matches_by_documents(const struct profile_node *node)
 		if (!str_is(node->matching.unique[i], "externalId"))
 			return true;
 	return false;
+}
+
+/* The document is needed no longer than for the profile's id. */
+static bool take_customer(void *context, const PGresult *row)
+{
+	struct placing *placing = context;
+	struct arena *arena = placing->work->slice;
+	struct customer customer = {.id = db_uuid(row, 0, 0)};
+	struct str external_id = db_text(row, 0, 1), doc = db_text(row, 0, 2);
+
+	arena_reset(arena);
+	customer.doc = customer_doc_read(arena, doc.p ? doc : STR("{}"), external_id, true, placing->err);
+	placing->bytes += doc.n;
+	placing->good = customer.doc;
+	if (!customer.doc)
+		return false;
+	placing->customers[placing->n_customers++] =
+	        (struct placed){customer.id, profile_id(arena, placing->node, &customer)};
+	return true;
 }
 
 /* The profile that the customer belongs to so far. */
@@ -97,27 +125,19 @@ static bool find_present(struct placing *placing, const struct uuid *customer, s
 	return false;
 }
 
-static bool place(struct work *work, struct placing *placing, int row, struct err *err)
+static void place(struct work *work, struct placing *placing, const struct placed *customer)
 {
-	struct customer customer = {.id = db_uuid(placing->customers, row, 0)};
-	struct str external_id = db_text(placing->customers, row, 1), doc = db_text(placing->customers, row, 2);
 	struct uuid before;
 
-	customer.doc = customer_doc_read(work->arena, doc.p ? doc : STR("{}"), external_id, true, err);
-	if (!customer.doc)
-		return false;
-	placing->bytes += doc.n;
-	struct uuid now = profile_id(work->arena, placing->node, &customer);
-	if (!find_present(placing, &customer.id, &before)) {
-		db_array_uuid(&placing->ids, &customer.id);
-		db_array_uuid(&placing->profiles, &now);
-	} else if (!uuid_eq(&before, &now)) {
+	if (!find_present(placing, &customer->id, &before)) {
+		db_array_uuid(&placing->ids, &customer->id);
+		db_array_uuid(&placing->profiles, &customer->profile);
+	} else if (!uuid_eq(&before, &customer->profile)) {
 		/* the fact of its change will find it there already: both are made here */
-		work_join(work, placing->node, &customer.id, &now);
+		work_join(work, placing->node, &customer->id, &customer->profile);
 		work_add_target(work, placing->node, &before, true);
-		work_add_target(work, placing->node, &now, true);
+		work_add_target(work, placing->node, &customer->profile, true);
 	}
-	return true;
 }
 
 /* A profile that is there already is made at once: who joins it may be beyond those that it is made of, and what has
@@ -158,34 +178,31 @@ static bool write_places(struct work *work, struct placing *placing, struct err 
 	       rows_write(&work->joins, work->db, "sync_join", -1, err) && work_make(work, err);
 }
 
-static bool place_rows(struct work *work, struct placing *placing, struct err *err)
+static bool place_all(struct work *work, struct placing *placing, struct err *err)
 {
 	db_array_init(&placing->ids, work->arena, DB_UUID);
 	db_array_init(&placing->profiles, work->arena, DB_UUID);
-	work->targets = arena_alloc(work->arena, 2 * (size_t)placing->n_customers * sizeof(*work->targets));
-	for (int row = 0; row < placing->n_customers; row++)
-		if (!place(work, placing, row, err))
-			return false;
+	for (int64_t i = 0; i < placing->n_customers; i++)
+		place(work, placing, &placing->customers[i]);
 	return add_made(work, placing, err) && write_places(work, placing, err);
 }
 
 /* Memberships of the customers from behind build->after up to and including the last one. */
 static bool place_among_members(struct work *work, struct placing *placing, const struct build *build, struct err *err)
 {
-	struct uuid last = db_uuid(placing->customers, placing->n_customers - 1, 0);
 	struct db_params params;
 
 	db_params_init(&params, work->arena);
 	db_param_uuid(&params, &build->workspace);
 	db_param_uuid(&params, &build->node);
 	db_param_uuid(&params, &build->after);
-	db_param_uuid(&params, &last);
+	db_param_uuid(&params, &placing->customers[placing->n_customers - 1].id);
 	PGresult *rows = db_ask(work->db, "sync_member_chunk", &params, err);
 	if (!rows)
 		return false;
 	placing->members = rows;
 	placing->n_members = PQntuples(rows);
-	bool good = place_rows(work, placing, err);
+	bool good = place_all(work, placing, err);
 	PQclear(rows);
 	return good;
 }
@@ -193,102 +210,104 @@ static bool place_among_members(struct work *work, struct placing *placing, cons
 /* The next customers; behind the last one the profiles begin. */
 static bool place_chunk(struct work *work, struct sync_state *state, struct build *build, struct err *err)
 {
-	struct placing placing = {.node = &work->nodes[0]};
+	struct placing placing = {.work = work, .node = &work->nodes[0], .good = true, .err = err};
 	struct db_params params;
 
+	placing.customers = arena_alloc(work->arena, (size_t)state->rows * sizeof(*placing.customers));
 	chunk_params(work, build, &params, state->rows);
 	db_param_bool(&params, matches_by_documents(placing.node));
-	PGresult *rows = db_ask(work->db, "sync_customer_chunk", &params, err);
-	if (!rows)
+	if (!db_ask_each(work->db, "sync_customer_chunk", &params, take_customer, &placing, err) || !placing.good ||
+	        (placing.n_customers && !place_among_members(work, &placing, build, err)))
 		return false;
-	placing.customers = rows;
-	placing.n_customers = PQntuples(rows);
-	bool good = !placing.n_customers || place_among_members(work, &placing, build, err);
 	build->makes = placing.n_customers < state->rows;
-	build->after = build->makes ? (struct uuid){{0}} : db_uuid(rows, placing.n_customers - 1, 0);
+	build->after = build->makes ? (struct uuid){{0}} : placing.customers[placing.n_customers - 1].id;
 	adapt(state, placing.bytes);
-	PQclear(rows);
-	return good;
+	return true;
 }
 
 /* --- making
  * ---------------------------------------------------------------------------------------------------------- */
 
-/* Members of profiles; a customer that is gone has no more than its membership, until the fact of that comes. */
-static bool take_member(struct work *work, struct customer *members, const PGresult *rows, int row, struct err *err)
+/* Rows of members by profile and customer. */
+struct making {
+	struct work *work;
+	struct customer *members;
+	int64_t n_rows;
+	size_t bytes;
+	bool is_full; /* of the last profile some members may be missing: it is left to the next step */
+	struct uuid first;
+	bool good;
+	struct err *err;
+};
+
+static struct target *target_of(struct work *work, const struct uuid *id, bool excluded, struct customer *members)
 {
-	struct uuid id = db_uuid(rows, row, 0);
-	bool excluded = db_i64(rows, row, 1);
 	struct target *target = work->n_targets ? &work->targets[work->n_targets - 1] : NULL;
 
-	if (!target || !uuid_eq(&target->id, &id)) {
-		target = &work->targets[work->n_targets++];
-		*target = (struct target){
-		        .node = &work->nodes[0], .id = id, .members = &members[row], .was_excluded = excluded};
+	if (target && uuid_eq(&target->id, id))
+		return target;
+	target = &work->targets[work->n_targets++];
+	*target = (struct target){.node = &work->nodes[0], .id = *id, .members = members, .was_excluded = excluded};
+	return target;
+}
+
+/* A customer that is gone has no more than its membership, until the fact of that comes. */
+static bool take_member(void *context, const PGresult *row)
+{
+	struct making *making = context;
+	struct work *work = making->work;
+	struct uuid id = db_uuid(row, 0, 0);
+	bool excluded = db_i64(row, 0, 1);
+
+	if (arena_used_bytes(work->slice) > MOST_READ_BYTES) {
+		making->is_full = true;
+		making->bytes = MOST_BYTES + 1; /* fewer next time */
+		return false;
 	}
+	if (!making->n_rows)
+		making->first = id;
+	struct target *target = target_of(work, &id, excluded, &making->members[making->n_rows++]);
 	target->mixed = target->mixed || excluded != target->was_excluded;
-	if (db_is_null(rows, row, 2) || target->n_members == MAX_MEMBERS)
+	making->bytes += db_text(row, 0, 2 + CUSTOMER_ROW_DOC).n;
+	if (db_is_null(row, 0, 2) || target->n_members == MAX_MEMBERS)
 		return true;
-	return work_read_member(work, rows, row, 2, &target->members[target->n_members++], err);
+	making->good = work_read_member(work->slice, row, 0, 2, &target->members[target->n_members++], making->err);
+	return making->good;
 }
 
-/* The first of the last profile's rows. */
-static int last_profile(const PGresult *rows)
+/* One profile that is too much for a step is made as if a fact told of it. */
+static bool make_taken(struct making *making, struct err *err)
 {
-	int row = PQntuples(rows) - 1;
-	struct uuid last = db_uuid(rows, row, 0);
+	struct work *work = making->work;
 
-	while (row > 0) {
-		struct uuid id = db_uuid(rows, row - 1, 0);
-		if (!uuid_eq(&id, &last))
-			break;
-		row--;
-	}
-	return row;
-}
-
-/* Of a full chunk's last profile some members may be missing: it is left to the next one. */
-static bool make_rows(struct work *work, const PGresult *rows, bool full, struct err *err)
-{
-	size_t n = (size_t)PQntuples(rows);
-	struct customer *members = arena_alloc(work->arena, (n + 1) * sizeof(*members));
-	int end = full ? last_profile(rows) : PQntuples(rows);
-
-	work->targets = arena_alloc(work->arena, (n + 1) * sizeof(*work->targets));
-	for (int row = 0; row < end; row++)
-		if (!take_member(work, members, rows, row, err))
-			return false;
-	if (work->n_targets || !n)
+	if (making->is_full)
+		work->n_targets--;
+	if (work->n_targets || !making->n_rows)
 		return work_make_of_members(work, err);
-	struct uuid only = db_uuid(rows, 0, 0);
-	work_add_target(work, &work->nodes[0], &only, false);
+	work_add_target(work, &work->nodes[0], &making->first, false);
 	return work_make(work, err);
-}
-
-static size_t document_bytes(const PGresult *rows)
-{
-	size_t bytes = 0;
-
-	for (int row = 0; row < PQntuples(rows); row++)
-		bytes += db_text(rows, row, 2 + CUSTOMER_ROW_DOC).n;
-	return bytes;
 }
 
 static bool make_chunk(struct work *work, struct sync_state *state, struct build *build, bool *ret_end, struct err *err)
 {
+	struct making making = {.work = work, .good = true, .err = err};
 	struct db_params params;
 
+	work->room_for_targets = (size_t)state->rows + 1;
+	work->targets = arena_alloc(work->arena, work->room_for_targets * sizeof(*work->targets));
+	making.members = arena_alloc(work->arena, (size_t)state->rows * sizeof(*making.members));
 	chunk_params(work, build, &params, state->rows);
-	PGresult *rows = db_ask(work->db, "sync_profile_chunk", &params, err);
-	if (!rows)
+	if (!db_ask_each(work->db, "sync_profile_chunk", &params, take_member, &making, err) || !making.good)
 		return false;
-	*ret_end = PQntuples(rows) < state->rows;
-	bool good = make_rows(work, rows, !*ret_end, err);
-	if (good && work->n_targets)
+	making.is_full = making.is_full || making.n_rows == state->rows;
+	size_t n_taken = work->n_targets;
+	if (!make_taken(&making, err))
+		return false;
+	adapt(state, making.bytes);
+	*ret_end = !making.is_full && work->n_targets == n_taken;
+	if (work->n_targets)
 		build->after = work->targets[work->n_targets - 1].id;
-	adapt(state, document_bytes(rows));
-	PQclear(rows);
-	return good;
+	return true;
 }
 
 /* --- steps
@@ -308,29 +327,37 @@ static bool note_progress(struct work *work, const struct build *build, bool end
 	return db_send_expect(work->db, "sync_built", &params, 1, ERR_DATABASE, err);
 }
 
-bool sync_background(struct batch *batch, bool *ret_more, struct err *err)
+static bool take_step(struct work *work, bool *ret_more, struct err *err)
 {
-	struct sync_state *state = batch_state(batch);
+	struct sync_state *state = batch_state(work->batch);
 	struct db_array workspaces;
 	struct build build;
-	struct work work;
 	bool end = false;
 
-	work_init(&work, batch);
-	if (!db_send_expect(work.db, "sync_stale", NULL, -1, ERR_INTERNAL, err) ||
-	        !find_build(&work, &build, ret_more, err))
+	if (!db_send_expect(work->db, "sync_stale", NULL, -1, ERR_INTERNAL, err) ||
+	        !find_build(work, &build, ret_more, err))
 		return false;
 	if (!*ret_more)
 		return true;
-	db_array_init(&workspaces, work.arena, DB_UUID);
+	db_array_init(&workspaces, work->arena, DB_UUID);
 	db_array_uuid(&workspaces, &build.workspace);
-	if (!work_load_nodes(&work, &workspaces, &build.node, err))
+	if (!work_load_nodes(work, &workspaces, &build.node, err))
 		return false;
-	if (!work.n_nodes)
+	if (!work->n_nodes)
 		end = true; /* it is not active: nothing is to be built */
-	else if (!(build.makes ? make_chunk(&work, state, &build, &end, err) : place_chunk(&work, state, &build, err)))
+	else if (!(build.makes ? make_chunk(work, state, &build, &end, err) : place_chunk(work, state, &build, err)))
 		return false;
-	return note_progress(&work, &build, end, err);
+	return note_progress(work, &build, end, err);
+}
+
+bool sync_background(struct batch *batch, bool *ret_more, struct err *err)
+{
+	struct work work;
+
+	work_init(&work, batch);
+	bool good = take_step(&work, ret_more, err);
+	work_free(&work);
+	return good;
 }
 
 void sync_state_init(struct sync_state *state, int64_t most_rows)

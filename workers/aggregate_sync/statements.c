@@ -61,21 +61,23 @@ const struct statement sync_statements[] = {
         /* a range of one profile: its order tells the planner which index to take, even while there are few rows */
         {.name = "sync_members",
                 .sql = "SELECT u.i, m.excluded, m.customer_id "
-                       "FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, profile) CROSS JOIN LATERAL "
+                       "FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS u(w, profile, i) CROSS JOIN LATERAL "
                        "(SELECT m.customer_id, m.excluded FROM aggregate_members m WHERE m.workspace_id = u.w "
                        "AND m.profile_id >= u.profile AND m.profile_id <= u.profile "
                        "ORDER BY m.profile_id, m.customer_id LIMIT " TEXT_OF(MAX_MEMBERS) ") m "
                                                                                           "ORDER BY u.i, m.customer_id",
-                .n_params = 3},
+                .n_params = 2},
+        /* in the order of the parameters, which costs no sort: whoever has no room for the last ones reads them later
+         */
         {.name = "sync_other_customers",
-                .sql = "SELECT u.w, " MEMBER_COLUMNS " FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
-                       "JOIN customers c ON c.workspace_id = u.w AND c.id = u.id",
+                .sql = "SELECT u.i, u.w, " MEMBER_COLUMNS " FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY "
+                       "AS u(w, id, i) JOIN customers c ON c.workspace_id = u.w AND c.id = u.id ORDER BY u.i",
                 .n_params = 2},
         {.name = "sync_profiles",
                 .sql = "SELECT u.i, " CUSTOMER_ROW_COLUMNS
-                       " FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, profile) "
-                       "JOIN customers c ON c.workspace_id = u.w AND c.id = u.profile",
-                .n_params = 3},
+                       " FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS u(w, profile, i) "
+                       "JOIN customers c ON c.workspace_id = u.w AND c.id = u.profile ORDER BY u.i",
+                .n_params = 2},
 
         /* what becomes of it */
         {.name = "sync_leave",

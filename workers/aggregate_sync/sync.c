@@ -17,21 +17,52 @@ static const struct profile_node *find_node(
 	return NULL;
 }
 
-/* One customer in one node: joins, moves, leaves, or has changed. */
-static bool place_customer(struct work *work, struct rows *leaves, const PGresult *rows, int row, struct err *err)
+/* Rows of the customers, of each once for each node, in this order. */
+struct placing {
+	struct work *work;
+	struct rows leaves;
+	size_t most_used_bytes; /* of the batch's arena: from there on what is read is not kept */
+	struct known last;
+	bool good;
+	struct err *err;
+};
+
+/* What is kept is not read again when profiles are made. NULL when its document cannot be read. */
+static const struct customer *read_customer(struct placing *placing, const struct uuid *workspace, const PGresult *row)
 {
-	struct uuid workspace = db_uuid(rows, row, 0), node_id = db_uuid(rows, row, 1), id = db_uuid(rows, row, 2);
+	struct work *work = placing->work;
+	struct uuid id = db_uuid(row, 0, 4);
+	bool is_kept = arena_used_bytes(work->arena) < placing->most_used_bytes;
+
+	if (uuid_eq(&placing->last.customer.id, &id) && uuid_eq(&placing->last.workspace, workspace))
+		return &placing->last.customer;
+	placing->last.workspace = *workspace;
+	arena_reset(work->slice);
+	if (!work_read_member(is_kept ? work->arena : work->slice, row, 0, 4, &placing->last.customer, placing->err))
+		return NULL;
+	if (is_kept)
+		work->known[work->n_known++] = placing->last;
+	return &placing->last.customer;
+}
+
+/* One customer in one node: joins, moves, leaves, or has changed. */
+static bool place_customer(void *context, const PGresult *row)
+{
+	struct placing *placing = context;
+	struct work *work = placing->work;
+	struct uuid workspace = db_uuid(row, 0, 0), node_id = db_uuid(row, 0, 1), id = db_uuid(row, 0, 2);
 	const struct profile_node *node = find_node(work, &workspace, &node_id);
-	bool was_member = !db_is_null(rows, row, 3), is_member = !db_is_null(rows, row, 4);
-	struct uuid before = db_uuid(rows, row, 3), now = {{0}};
+	bool was_member = !db_is_null(row, 0, 3), is_member = !db_is_null(row, 0, 4);
+	struct uuid before = db_uuid(row, 0, 3), now = {{0}};
 
 	if (!node)
 		return true;
 	if (is_member) {
-		const struct customer *customer = work_know_customer(work, &workspace, rows, row, 4, err);
+		const struct customer *customer = read_customer(placing, &workspace, row);
+		placing->good = customer;
 		if (!customer)
 			return false;
-		now = profile_id(work->arena, node, customer);
+		now = profile_id(work->slice, node, customer);
 		work_add_target(work, node, &now, !was_member || !uuid_eq(&before, &now));
 	}
 	if (was_member && (!is_member || !uuid_eq(&before, &now)))
@@ -39,32 +70,26 @@ static bool place_customer(struct work *work, struct rows *leaves, const PGresul
 	if (is_member && (!was_member || !uuid_eq(&before, &now))) {
 		work_join(work, node, &id, &now);
 	} else if (!is_member) {
-		db_array_uuid(&leaves->columns[0], &workspace);
-		db_array_uuid(&leaves->columns[1], &node_id);
-		db_array_uuid(&leaves->columns[2], &id);
+		db_array_uuid(&placing->leaves.columns[0], &workspace);
+		db_array_uuid(&placing->leaves.columns[1], &node_id);
+		db_array_uuid(&placing->leaves.columns[2], &id);
 	}
 	return true;
 }
 
 static bool place_customers(struct work *work, struct customers *customers, struct err *err)
 {
+	struct placing placing = {.work = work, .good = true, .err = err};
 	struct db_params params;
-	struct rows leaves;
-	bool good = true;
 
-	rows_init(&leaves, work->arena, "uuu");
+	rows_init(&placing.leaves, work->arena, "uuu");
 	db_params_init(&params, work->arena);
 	db_param_array(&params, &customers->workspaces);
 	db_param_array(&params, &customers->ids);
-	PGresult *rows = db_ask(work->db, "sync_customers", &params, err);
-	if (!rows)
-		return false;
-	work->known = arena_alloc(work->arena, ((size_t)PQntuples(rows) + 1) * sizeof(*work->known));
-	work->targets = arena_alloc(work->arena, (2 * (size_t)PQntuples(rows) + 1) * sizeof(*work->targets));
-	for (int row = 0; row < PQntuples(rows) && good; row++)
-		good = place_customer(work, &leaves, rows, row, err);
-	PQclear(rows);
-	return good && rows_write(&leaves, work->db, "sync_leave", -1, err) &&
+	work->known = arena_alloc(work->arena, (size_t)customers->ids.n * sizeof(*work->known));
+	placing.most_used_bytes = arena_used_bytes(work->arena) + MOST_READ_BYTES;
+	return db_ask_each(work->db, "sync_customers", &params, place_customer, &placing, err) && placing.good &&
+	       rows_write(&placing.leaves, work->db, "sync_leave", -1, err) &&
 	       rows_write(&work->joins, work->db, "sync_join", -1, err);
 }
 
@@ -170,19 +195,28 @@ static void add_customers(struct work *work, struct customers *customers)
 	}
 }
 
-bool sync_handle(struct batch *batch, struct err *err)
+static bool handle(struct work *work, struct err *err)
 {
 	struct customers customers;
+
+	for (size_t i = 0; i < batch_size(work->batch); i++) {
+		const struct command *record = batch_command(work->batch, i);
+		if (!batch_skip(work->batch, i) && record->type == COMMAND_AGGREGATE_RULES &&
+		        !apply_rule(work, record, err))
+			return false;
+	}
+	if (!load_nodes_of_facts(work, err))
+		return false;
+	add_customers(work, &customers);
+	return sync_customers(work, &customers, err);
+}
+
+bool sync_handle(struct batch *batch, struct err *err)
+{
 	struct work work;
 
 	work_init(&work, batch);
-	for (size_t i = 0; i < batch_size(batch); i++) {
-		const struct command *record = batch_command(batch, i);
-		if (!batch_skip(batch, i) && record->type == COMMAND_AGGREGATE_RULES && !apply_rule(&work, record, err))
-			return false;
-	}
-	if (!load_nodes_of_facts(&work, err))
-		return false;
-	add_customers(&work, &customers);
-	return sync_customers(&work, &customers, err);
+	bool good = handle(&work, err);
+	work_free(&work);
+	return good;
 }

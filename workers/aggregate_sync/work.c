@@ -5,16 +5,23 @@
 
 #include <stdlib.h>
 
+/* Over it is a profile of MAX_MEMBERS large documents; all else is kept to MOST_READ_BYTES. */
+#define SLICE_ARENA_BYTES (1024UL * 1024 * 1024)
+/* Targets of a slice. */
+#define SLICE_TARGETS 1000
+
 void work_init(struct work *work, struct batch *batch)
 {
-	struct arena *arena = batch_arena(batch);
+	*work = (struct work){.batch = batch,
+	        .arena = batch_arena(batch),
+	        .slice = arena_new(SLICE_ARENA_BYTES),
+	        .db = batch_db(batch)};
+	rows_init(&work->joins, work->arena, "uuuub");
+}
 
-	*work = (struct work){.batch = batch, .arena = arena, .db = batch_db(batch)};
-	rows_init(&work->joins, arena, "uuuub");
-	rows_init(&work->exclusions, arena, "uub");
-	rows_init(&work->creates, arena, "uuullllbuutj");
-	rows_init(&work->updates, arena, "uuullllbuutj");
-	rows_init(&work->deletes, arena, "uu");
+void work_free(struct work *work)
+{
+	arena_free(work->slice);
 }
 
 /* --- what is known
@@ -69,6 +76,18 @@ void work_join(
 	db_array_i64(&work->joins.columns[4], work_hides_at_first(node));
 }
 
+static void make_room(struct work *work)
+{
+	struct target *before = work->targets;
+
+	if (work->n_targets < work->room_for_targets)
+		return;
+	work->room_for_targets = work->n_targets ? 2 * work->n_targets : 64;
+	work->targets = arena_alloc(work->arena, work->room_for_targets * sizeof(*work->targets));
+	if (work->n_targets)
+		memcpy(work->targets, before, work->n_targets * sizeof(*work->targets));
+}
+
 /* Targets are few hundred: looked for in order of their ids, which is how they are kept. */
 void work_add_target(struct work *work, const struct profile_node *node, const struct uuid *id, bool moved)
 {
@@ -86,6 +105,7 @@ void work_add_target(struct work *work, const struct profile_node *node, const s
 		else
 			high = middle;
 	}
+	make_room(work);
 	memmove(&work->targets[low + 1], &work->targets[low], (work->n_targets - low) * sizeof(*work->targets));
 	work->targets[low] = (struct target){.node = node, .id = *id, .moved = moved};
 	work->n_targets++;
@@ -99,88 +119,113 @@ static int by_id(const void *a, const void *b)
 	return order ? order : uuid_compare(&left->customer.id, &right->customer.id);
 }
 
-/* What is read is kept sorted: rows come in that order. NULL when the customer has not been read. */
+/* What is read is kept sorted. NULL when the customer has not been read. */
 static const struct customer *find_known(const struct work *work, const struct uuid *workspace, const struct uuid *id)
 {
 	struct known wanted = {.workspace = *workspace, .customer.id = *id};
 	const struct known *found =
 	        work->n_known ? bsearch(&wanted, work->known, work->n_known, sizeof(wanted), by_id) : NULL;
 
+	if (!found && work->n_others)
+		found = bsearch(&wanted, work->others, work->n_others, sizeof(wanted), by_id);
 	return found ? &found->customer : NULL;
 }
 
 bool work_read_member(
-        struct work *work, const PGresult *rows, int row, int first, struct customer *ret_member, struct err *err)
+        struct arena *arena, const PGresult *rows, int row, int first, struct customer *ret_member, struct err *err)
 {
 	int times = first + CUSTOMER_ROW_WIDTH;
 
-	if (!customer_row_read(work->arena, rows, row, first, ret_member, err))
+	if (!customer_row_read(arena, rows, row, first, ret_member, err))
 		return false;
 	if (db_is_null(rows, row, times))
 		return true;
-	ret_member->consent_times = json_parse(work->arena, arena_str(work->arena, db_text(rows, row, times)), err);
+	ret_member->consent_times = json_parse(arena, arena_str(arena, db_text(rows, row, times)), err);
 	return ret_member->consent_times;
 }
 
-/* A customer stands in the rows once for each node. */
-const struct customer *work_know_customer(
-        struct work *work, const struct uuid *workspace, const PGresult *rows, int row, int first, struct err *err)
-{
-	struct uuid id = db_uuid(rows, row, first);
-	struct known *last = work->n_known ? &work->known[work->n_known - 1] : NULL;
+/* --- slices
+ * ----------------------------------------------------------------------------------------------------------- */
 
-	if (last && uuid_eq(&last->customer.id, &id) && uuid_eq(&last->workspace, workspace))
-		return &last->customer;
-	last = &work->known[work->n_known];
-	last->workspace = *workspace;
-	if (!work_read_member(work, rows, row, first, &last->customer, err))
-		return NULL;
-	work->n_known++;
-	return &last->customer;
+/* Targets that are made together: from the first one up to, and without, the last one that has room. */
+struct slice {
+	struct work *work;
+	size_t first, end;
+	size_t most_used_bytes;        /* of the slice's arena: from there on the slice takes no more targets */
+	const size_t *targets_of_rows; /* whose member a row of `others` is; rows are numbered */
+	size_t n_rows;
+	bool good;
+	struct err *err;
+};
+
+/* Whether there is no room for what is read for this target: the slice then ends before it. The first target has room
+ * always. */
+static bool ends_before(struct slice *slice, size_t target)
+{
+	if (target == slice->first || arena_used_bytes(slice->work->slice) < slice->most_used_bytes)
+		return false;
+	slice->end = target;
+	return true;
+}
+
+static bool take_other_member(void *context, const PGresult *row)
+{
+	struct slice *slice = context;
+	struct work *work = slice->work;
+	struct known *other = &work->others[work->n_others];
+
+	if (ends_before(slice, slice->targets_of_rows[db_i64(row, 0, 0) - 1]))
+		return false;
+	other->workspace = db_uuid(row, 0, 1);
+	slice->good = work_read_member(work->slice, row, 0, 2, &other->customer, slice->err);
+	work->n_others += slice->good;
+	return slice->good;
 }
 
 /* Reads the members that are not among the customers whose memberships are looked at. */
-static bool read_other_members(struct work *work, const PGresult *rows, struct err *err)
+static bool read_other_members(struct slice *slice, const PGresult *rows, struct err *err)
 {
+	struct work *work = slice->work;
+	struct arena *arena = work->slice;
+	size_t *targets = arena_alloc(arena, ((size_t)PQntuples(rows) + 1) * sizeof(*targets));
 	struct db_array workspaces, ids;
 	struct db_params params;
-	bool good = true;
 
-	db_array_init(&workspaces, work->arena, DB_UUID);
-	db_array_init(&ids, work->arena, DB_UUID);
+	db_array_init(&workspaces, arena, DB_UUID);
+	db_array_init(&ids, arena, DB_UUID);
 	for (int row = 0; row < PQntuples(rows); row++) {
-		const struct uuid *workspace = &work->targets[db_i64(rows, row, 0)].node->workspace;
+		size_t target = slice->first + (size_t)db_i64(rows, row, 0) - 1;
+		const struct uuid *workspace = &work->targets[target].node->workspace;
 		struct uuid id = db_uuid(rows, row, 2);
 		if (find_known(work, workspace, &id))
 			continue;
+		targets[slice->n_rows++] = target;
 		db_array_uuid(&workspaces, workspace);
 		db_array_uuid(&ids, &id);
 	}
-	if (!ids.n)
+	if (!slice->n_rows)
 		return true;
-	db_params_init(&params, work->arena);
+	slice->targets_of_rows = targets;
+	work->others = arena_alloc(arena, slice->n_rows * sizeof(*work->others));
+	db_params_init(&params, arena);
 	db_param_array(&params, &workspaces);
 	db_param_array(&params, &ids);
-	PGresult *others = db_ask(work->db, "sync_other_customers", &params, err);
-	if (!others)
+	slice->most_used_bytes = arena_used_bytes(arena) + MOST_READ_BYTES;
+	if (!db_ask_each(work->db, "sync_other_customers", &params, take_other_member, slice, err) || !slice->good)
 		return false;
-	struct known *before = work->known;
-	work->known = arena_alloc(work->arena, (work->n_known + (size_t)PQntuples(others)) * sizeof(*work->known));
-	if (work->n_known)
-		memcpy(work->known, before, work->n_known * sizeof(*work->known));
-	for (int row = 0; row < PQntuples(others) && good; row++) {
-		struct uuid workspace = db_uuid(others, row, 0);
-		good = work_know_customer(work, &workspace, others, row, 1, err);
-	}
-	PQclear(others);
-	qsort(work->known, work->n_known, sizeof(*work->known), by_id);
-	return good;
+	qsort(work->others, work->n_others, sizeof(*work->others), by_id);
+	return true;
 }
 
-static void take_members(struct work *work, const PGresult *rows)
+static void take_members(struct slice *slice, const PGresult *rows)
 {
+	struct work *work = slice->work;
+
 	for (int row = 0; row < PQntuples(rows); row++) {
-		struct target *target = &work->targets[db_i64(rows, row, 0)];
+		size_t number = slice->first + (size_t)db_i64(rows, row, 0) - 1;
+		struct target *target = &work->targets[number];
+		if (number >= slice->end)
+			return;
 		bool excluded = db_i64(rows, row, 1);
 		struct uuid id = db_uuid(rows, row, 2);
 		const struct customer *member = find_known(work, &target->node->workspace, &id);
@@ -190,7 +235,7 @@ static void take_members(struct work *work, const PGresult *rows)
 			int end = row;
 			while (end < PQntuples(rows) && db_i64(rows, end, 0) == db_i64(rows, row, 0))
 				end++;
-			target->members = arena_alloc(work->arena, (size_t)(end - row) * sizeof(*target->members));
+			target->members = arena_alloc(work->slice, (size_t)(end - row) * sizeof(*target->members));
 			target->was_excluded = excluded;
 		}
 		target->mixed = target->mixed || excluded != target->was_excluded;
@@ -198,58 +243,56 @@ static void take_members(struct work *work, const PGresult *rows)
 	}
 }
 
-static bool take_profiles(struct work *work, const PGresult *rows, struct err *err)
+static bool take_profile(void *context, const PGresult *row)
 {
-	for (int row = 0; row < PQntuples(rows); row++) {
-		struct target *target = &work->targets[db_i64(rows, row, 0)];
-		target->stored = true;
-		if (!customer_row_read(work->arena, rows, row, 1, &target->present, err))
-			return false;
-	}
-	return true;
+	struct slice *slice = context;
+	size_t number = slice->first + (size_t)db_i64(row, 0, 0) - 1;
+	struct target *target = &slice->work->targets[number];
+
+	if (ends_before(slice, number))
+		return false;
+	target->stored = true;
+	slice->good = customer_row_read(slice->work->slice, row, 0, 1, &target->present, slice->err);
+	return slice->good;
 }
 
-/* Of each target: its number, workspace and id. */
-static void target_params(struct work *work, struct db_params *params)
+/* Workspace and id of each target of the slice. */
+static void target_params(const struct slice *slice, struct db_params *params)
 {
-	struct db_array numbers, workspaces, ids;
+	const struct work *work = slice->work;
+	struct db_array workspaces, ids;
 
-	db_array_init(&numbers, work->arena, DB_I32);
-	db_array_init(&workspaces, work->arena, DB_UUID);
-	db_array_init(&ids, work->arena, DB_UUID);
-	for (size_t i = 0; i < work->n_targets; i++) {
-		db_array_i64(&numbers, (int64_t)i);
+	db_array_init(&workspaces, work->slice, DB_UUID);
+	db_array_init(&ids, work->slice, DB_UUID);
+	for (size_t i = slice->first; i < slice->end; i++) {
 		db_array_uuid(&workspaces, &work->targets[i].node->workspace);
 		db_array_uuid(&ids, &work->targets[i].id);
 	}
-	db_params_init(params, work->arena);
-	db_param_array(params, &numbers);
+	db_params_init(params, work->slice);
 	db_param_array(params, &workspaces);
 	db_param_array(params, &ids);
 }
 
-static bool load_members(struct work *work, struct err *err)
+static bool load_members(struct slice *slice, struct err *err)
 {
 	struct db_params params;
 
-	target_params(work, &params);
-	PGresult *rows = db_ask(work->db, "sync_members", &params, err);
-	bool good = rows && read_other_members(work, rows, err);
+	target_params(slice, &params);
+	PGresult *rows = db_ask(slice->work->db, "sync_members", &params, err);
+	bool good = rows && read_other_members(slice, rows, err);
 	if (good)
-		take_members(work, rows);
+		take_members(slice, rows);
 	PQclear(rows);
 	return good;
 }
 
-static bool load_profiles(struct work *work, struct err *err)
+static bool load_profiles(struct slice *slice, struct err *err)
 {
 	struct db_params params;
 
-	target_params(work, &params);
-	PGresult *rows = db_ask(work->db, "sync_profiles", &params, err);
-	bool good = rows && take_profiles(work, rows, err);
-	PQclear(rows);
-	return good;
+	target_params(slice, &params);
+	slice->most_used_bytes = arena_used_bytes(slice->work->slice) + MOST_READ_BYTES;
+	return db_ask_each(slice->work->db, "sync_profiles", &params, take_profile, slice, err) && slice->good;
 }
 
 /* --- what becomes of it
@@ -288,7 +331,7 @@ static void put(struct work *work, const struct target *target, const struct cus
 	db_array_uuid(&columns[8], uuid_or_null(&profile->registered_by));
 	db_array_uuid(&columns[9], uuid_or_null(&profile->updated_by));
 	db_array_text(&columns[10], customer_external_id(profile));
-	db_array_text(&columns[11], customer_doc_write(work->arena, profile->doc));
+	db_array_text(&columns[11], customer_doc_write(work->slice, profile->doc));
 	batch_change_flagged(work->batch, &target->node->workspace, &profile->node, ENTITY_CUSTOMER, &profile->id,
 	        target->stored ? CHANGE_UPDATE : CHANGE_CREATE, profile->version,
 	        has_same_members(target) ? COMMAND_SAME_MEMBERS : 0);
@@ -331,7 +374,7 @@ static void make_profile(struct work *work, const struct target *target)
 
 	if (target->n_members) {
 		struct customer profile =
-		        profile_merge(work->arena, target->node, &target->id, target->members, target->n_members);
+		        profile_merge(work->slice, target->node, &target->id, target->members, target->n_members);
 		excluded = profile_is_excluded(target->node, &profile);
 		exclude(work, target, excluded);
 		if (!excluded && (target->moved || !target->stored || !is_same(&profile, &target->present)))
@@ -343,13 +386,22 @@ static void make_profile(struct work *work, const struct target *target)
 		take_away(work, target);
 }
 
-bool work_make_of_members(struct work *work, struct err *err)
+static void init_rows(struct work *work)
 {
-	if (!work->n_targets)
-		return true;
-	if (!load_profiles(work, err))
+	rows_init(&work->exclusions, work->slice, "uub");
+	rows_init(&work->creates, work->slice, "uuullllbuutj");
+	rows_init(&work->updates, work->slice, "uuullllbuutj");
+	rows_init(&work->deletes, work->slice, "uu");
+}
+
+static bool make_slice_of_members(struct slice *slice, struct err *err)
+{
+	struct work *work = slice->work;
+
+	if (!load_profiles(slice, err))
 		return false;
-	for (size_t i = 0; i < work->n_targets; i++)
+	init_rows(work);
+	for (size_t i = slice->first; i < slice->end; i++)
 		make_profile(work, &work->targets[i]);
 	return rows_write(&work->exclusions, work->db, "sync_exclude", -1, err) &&
 	       rows_write(&work->deletes, work->db, "sync_delete", rows_count(&work->deletes), err) &&
@@ -357,7 +409,44 @@ bool work_make_of_members(struct work *work, struct err *err)
 	       rows_write(&work->creates, work->db, "sync_create", rows_count(&work->creates), err);
 }
 
+bool work_make_of_members(struct work *work, struct err *err)
+{
+	struct slice slice = {.work = work, .end = work->n_targets, .good = true, .err = err};
+
+	if (work->n_targets && !make_slice_of_members(&slice, err))
+		return false;
+	work->n_targets = slice.end;
+	return true;
+}
+
+/* The targets from the first one on, as many as there is room for. */
+static bool make_slice(struct work *work, size_t first, size_t most, size_t *ret_n, struct err *err)
+{
+	size_t left = work->n_targets - first;
+	struct slice slice = {
+	        .work = work, .first = first, .end = first + (left < most ? left : most), .good = true, .err = err};
+
+	arena_reset(work->slice);
+	work->n_others = 0;
+	for (size_t i = first; i < slice.end; i++) { /* the slice before may have begun with it */
+		const struct target *target = &work->targets[i];
+		work->targets[i] = (struct target){.node = target->node, .id = target->id, .moved = target->moved};
+	}
+	if (!load_members(&slice, err) || !make_slice_of_members(&slice, err))
+		return false;
+	*ret_n = slice.end - first;
+	return true;
+}
+
+/* Where not all had room, fewer are asked for next. */
 bool work_make(struct work *work, struct err *err)
 {
-	return !work->n_targets || (load_members(work, err) && work_make_of_members(work, err));
+	size_t most = SLICE_TARGETS, n;
+
+	for (size_t first = 0; first < work->n_targets; first += n) {
+		if (!make_slice(work, first, most, &n, err))
+			return false;
+		most = n < most ? n : most * 2 < SLICE_TARGETS ? most * 2 : SLICE_TARGETS;
+	}
+	return true;
 }

@@ -12,6 +12,10 @@
  * nobody in earnest. */
 #define MAX_MEMBERS 1000
 
+/* Memory of the documents, as they are read, that are held at once: of customers that facts name, and as much again of
+ * other members, and of profiles. Only the members of one profile may be more. */
+#define MOST_READ_BYTES (24UL * 1024 * 1024)
+
 /* A customer that has been read: it may be a member of several profiles. */
 struct known {
 	struct uuid workspace;
@@ -33,18 +37,22 @@ struct target {
 
 struct work {
 	struct batch *batch;
-	struct arena *arena;
+	struct arena *arena; /* the batch's */
+	struct arena *slice; /* documents that are needed no longer than a slice of the work */
 	struct db *db;
 	struct profile_node *nodes;
 	size_t n_nodes;
-	struct known *known; /* by workspace and id */
+	struct known *known; /* by workspace and id: those of the facts, as many as may be held */
 	size_t n_known;
-	struct target *targets; /* by id; whoever adds them has made room */
-	size_t n_targets;
+	struct known *others; /* the same of other members of the slice */
+	size_t n_others;
+	struct target *targets; /* by id */
+	size_t n_targets, room_for_targets;
 	struct rows joins, exclusions, creates, updates, deletes;
 };
 
 void work_init(struct work *work, struct batch *batch);
+void work_free(struct work *work);
 
 /* Active aggregate nodes of the workspaces; only: that one, NULL = all of them. */
 bool work_load_nodes(
@@ -57,18 +65,15 @@ void work_join(
 
 /* What profile_merge wants to know of a member: MEMBER_COLUMNS of a row, `first` the first of them. */
 #define MEMBER_COLUMNS CUSTOMER_ROW_COLUMNS ", c.consent_times::text"
-bool work_read_member(struct work *work, const PGresult *rows, int row, int first, struct customer *ret_member,
+bool work_read_member(struct arena *arena, const PGresult *rows, int row, int first, struct customer *ret_member,
         struct err *err) must_check;
-
-/* Customers come in order, each once for each node. NULL when its document cannot be read. */
-const struct customer *work_know_customer(
-        struct work *work, const struct uuid *workspace, const PGresult *rows, int row, int first, struct err *err);
 
 void work_add_target(struct work *work, const struct profile_node *node, const struct uuid *id, bool moved);
 
 /* Makes the targets from the members and the profiles that the tables hold. */
 bool work_make(struct work *work, struct err *err) must_check;
-/* The same with the members that the targets have already. */
+/* The same with the members that the targets have already; targets whose profiles are too much for one slice are
+   dropped from the end. */
 bool work_make_of_members(struct work *work, struct err *err) must_check;
 
 #endif

@@ -1,0 +1,178 @@
+/* aggregate-sync takes bounded memory for a batch of large customers, and for a build of them. A process of its own:
+ * the most memory that it has had is what counts. */
+
+#include "tests/component/feed.h"
+#include "workers/aggregate_sync/sync.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define CUSTOMERS 600
+/* Read all at once they take 370 MB, and sanitized 700. */
+#define MOST_BYTES (280L * 1024 * 1024)
+#define ROWS_OF_STEP 4000
+
+#define W "a0000000-0000-4000-8000-000000000000"
+#define SHOP "b1000000-0000-4000-8000-000000000000"
+#define LETTER "b2000000-0000-4000-8000-000000000000"
+#define AGGREGATE "ba000000-0000-4000-8000-000000000000"
+#define COUNT_PROFILES "SELECT count(*) FROM customers WHERE node_id = '" AGGREGATE "'"
+#define COUNT_CHANGES "SELECT count(*) FROM update_stream WHERE node_id = '" AGGREGATE "'"
+
+static const struct uuid workspace = {{0xa0, [6] = 0x40, [8] = 0x80}};
+static const struct uuid aggregate = {{0xba, [6] = 0x40, [8] = 0x80}};
+
+struct stage {
+	struct component *component;
+	struct feed *feed;
+	struct sync_state state;
+};
+
+/* Freed memory that a sanitizer keeps back is none of aggregate-sync's. */
+#ifdef __SANITIZE_ADDRESS__
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=8";
+}
+#endif
+
+static void add_rule(struct stage *stage)
+{
+	feed_add(stage->feed, &(struct command){.type = COMMAND_AGGREGATE_RULES,
+	                              .workspace = workspace,
+	                              .node = aggregate,
+	                              .entity = aggregate,
+	                              .text = STR("1"),
+	                              .body = STR("{\"state\":\"ACTIVE\",\"entryNodes\":[\"" SHOP "\",\"" LETTER
+	                                          "\"],\"matchingProperties\":{\"properties\":[\"externalId\"]}}")});
+}
+
+/* Of 45 kB each, two of each key; every other one, or all, are new or changed. */
+static void put_customers(struct stage *stage, unsigned every, const char *word)
+{
+	char sql[2048];
+
+	snprintf(sql, sizeof(sql),
+	        "INSERT INTO customers SELECT '" W "', ('c0000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, "
+	        "CASE n %% 2 WHEN 0 THEN '" SHOP "' ELSE '" LETTER "' END::uuid, n + 1, 1, n, n, true, NULL, NULL, "
+	        "'key' || n / 2, (SELECT jsonb_build_object('extended', jsonb_build_object('words', "
+	        "jsonb_agg('%s' || n || ' ' || i %% 20))) FROM generate_series(1, 4000) i) "
+	        "FROM generate_series(0, %d, %u) n ON CONFLICT (workspace_id, id) DO UPDATE "
+	        "SET version = customers.version + 1, updated_us = customers.updated_us + 1, doc = excluded.doc",
+	        word, CUSTOMERS - 1, every);
+	component_sql(stage->component, sql);
+	for (unsigned n = 0; n < CUSTOMERS; n += every)
+		feed_add(stage->feed,
+		        &(struct command){.type = COMMAND_CHANGE,
+		                .item = ENTITY_CUSTOMER,
+		                .user = CHANGE_UPDATE,
+		                .workspace = workspace,
+		                .entity = {{0xc0, [6] = 0x40, [8] = 0x80, [14] = (uint8_t)(n / 256), (uint8_t)n}}});
+}
+
+static void build(struct stage *stage)
+{
+	for (int i = 0;
+	        i < 80 && component_number(stage->component, "SELECT count(*) FROM aggregate_nodes WHERE building");
+	        i++)
+		feed_background(stage->feed);
+	assert_int_equal(component_number(stage->component, "SELECT count(*) FROM aggregate_nodes WHERE building"), 0);
+}
+
+/* From here on it counts. */
+static void forget_peak(void)
+{
+	FILE *file = fopen("/proc/self/clear_refs", "w");
+
+	assert_non_null(file);
+	assert_true(fputs("5", file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void check_peak(const char *of)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[256];
+	long kilobytes = 0;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file) && sscanf(line, "VmHWM: %ld kB", &kilobytes) != 1)
+		continue;
+	fclose(file);
+	assert_true(kilobytes > 0);
+	if (kilobytes * 1024 > MOST_BYTES)
+		fail_msg("%s took %ld MB", of, kilobytes / 1024);
+}
+
+static void check_changes(struct stage *stage, int version, const char *operation)
+{
+	char sql[256];
+
+	snprintf(sql, sizeof(sql), COUNT_PROFILES " AND version = %d", version);
+	assert_int_equal(component_number(stage->component, sql), CUSTOMERS / 2);
+	snprintf(sql, sizeof(sql), COUNT_CHANGES " AND operation = %s", operation);
+	assert_int_equal(component_number(stage->component, sql), CUSTOMERS / 2);
+	assert_int_equal(component_number(stage->component,
+	                         "SELECT count(*) - count(DISTINCT (entity_id, operation)) FROM update_stream "
+	                         "WHERE node_id = '" AGGREGATE "'"),
+	        0);
+}
+
+/* Its documents are the same as those that facts have led to. */
+static void check_build(struct stage *stage)
+{
+	struct component *c = stage->component;
+
+	component_sql(
+	        c, "CREATE TABLE before AS SELECT c::text AS profile FROM customers c WHERE node_id = '" AGGREGATE "'");
+	component_sql(c, "DELETE FROM aggregate_members");
+	component_sql(c, "DELETE FROM customers WHERE node_id = '" AGGREGATE "'");
+	component_sql(c, "UPDATE aggregate_nodes SET building = true, built_to = NULL, made_to = NULL");
+	forget_peak();
+	build(stage);
+	check_peak("a build");
+	assert_int_equal(component_number(c, COUNT_PROFILES), CUSTOMERS / 2);
+	assert_int_equal(component_number(c, "SELECT count(*) FROM customers c JOIN before b ON b.profile = c::text"),
+	        CUSTOMERS / 2);
+}
+
+static void many_large_customers_take_bounded_memory(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage.component = component_open();
+	stage.feed = feed_open(stage.component, &sync_definition);
+	sync_state_init(&stage.state, ROWS_OF_STEP);
+	feed_set_state(stage.feed, &stage.state);
+	add_rule(&stage);
+	feed_run(stage.feed, 0);
+	build(&stage);
+	put_customers(&stage, 1, "a");
+	forget_peak();
+	feed_run(stage.feed, 0);
+	check_peak("a batch of new customers");
+	check_changes(&stage, 2, "1");
+	put_customers(&stage, 2, "b"); /* the other members are read, too */
+	forget_peak();
+	feed_run(stage.feed, 0);
+	check_peak("a batch of changed customers");
+	check_changes(&stage, 3, "2");
+	check_build(&stage);
+	feed_close(stage.feed);
+	component_close(stage.component);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(many_large_customers_take_bounded_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

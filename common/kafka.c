@@ -120,32 +120,25 @@ static void log_kafka(const rd_kafka_t *client, int level, const char *facility,
 }
 
 /* How brokers are spoken to; what is empty is left to librdkafka. */
-#define SECURITY(X)                                                                                                    \
-	X("ssl.ca.location", "CONTACTHUB_KAFKA_CA_FILE", kafka_ca_file, false)                                         \
-	X("ssl.certificate.location", "CONTACTHUB_KAFKA_CERTIFICATE_FILE", kafka_certificate_file, false)              \
-	X("ssl.key.location", "CONTACTHUB_KAFKA_KEY_FILE", kafka_key_file, false)                                      \
-	X("sasl.mechanism", "CONTACTHUB_KAFKA_SASL_MECHANISM", kafka_sasl_mechanism, true)                             \
-	X("sasl.username", "CONTACTHUB_KAFKA_USER", kafka_user, true)                                                  \
-	X("sasl.password", "CONTACTHUB_KAFKA_PASSWORD", kafka_password, true)
-
-static void set_from_variable(rd_kafka_conf_t *conf, const char *property, const char *variable, const char *value)
-{
-	char why[256];
-
-	if (*value && rd_kafka_conf_set(conf, property, value, why, sizeof(why)) != RD_KAFKA_CONF_OK)
-		log_die("settings", "%s: %s", variable, why);
-}
-
 static void set_security(rd_kafka_conf_t *conf, const struct settings *settings)
 {
 	bool sasl = !strncasecmp(settings->kafka_security, "sasl", 4);
+	const struct {
+		const char *name, *variable, *value;
+	} rows[] = {
+	        {"security.protocol", "CONTACTHUB_KAFKA_SECURITY", settings->kafka_security},
+	        {"ssl.ca.location", "CONTACTHUB_KAFKA_CA_FILE", settings->kafka_ca_file},
+	        {"ssl.certificate.location", "CONTACTHUB_KAFKA_CERTIFICATE_FILE", settings->kafka_certificate_file},
+	        {"ssl.key.location", "CONTACTHUB_KAFKA_KEY_FILE", settings->kafka_key_file},
+	        {"sasl.mechanism", "CONTACTHUB_KAFKA_SASL_MECHANISM", sasl ? settings->kafka_sasl_mechanism : ""},
+	        {"sasl.username", "CONTACTHUB_KAFKA_USER", settings->kafka_user},
+	        {"sasl.password", "CONTACTHUB_KAFKA_PASSWORD", settings->kafka_password},
+	};
+	char why[256];
 
-	set_from_variable(conf, "security.protocol", "CONTACTHUB_KAFKA_SECURITY", settings->kafka_security);
-#define X(property, variable, field, of_sasl)                                                                          \
-	if (sasl || !of_sasl)                                                                                          \
-		set_from_variable(conf, property, variable, settings->field);
-	SECURITY(X)
-#undef X
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (*rows[i].value && rd_kafka_conf_set(conf, rows[i].name, rows[i].value, why, sizeof(why)))
+			log_die("settings", "%s: %s", rows[i].variable, why);
 }
 
 static rd_kafka_conf_t *new_conf(const struct settings *settings)

@@ -1,6 +1,7 @@
 #include "workers/stats_rollup/rollup.h"
 
 #include "common/arena.h"
+#include "common/rows.h"
 #include "workers/stats_rollup/gaps.h"
 
 /* Entities whose facts are in the batch. */
@@ -130,8 +131,8 @@ enum {
 };
 
 struct applied {
-	struct db_array empty_days, empty_people;
-	struct person_day *days; /* their contexts are in the result */
+	struct rows empty_days, empty_people; /* places */
+	struct person_day *days;              /* their contexts are in the result */
 	size_t n_days;
 };
 
@@ -151,72 +152,56 @@ static struct person_day day_of(const PGresult *rows, int row, enum part part)
 
 static void take_applied(struct batch *batch, const PGresult *rows, struct applied *applied)
 {
-	db_array_init(&applied->empty_days, batch_arena(batch), DB_TEXT);
-	db_array_init(&applied->empty_people, batch_arena(batch), DB_TEXT);
+	rows_init(&applied->empty_days, batch_arena(batch), "t");
+	rows_init(&applied->empty_people, batch_arena(batch), "t");
 	applied->days = arena_alloc(batch_arena(batch), ((size_t)PQntuples(rows) + 1) * sizeof(*applied->days));
 	applied->n_days = 0;
 	for (int row = 0; row < PQntuples(rows); row++) {
 		enum part part = (enum part)db_i64(rows, row, COLUMN_PART);
 		if (part == PART_EMPTY_DAY)
-			db_array_text(&applied->empty_days, db_text(rows, row, COLUMN_PLACE));
+			db_array_text(&applied->empty_days.columns[0], db_text(rows, row, COLUMN_PLACE));
 		else if (part == PART_EMPTY_PERSON)
-			db_array_text(&applied->empty_people, db_text(rows, row, COLUMN_PLACE));
+			db_array_text(&applied->empty_people.columns[0], db_text(rows, row, COLUMN_PLACE));
 		else
 			applied->days[applied->n_days++] = day_of(rows, row, part);
 	}
 }
 
-static bool remove_empty(struct batch *batch, const char *statement, struct db_array *places, struct err *err)
+static void fill_gaps(struct rows *rows, const struct gap *gaps, size_t n)
 {
-	struct db_params params;
-
-	if (!places->n)
-		return true;
-	db_params_init(&params, batch_arena(batch));
-	db_param_array(&params, places);
-	return db_send_expect(batch_db(batch), statement, &params, -1, ERR_INTERNAL, err);
-}
-
-static void gaps_params(struct batch *batch, const struct gap *gaps, size_t n, struct db_params *params)
-{
-	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I16, DB_TEXT, DB_I32, DB_I32, DB_I64};
-	struct db_array columns[ARRAY_LEN(types)];
-
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_array_init(&columns[i], batch_arena(batch), types[i]);
 	for (size_t i = 0; i < n; i++) {
-		db_array_uuid(&columns[0], &gaps[i].workspace);
-		db_array_uuid(&columns[1], &gaps[i].node);
-		db_array_i64(&columns[2], gaps[i].measure);
-		db_array_text(&columns[3], gaps[i].context);
-		db_array_i64(&columns[4], gaps[i].day);
+		db_array_uuid(&rows->columns[0], &gaps[i].workspace);
+		db_array_uuid(&rows->columns[1], &gaps[i].node);
+		db_array_i64(&rows->columns[2], gaps[i].measure);
+		db_array_text(&rows->columns[3], gaps[i].context);
+		db_array_i64(&rows->columns[4], gaps[i].day);
 		if (gaps[i].last_day == DAY_NEVER)
-			db_array_null(&columns[5]);
+			db_array_null(&rows->columns[5]);
 		else
-			db_array_i64(&columns[5], gaps[i].last_day);
-		db_array_i64(&columns[6], gaps[i].n);
+			db_array_i64(&rows->columns[5], gaps[i].last_day);
+		db_array_i64(&rows->columns[6], gaps[i].n);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_param_array(params, &columns[i]);
 }
 
 static bool add_gaps(struct batch *batch, const struct gap *gaps, size_t n, struct err *err)
 {
-	struct db_params params;
-	struct db_array empty;
+	struct db *db = batch_db(batch);
+	struct rows changes, empty;
 
 	if (!n)
 		return true;
-	db_params_init(&params, batch_arena(batch));
-	gaps_params(batch, gaps, n, &params);
-	PGresult *rows = db_ask(batch_db(batch), "rollup_gaps", &params, err);
-	if (!rows)
+	rows_init(&changes, batch_arena(batch), "uustlll");
+	rows_init(&empty, batch_arena(batch), "t");
+	fill_gaps(&changes, gaps, n);
+	if (!rows_send(&changes, db, "rollup_gaps", err) || !db_flush(db, err))
 		return false;
-	db_array_init(&empty, batch_arena(batch), DB_TEXT);
-	for (int row = 0; row < PQntuples(rows); row++)
-		db_array_text(&empty, db_text(rows, row, 0));
-	PQclear(rows);
-	return remove_empty(batch, "rollup_empty_gaps", &empty, err);
+	PGresult *places = db_result(db, err);
+	if (!places)
+		return false;
+	for (int row = 0; row < PQntuples(places); row++)
+		db_array_text(&empty.columns[0], db_text(places, row, 0));
+	PQclear(places);
+	return rows_write(&empty, db, "rollup_empty_gaps", -1, err);
 }
 
 static bool apply(struct batch *batch, struct entities *customers, struct entities *events, const struct years *years,
@@ -235,8 +220,8 @@ static bool apply(struct batch *batch, struct entities *customers, struct entiti
 		return false;
 	take_applied(batch, rows, &applied);
 	struct gap *gaps = gaps_of(applied.days, applied.n_days, batch_arena(batch), &n_gaps);
-	bool good = remove_empty(batch, "rollup_empty_days", &applied.empty_days, err) &&
-	            remove_empty(batch, "rollup_empty_people", &applied.empty_people, err) &&
+	bool good = rows_write(&applied.empty_days, batch_db(batch), "rollup_empty_days", -1, err) &&
+	            rows_write(&applied.empty_people, batch_db(batch), "rollup_empty_people", -1, err) &&
 	            add_gaps(batch, gaps, n_gaps, err);
 	PQclear(rows);
 	return good;

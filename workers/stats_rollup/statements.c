@@ -157,9 +157,11 @@ const struct statement rollup_statements[] = {
         {.name = "rollup_gaps",
                 .sql = "WITH gaps AS (INSERT INTO stat_gaps AS d SELECT g.w, g.node, g.measure, g.context, l.level, "
                        "l.day, l.last_day, sum(g.n) FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], "
-                       "$5::integer[], $6::integer[], $7::bigint[]) AS g(w, node, measure, context, day, last_day, n) "
-                       "CROSS JOIN LATERAL stat_gap_levels('2000-01-01'::date + g.day, COALESCE('2000-01-01'::date "
-                       "+ g.last_day, '-infinity')) l GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(g.n) <> 0 ON CONFLICT "
+                       "$5::bigint[], $6::bigint[], $7::bigint[]) AS g(w, node, measure, context, day, last_day, n) "
+                       "CROSS JOIN LATERAL stat_gap_levels('2000-01-01'::date + g.day::integer, "
+                       "COALESCE('2000-01-01'::date "
+                       "+ g.last_day::integer, '-infinity')) l GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(g.n) <> 0 ON "
+                       "CONFLICT "
                        "(workspace_id, node_id, measure, context, level, day, last_day) DO UPDATE SET n = d.n + "
                        "excluded.n RETURNING d.ctid AS place, d.n) SELECT place::text FROM gaps WHERE n = 0",
                 .n_params = 7},

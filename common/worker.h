@@ -86,6 +86,9 @@ size_t batch_size(const struct batch *batch);
 struct command *batch_command(struct batch *batch, size_t index);
 struct arena *batch_arena(struct batch *batch);
 struct db *batch_db(struct batch *batch);
+int32_t batch_partition(const struct batch *batch, size_t index);
+/* Whether the background work of a partition is this step's. */
+bool batch_owns(const struct batch *batch, int32_t partition);
 void *batch_state(struct batch *batch);
 
 /*

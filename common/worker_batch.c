@@ -197,6 +197,20 @@ struct db *batch_db(struct batch *batch)
 	return batch->context.db;
 }
 
+int32_t batch_partition(const struct batch *batch, size_t index)
+{
+	return batch->entries[index].message->partition;
+}
+
+bool batch_owns(const struct batch *batch, int32_t partition)
+{
+	const struct batch_context *context = &batch->context;
+
+	/* in a replay nobody shares the new tables' background work */
+	return context->replay ||
+	       (partition >= 0 && (size_t)partition < context->n_positions && context->positions[partition].owned);
+}
+
 void *batch_state(struct batch *batch)
 {
 	return batch->context.state;

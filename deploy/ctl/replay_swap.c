@@ -17,6 +17,7 @@
    consumers of facts have derived, bulk jobs. */
 #define REBUILT                                                                                                        \
 	"'schema_migrations', 'consumer_offsets', 'configuration_head', 'configuration', 'node_rules', "               \
+	"'node_emptyings', "                                                                                           \
 	"'customer_heads', 'customers', 'customer_keys', 'customer_tombstones', 'bindings', 'events', "                \
 	"'event_tombstones'"
 

@@ -162,6 +162,23 @@ static bool try_batch(struct bench *bench, struct err *err)
 	return batch_run(batch, err);
 }
 
+static void background(struct bench *bench)
+{
+	struct err err = {0};
+	struct batch *batch;
+
+	arena_reset(bench->batch_arena);
+	batch = batch_new(&(struct batch_context){.definition = &customer_merge,
+	        .db = bench->db,
+	        .state = bench->state,
+	        .arena = bench->batch_arena,
+	        .positions = bench->positions,
+	        .background = true,
+	        .n_positions = 1});
+	if (!batch_run(batch, &err))
+		fail_msg("%s", err.message);
+}
+
 /* Everything queued is one batch. */
 static void run(struct bench *bench)
 {
@@ -805,6 +822,82 @@ static void test_empty_node_of_events(void **state)
 	bench_close(bench);
 }
 
+/* Bytes that no step of an emptying needs. */
+#define STEP_BYTES (4UL * 1024 * 1024)
+
+#define LARGE_NODE                                                                                                     \
+	"INSERT INTO customers (workspace_id, id, node_id, int_id, version, registered_us, updated_us, enabled, doc) " \
+	"SELECT '" W "', ('d0000000-0000-4000-8000-' || lpad((i + 10)::text, 12, '0'))::uuid, '" N1                    \
+	"', i, 1, i, i, true, '{}' FROM generate_series(1, 5000) i; "                                                  \
+	"INSERT INTO bindings (workspace_id, node_id, kind, value, bound_us, customer_id, unbound_us) "                \
+	"SELECT workspace_id, node_id, 2, int_id, 0, id, 9223372036854775807 FROM customers; "                         \
+	"INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, version, "    \
+	"type, context, body) SELECT '" W "', ('e0000000-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, '" N1      \
+	"', ('d0000000-0000-4000-8000-' || lpad((i % 5000 + 11)::text, 12, '0'))::uuid, i, i, i / 1000, 1, "           \
+	"'viewedPage', 'WEB', '{}' FROM generate_series(1, 30000) i"
+
+/* The process is another one, which knows nothing. */
+static void start_anew(struct bench *bench)
+{
+	struct err err = {0};
+
+	customer_merge_close(bench->state);
+	db_close(bench->db);
+	bench->db = db_open(component_settings(bench->component), "test", &err);
+	assert_true(bench->db && db_prepare(bench->db, runtime_statements, runtime_statement_count, &err) &&
+	            db_prepare(bench->db, customer_merge.statements, customer_merge.n_statements, &err));
+	bench->state = customer_merge_open(bench->db, false, &err);
+	assert_non_null(bench->state);
+}
+
+static void test_empty_a_large_node(void **state)
+{
+	struct bench *bench = bench_open();
+	struct uuid emptied, gone, fresh;
+	int steps = 0;
+
+	(void)state;
+	arena_free(bench->batch_arena);
+	bench->batch_arena = arena_new(STEP_BYTES);
+	give_rules(bench, N1, "1", ON_EXTERNAL_ID);
+	run(bench);
+	component_sql(bench->component, LARGE_NODE);
+	emptied = ORDER(bench, COMMAND_NODE_EMPTY, 0, .text = "3", .body = "{}");
+	run(bench);
+	assert_status(bench, emptied, 200);
+	assert_true(number(bench, "SELECT count(*) FROM events") > 20000);
+	/* for whoever writes it is empty at once */
+	gone = ORDER(bench, COMMAND_CUSTOMER_PATCH, 16, .body = "{'extra':'1'}");
+	fresh = ORDER(bench, COMMAND_CUSTOMER_POST, 3, .body = "{'externalId':'17'}");
+	run(bench);
+	assert_status(bench, gone, 404);
+	assert_answer(bench, fresh, "id", "d0000000-0000-4000-8000-000000000003");
+	/* of a partition that is another process's, nothing is removed */
+	bench->positions[0].owned = false;
+	background(bench);
+	bench->positions[0].owned = true;
+	assert_true(number(bench, "SELECT count(*) FROM events") > 20000);
+	for (; number(bench, "SELECT count(*) FROM node_emptyings"); steps++) {
+		if (steps % 5 == 2)
+			start_anew(bench);
+		background(bench);
+	}
+	assert_in_range(steps, 15, 40);
+	assert_int_equal(number(bench, "SELECT count(*) FROM events"), 0);
+	assert_int_equal(number(bench, "SELECT count(*) FROM customers"), 1);
+	assert_int_equal(number(bench, "SELECT count(*) FROM event_tombstones t, node_rules r WHERE t.deleted_us = "
+	                               "r.emptied_us AND t.node_id = r.node_id AND t.registered_us > 0"),
+	        30000);
+	assert_int_equal(number(bench, "SELECT count(*) FROM customer_tombstones t, node_rules r WHERE t.deleted_us = "
+	                               "r.emptied_us AND t.node_id = r.node_id"),
+	        5000);
+	assert_int_equal(
+	        number(bench, "SELECT count(DISTINCT entity_id) FROM update_stream WHERE operation = 3"), 35000);
+	assert_int_equal(
+	        number(bench, "SELECT count(*) FROM update_stream WHERE operation = 3 AND version = 2"), 35000);
+	bench_close(bench);
+}
+
 /* A part of the log that cannot be read (its checksum is wrong) is passed over by Kafka's client. */
 static void test_a_gap_in_the_log_is_told(void **state)
 {
@@ -864,8 +957,8 @@ static void add_random_order(struct bench *bench, unsigned *seed, unsigned n)
 }
 
 /* A line per table: its name and a hash of its rows. Offsets and times of the stream depend on the cut, and so do the
-   stages that events pass; the changes of customers do not. */
-static char *dump(struct bench *bench)
+   stages that events pass; the changes of customers do not, nor does their order where nodes are emptied at once. */
+static char *dump(struct bench *bench, bool in_order)
 {
 	static const char *const tables[] = {"customers", "customer_keys", "customer_tombstones", "customer_heads",
 	        "bindings", "node_rules", "events", "event_tombstones", "command_results"};
@@ -880,50 +973,86 @@ static char *dump(struct bench *bench)
 		buf_printf(&all, "%s %s\n", tables[i], text(bench, sql));
 	}
 	buf_printf(&all, "update_stream %s\n",
-	        text(bench, "SELECT count(*) || ' ' || md5(string_agg(operation || ' ' || version || ' ' || entity_id, "
-	                    "chr(10) "
-	                    "ORDER BY stream_offset)) FROM update_stream WHERE entity = 1"));
+	        text(bench, arena_printf(bench->arena,
+	                            "SELECT count(*) || ' ' || md5(string_agg(operation || ' ' || version || ' ' || "
+	                            "entity_id, chr(10) ORDER BY %s)) FROM update_stream WHERE entity = 1",
+	                            in_order ? "stream_offset" : "entity_id, stream_offset")));
 	buf_add_char(&all, '\0');
 	return strdup(all.p);
 }
 
-/* The same commands in batches of at most `most`. */
-static char *outcome(unsigned first_seed, unsigned most)
+/* A waiting event; one that comes later than an emptying after it is none, as event-ingest sees to. */
+static void put_waiting(struct bench *bench, unsigned n, const char *kind, const char *value, int64_t registered_us)
+{
+	const char *late = arena_printf(bench->arena,
+	        "SELECT count(*) FROM node_rules r, unnest(r.emptied_before_us || r.emptied_us) AS m(us) "
+	        "WHERE r.node_id = '" N1 "' AND m.us > %lld",
+	        (long long)registered_us);
+
+	if (!number(bench, late))
+		put_event(bench, n, "NULL", kind, value, registered_us);
+}
+
+/* The same commands in batches of at most `most`. A node that is emptied loses at most `at_a_time` rows at once. */
+static char *outcome(unsigned first_seed, unsigned most, unsigned at_a_time)
 {
 	struct bench *bench = bench_open();
 	unsigned seed = first_seed, cut = first_seed * 7 + most;
 	char *sum;
 
+	customer_merge_empty_at_a_time(bench->state, at_a_time);
 	give_rules(bench, N1, "1", ON_EMAIL);
 	give_rules(bench, N2, "2", ON_EXTERNAL_ID);
 	for (unsigned n = 1; n <= 400; n++) {
 		add_random_order(bench, &seed, n);
 		if (bench->n >= 1 + (unsigned)rand_r(&cut) % most)
 			run(bench);
+		if ((unsigned)rand_r(&cut) % 8 == 0)
+			background(bench);
 		if (n % 40 == 0) { /* events arrive meanwhile, at the same points of the log */
 			if (bench->n)
 				run(bench);
 			for (unsigned i = 0; i < 5; i++)
-				put_event(bench, n * 10 + i, "NULL", i % 2 ? "1" : "2", i < 3 ? "'a'" : "'b'",
+				put_waiting(bench, n * 10 + i, i % 2 ? "1" : "2", i < 3 ? "'a'" : "'b'",
 				        START_US + (int64_t)(n + i * 20) * 1000000);
 		}
 	}
 	if (bench->n)
 		run(bench);
-	sum = dump(bench);
+	while (number(bench, "SELECT count(*) FROM node_emptyings"))
+		background(bench);
+	sum = dump(bench, at_a_time > 1000);
 	bench_close(bench);
 	return sum;
 }
+
+#define AT_ONCE 100000
 
 /* How the log is cut into batches must not show in the tables. */
 static void test_any_cut_gives_the_same_tables(void **state)
 {
 	(void)state;
 	for (unsigned seed = 1; seed <= SEEDS; seed++) {
-		char *one_by_one = outcome(seed, 1), *few = outcome(seed, 7), *many = outcome(seed, 100);
+		char *one_by_one = outcome(seed, 1, AT_ONCE), *few = outcome(seed, 7, AT_ONCE),
+		     *many = outcome(seed, 100, AT_ONCE);
 
 		assert_string_equal(few, one_by_one);
 		assert_string_equal(many, one_by_one);
+		free(one_by_one);
+		free(few);
+		free(many);
+	}
+}
+
+/* Nor must the steps in which nodes are emptied: every command finds them empty. */
+static void test_any_steps_give_the_same_tables(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= SEEDS; seed++) {
+		char *many = outcome(seed, 7, 1000), *few = outcome(seed, 7, 3), *one_by_one = outcome(seed, 1, 1);
+
+		assert_string_equal(few, many);
+		assert_string_equal(one_by_one, many);
 		free(one_by_one);
 		free(few);
 		free(many);
@@ -1009,8 +1138,10 @@ int main(void)
 	        cmocka_unit_test(test_policy_of_a_node_with_customers),
 	        cmocka_unit_test(test_empty_node),
 	        cmocka_unit_test(test_empty_node_of_events),
+	        cmocka_unit_test(test_empty_a_large_node),
 	        cmocka_unit_test(test_a_gap_in_the_log_is_told),
 	        cmocka_unit_test(test_any_cut_gives_the_same_tables),
+	        cmocka_unit_test(test_any_steps_give_the_same_tables),
 	        cmocka_unit_test(test_binding_waits_for_an_event_on_its_way),
 	};
 

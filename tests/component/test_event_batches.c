@@ -36,6 +36,8 @@ struct stage {
 	struct arena *arena;
 	int64_t time_us;
 	uint64_t serial;
+	bool with_emptying; /* of random logs */
+	uint64_t gone;      /* customers that a random log has removed by emptying the node */
 };
 
 static struct uuid numbered(uint8_t kind, uint64_t n)
@@ -344,13 +346,42 @@ static void bindings_mean_the_same_to_both_workers(void **state)
 
 static const char *const values[VALUES] = {"v0", "v1", "v2", "v3"};
 
+/* One that is there, or now and then one that went with the node's others. */
+static uint64_t random_customer(const struct stage *stage, unsigned *seed)
+{
+	uint64_t back = stage->gone && rand_r(seed) % 4 == 0 ? CUSTOMERS : 0;
+
+	return 1 + stage->gone - back + (uint64_t)(rand_r(seed) % CUSTOMERS);
+}
+
+static void add_customers(struct stage *stage)
+{
+	for (uint64_t i = 1; i <= CUSTOMERS; i++)
+		add_customer_command(stage, COMMAND_CUSTOMER_POST, stage->gone + i, NULL, "{\"extra\":\"x\"}");
+}
+
+static void add_emptying(struct stage *stage, bool events_only)
+{
+	const char *seq = arena_printf(stage->arena, "%llu", (unsigned long long)(100 + stage->serial));
+
+	add_customer_command(stage, COMMAND_NODE_EMPTY, 0, seq, events_only ? "{\"eventsOnly\":true}" : "{}");
+	if (events_only)
+		return;
+	stage->gone += CUSTOMERS;
+	add_customers(stage);
+}
+
 static void add_random_customer_command(struct stage *stage, unsigned *seed)
 {
-	uint64_t customer = 1 + (uint64_t)(rand_r(seed) % CUSTOMERS);
+	uint64_t customer = random_customer(stage, seed);
 	const char *value = values[rand_r(seed) % VALUES];
 	const char *body =
 	        arena_printf(stage->arena, "{\"extra\":\"%d\",\"externalId\":\"%s\"}", rand_r(seed) % 100, value);
 
+	if (stage->with_emptying && rand_r(seed) % 12 == 0) {
+		add_emptying(stage, rand_r(seed) % 3 == 0);
+		return;
+	}
 	switch (rand_r(seed) % 8) {
 	case 0:
 	case 1:
@@ -380,7 +411,7 @@ static void add_random_event_command(struct stage *stage, unsigned *seed, struct
 
 	if (what < 7 || !*n_posts) {
 		if (what < 2)
-			order.customer = 1 + (uint64_t)(rand_r(seed) % CUSTOMERS);
+			order.customer = random_customer(stage, seed);
 		else if (what < 5)
 			order.session = values[rand_r(seed) % VALUES];
 		else
@@ -394,6 +425,9 @@ static void add_random_event_command(struct stage *stage, unsigned *seed, struct
 		order.json =
 		        arena_printf(stage->arena, "{\"properties\":{\"k%d\":%d}}", rand_r(seed) % 3, rand_r(seed));
 	}
+	/* emptying goes by dates, which may change meanwhile */
+	if (stage->with_emptying)
+		order.date_us = START_US + rand_r(seed) % 10 * STEP_US;
 	add_event_command(stage, &order);
 }
 
@@ -404,8 +438,7 @@ static void fill(struct stage *stage, unsigned seed)
 	size_t n_posts = 0;
 
 	add_customer_command(stage, COMMAND_NODE_RULES, 0, "1", "{}");
-	for (uint64_t i = 1; i <= CUSTOMERS; i++)
-		add_customer_command(stage, COMMAND_CUSTOMER_POST, i, NULL, "{\"extra\":\"x\"}");
+	add_customers(stage);
 	for (size_t i = 0; i < LOG_LENGTH; i++) {
 		if (rand_r(&seed) % 3)
 			add_random_event_command(stage, &seed, posts, &n_posts);
@@ -444,7 +477,36 @@ static void one_by_one(struct stage *stage)
 	}
 }
 
-static const char *const compared[] = {"events", "event_tombstones", "customers", "customer_tombstones", "bindings"};
+#define EMPTYINGS "SELECT count(*) FROM node_emptyings"
+
+/* A node that is emptied loses a row or two at a time, between other commands. */
+static void in_small_steps(struct stage *stage)
+{
+	unsigned seed = 78;
+	long long most = 0;
+
+	customer_merge_empty_at_a_time(stage->state, 2);
+	while (feed_queued(stage->merge) || feed_queued(stage->ingest)) {
+		feed_run_some(stage->merge, (size_t)rand_r(&seed) % 5);
+		feed_run_some(stage->ingest, (size_t)rand_r(&seed) % 9);
+		for (int n = rand_r(&seed) % 3; n > 0; n--)
+			feed_background(stage->merge);
+		long long now = number(stage, EMPTYINGS);
+		most = now > most ? now : most;
+	}
+	assert_true(most > 1); /* emptied again before it was empty */
+}
+
+/* What is emptied in the end has been there for all commands that came after. */
+static void in_small_steps_at_the_end(struct stage *stage)
+{
+	customer_merge_empty_at_a_time(stage->state, 1);
+	events_first(stage);
+	assert_true(number(stage, EMPTYINGS) > 1);
+}
+
+static const char *const compared[] = {
+        "events", "event_tombstones", "customers", "customer_tombstones", "bindings", "node_rules", "customer_heads"};
 
 static const char *table_hash(struct stage *stage, const char *table)
 {
@@ -454,12 +516,15 @@ static const char *table_hash(struct stage *stage, const char *table)
 	                           table));
 }
 
-static void run_order(unsigned seed, void (*run)(struct stage *stage), char hashes[][64], bool keep)
+static void run_order(unsigned seed, bool with_emptying, void (*run)(struct stage *stage), char hashes[][64], bool keep)
 {
 	struct stage *stage = stage_open();
 
+	stage->with_emptying = with_emptying;
 	fill(stage, seed);
 	run(stage);
+	while (number(stage, EMPTYINGS))
+		feed_background(stage->merge);
 	for (size_t i = 0; i < ARRAY_LEN(compared); i++) {
 		const char *hash = table_hash(stage, compared[i]);
 		if (keep)
@@ -477,10 +542,24 @@ static void the_order_of_the_two_logs_does_not_show(void **state)
 	for (unsigned seed = 1; seed <= SEEDS; seed++) {
 		char hashes[ARRAY_LEN(compared)][64];
 
-		run_order(seed, customers_first, hashes, true);
-		run_order(seed, events_first, hashes, false);
-		run_order(seed, by_turns, hashes, false);
-		run_order(seed, one_by_one, hashes, false);
+		run_order(seed, false, customers_first, hashes, true);
+		run_order(seed, false, events_first, hashes, false);
+		run_order(seed, false, by_turns, hashes, false);
+		run_order(seed, false, one_by_one, hashes, false);
+	}
+}
+
+/* Emptied at once, or in steps between any commands: the tables are the same in the end. */
+static void emptying_a_node_in_steps_does_not_show(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= SEEDS; seed++) {
+		char hashes[ARRAY_LEN(compared)][64];
+
+		run_order(seed, true, customers_first, hashes, true);
+		run_order(seed, true, events_first, hashes, false);
+		run_order(seed, true, in_small_steps, hashes, false);
+		run_order(seed, true, in_small_steps_at_the_end, hashes, false);
 	}
 }
 
@@ -495,6 +574,7 @@ int main(void)
 	        cmocka_unit_test(what_cannot_be_applied_is_set_aside),
 	        cmocka_unit_test(bindings_mean_the_same_to_both_workers),
 	        cmocka_unit_test(the_order_of_the_two_logs_does_not_show),
+	        cmocka_unit_test(emptying_a_node_in_steps_does_not_show),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

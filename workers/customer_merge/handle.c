@@ -8,9 +8,16 @@
 /* A batch is cut where the rules of a node change; each run between is loaded, applied in memory and written at once.
  */
 
+/* Rows of a node that is emptied: as many are removed in one transaction. Nobody waits in a replay, and there are no
+   indexes yet. */
+#define EMPTY_ROWS 2000
+#define EMPTY_ROWS_REPLAY 100000
+#define BACKGROUND_MS 1000
+
 struct customer_merge_state {
 	struct rules *rules;
 	bool hide_password;
+	int64_t rows_to_empty;
 };
 
 static bool run(struct work *work, size_t first, size_t end, struct err *err)
@@ -43,7 +50,7 @@ static bool empty_node(struct work *work, size_t index, int64_t seq, const struc
 	}
 	if (rules->seq >= seq)
 		return true; /* it came twice: the first one was answered */
-	if (!store_node_empty(work, command, seq, json_is_true(json_member(body, "eventsOnly")), err))
+	if (!store_node_empty(work, index, seq, json_is_true(json_member(body, "eventsOnly")), err))
 		return false;
 	batch_reply(work->batch, index, 200, STR_NONE);
 	return true;
@@ -69,16 +76,23 @@ static bool apply_rule(struct work *work, size_t index, struct err *err)
 	return empty_node(work, index, (int64_t)seq, body, err);
 }
 
-static bool handle(struct batch *batch, struct err *err)
+static struct work begin(struct batch *batch)
 {
 	const struct customer_merge_state *state = batch_state(batch);
-	size_t n = batch_size(batch), first = 0;
-	struct work work = {.batch = batch,
+
+	return (struct work){.batch = batch,
 	        .arena = batch_arena(batch),
 	        .db = batch_db(batch),
 	        .rules = state->rules,
-	        .bodies = arena_alloc(batch_arena(batch), (n + 1) * sizeof(struct json *)),
-	        .hide_password = state->hide_password};
+	        .bodies = arena_alloc(batch_arena(batch), (batch_size(batch) + 1) * sizeof(struct json *)),
+	        .hide_password = state->hide_password,
+	        .rows_to_empty = state->rows_to_empty};
+}
+
+static bool handle(struct batch *batch, struct err *err)
+{
+	size_t n = batch_size(batch), first = 0;
+	struct work work = begin(batch);
 
 	for (size_t i = 0; i < n; i++) {
 		if (batch_skip(batch, i) || !is_rule(batch_command(batch, i)))
@@ -88,6 +102,13 @@ static bool handle(struct batch *batch, struct err *err)
 		first = i + 1;
 	}
 	return run(&work, first, n, err);
+}
+
+static bool background(struct batch *batch, bool *ret_more, struct err *err)
+{
+	struct work work = begin(batch);
+
+	return store_node_empty_step(&work, ret_more, err);
 }
 
 struct customer_merge_state *customer_merge_open(struct db *db, bool hide_password, struct err *err)
@@ -103,7 +124,13 @@ struct customer_merge_state *customer_merge_open(struct db *db, bool hide_passwo
 		log_die("memory", "out of memory");
 	state->rules = rules_new();
 	state->hide_password = hide_password;
+	state->rows_to_empty = EMPTY_ROWS;
 	return state;
+}
+
+void customer_merge_empty_at_a_time(struct customer_merge_state *state, int64_t n_rows)
+{
+	state->rows_to_empty = n_rows;
 }
 
 void customer_merge_close(struct customer_merge_state *state)
@@ -115,7 +142,12 @@ void customer_merge_close(struct customer_merge_state *state)
 
 static void *open_state(struct worker *worker, struct err *err)
 {
-	return customer_merge_open(worker_db(worker), worker_settings(worker)->hash_passwords, err);
+	const struct settings *settings = worker_settings(worker);
+	struct customer_merge_state *state = customer_merge_open(worker_db(worker), settings->hash_passwords, err);
+
+	if (state && settings->replay)
+		customer_merge_empty_at_a_time(state, EMPTY_ROWS_REPLAY);
+	return state;
 }
 
 /* What was remembered of rules may belong to a transaction that is gone. */
@@ -132,4 +164,6 @@ const struct worker_definition customer_merge = {
         .open = open_state,
         .aborted = aborted,
         .handle = handle,
+        .background = background,
+        .background_ms = BACKGROUND_MS,
 };

@@ -11,11 +11,21 @@
 /* Deletes events and leaves tombstones; the events come back in the order in which they were registered. */
 #define DELETE_EVENTS(before, from_where, time)                                                                        \
 	"WITH " before "gone AS (DELETE FROM events e " from_where                                                     \
-	" RETURNING e.workspace_id, e.node_id, e.id, e.version, e.type, e.registered_us, " time                        \
+	" RETURNING e.workspace_id, e.node_id, e.id, e.version, e.date_us, e.type, e.registered_us, " time             \
 	" AS deleted_us), kept AS (INSERT INTO event_tombstones (workspace_id, id, node_id, type, registered_us, "     \
 	"deleted_us) SELECT workspace_id, id, node_id, type, registered_us, deleted_us FROM gone ON CONFLICT DO "      \
 	"NOTHING) "                                                                                                    \
-	"SELECT workspace_id, node_id, id, version FROM gone ORDER BY registered_us, id"
+	"SELECT workspace_id, node_id, id, version, date_us FROM gone ORDER BY registered_us, id"
+
+/* When an event went that its node was emptied of and that is there still; null: it has not. */
+#define EMPTIED_SINCE                                                                                                  \
+	"(SELECT min(m.us) FROM node_rules r CROSS JOIN LATERAL unnest(r.emptied_before_us || r.emptied_us) AS m(us) " \
+	"WHERE r.workspace_id = e.workspace_id AND r.node_id = e.node_id AND m.us > e.registered_us)"
+
+/* A node's customers that are to go have gone for every command: when their rows go depends on no record. */
+#define IS_THERE                                                                                                       \
+	"NOT EXISTS (SELECT FROM node_emptyings y WHERE y.workspace_id = c.workspace_id AND y.node_id = c.node_id "    \
+	"AND y.time_us > c.registered_us AND y.customers)"
 
 const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
         LOCK_STATEMENT,
@@ -37,7 +47,7 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                 .n_params = 3},
         {.name = "cm_customers",
                 .sql = "SELECT " CUSTOMER_COLUMNS " FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
-                       "JOIN customers c ON c.workspace_id = u.w AND c.id = u.id",
+                       "JOIN customers c ON c.workspace_id = u.w AND c.id = u.id WHERE " IS_THERE,
                 .n_params = 2},
         {.name = "cm_customers_by_key",
                 .sql = "SELECT " CUSTOMER_COLUMNS
@@ -146,8 +156,9 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "e.registered_us, " EVENT_BINDING " AS customer_id FROM events e WHERE e.workspace_id = u.w "
                        "AND e.node_id = u.n AND e.bind_kind = u.kind AND e.bind_value = u.value "
                        "AND e.customer_id IS NULL AND e.registered_us <= (SELECT max(o.last_time_us) FROM "
-                       "consumer_offsets o WHERE o.worker = 'event-ingest' AND o.topic = 'event-commands') OFFSET 0) "
-                       "x) UPDATE events e SET customer_id = f.customer_id "
+                       "consumer_offsets o WHERE o.worker = 'event-ingest' AND o.topic = 'event-commands') "
+                       "AND e.registered_us >= COALESCE((SELECT r.emptied_us FROM node_rules r WHERE r.workspace_id = "
+                       "u.w AND r.node_id = u.n), 0) OFFSET 0) x) UPDATE events e SET customer_id = f.customer_id "
                        "FROM found f WHERE e.workspace_id = f.workspace_id AND e.id = f.id "
                        "AND e.registered_us = f.registered_us AND f.customer_id IS NOT NULL RETURNING " EVENT_RESULT,
                 .n_params = 4},
@@ -168,9 +179,10 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
            find one customer's. */
         {.name = "cm_events_deleted",
                 .sql = DELETE_EVENTS(
-                        "found AS MATERIALIZED (SELECT x.*, u.t FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) "
-                        "AS u(w, c, t) CROSS JOIN LATERAL (SELECT e.workspace_id, e.id, e.registered_us FROM events e "
-                        "WHERE e.workspace_id = u.w AND e.customer_id >= u.c AND e.customer_id <= u.c "
+                        "found AS MATERIALIZED (SELECT x.* FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) "
+                        "AS u(w, c, t) CROSS JOIN LATERAL (SELECT e.workspace_id, e.id, e.registered_us, "
+                        "LEAST(u.t, " EMPTIED_SINCE ") AS t FROM events e WHERE e.workspace_id = u.w AND e.customer_id "
+                        ">= u.c AND e.customer_id <= u.c "
                         "ORDER BY e.customer_id, e.date_us DESC OFFSET 0) x), ",
                         "USING found f WHERE e.workspace_id = f.workspace_id AND e.id = f.id "
                         "AND e.registered_us = f.registered_us",
@@ -190,7 +202,7 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
         {.name = "cm_node_customers",
                 .sql = "SELECT " CUSTOMER_COLUMNS
                        " FROM customers c WHERE c.workspace_id = $1::uuid AND c.node_id = $2::uuid "
-                       "AND c.id > $3::uuid ORDER BY c.id LIMIT $4::bigint",
+                       "AND c.id > $3::uuid AND " IS_THERE " ORDER BY c.id LIMIT $4::bigint",
                 .n_params = 4},
         {.name = "cm_keys_first_come",
                 .sql = "INSERT INTO customer_keys (workspace_id, node_id, key, customer_id) "
@@ -207,23 +219,63 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "$2::uuid "
                        "AND unbound_us = " OPEN,
                 .n_params = 3},
-        {.name = "cm_node_events_unbound",
-                .sql = "UPDATE events e SET customer_id = " EVENT_BINDING " WHERE e.workspace_id = $1::uuid "
-                       "AND e.node_id = $2::uuid AND e.bind_kind IS NOT NULL AND e.customer_id IS NOT NULL "
-                       "AND e.registered_us >= $3::bigint AND e.customer_id IS DISTINCT FROM " EVENT_BINDING
-                       " RETURNING " EVENT_RESULT,
+        /* emptying goes on in steps, the oldest command of a node first */
+        {.name = "cm_begin_emptying",
+                .sql = "INSERT INTO node_emptyings (workspace_id, node_id, time_us, partition, customers) "
+                       "VALUES ($1::uuid, $2::uuid, $3::bigint, $4::integer, $5::boolean)",
+                .n_params = 5},
+        {.name = "cm_emptyings",
+                .sql = "SELECT workspace_id, node_id, partition FROM node_emptyings ORDER BY time_us",
+                .n_params = 0},
+        {.name = "cm_emptying",
+                .sql = "SELECT time_us, customers, events_left, below_us FROM node_emptyings WHERE workspace_id = "
+                       "$1::uuid AND node_id = $2::uuid ORDER BY time_us LIMIT 1 FOR UPDATE",
+                .n_params = 2},
+        {.name = "cm_emptying_moved",
+                .sql = "UPDATE node_emptyings SET events_left = $4::boolean, below_us = $5::bigint "
+                       "WHERE workspace_id = $1::uuid AND node_id = $2::uuid AND time_us = $3::bigint",
+                .n_params = 5},
+        {.name = "cm_end_emptying",
+                .sql = "DELETE FROM node_emptyings WHERE workspace_id = $1::uuid AND node_id = $2::uuid "
+                       "AND time_us = $3::bigint",
                 .n_params = 3},
-        {.name = "cm_node_events_deleted",
-                .sql = DELETE_EVENTS("",
-                        "WHERE e.workspace_id = $1::uuid AND e.node_id = $2::uuid AND (e.registered_us < $3::bigint "
-                        "OR (NOT $4::boolean AND e.customer_id IS NOT NULL))",
+        /* in the order of an index, behind what earlier steps have removed: that is passed over once, not every time */
+        {.name = "cm_emptied_events",
+                .sql = DELETE_EVENTS(
+                        "found AS MATERIALIZED (SELECT e.workspace_id, e.id, e.registered_us FROM events e "
+                        "WHERE e.workspace_id = $1::uuid AND e.node_id = $2::uuid AND e.registered_us < $3::bigint "
+                        "AND e.date_us <= $4::bigint ORDER BY e.workspace_id, e.node_id, e.date_us DESC "
+                        "LIMIT $5::bigint), ",
+                        "USING found f WHERE e.workspace_id = f.workspace_id AND e.id = f.id "
+                        "AND e.registered_us = f.registered_us",
                         "$3::bigint"),
+                .n_params = 5},
+        {.name = "cm_emptied_customers",
+                .sql = "SELECT c.id, c.version, c.registered_us, c.updated_us FROM customers c "
+                       "WHERE c.workspace_id = $1::uuid AND c.node_id = $2::uuid AND c.registered_us < $3::bigint "
+                       "AND c.updated_us <= $4::bigint ORDER BY c.workspace_id, c.node_id, c.updated_us DESC "
+                       "LIMIT $5::bigint",
+                .n_params = 5},
+        /* later events that were bound to a customer who goes */
+        {.name = "cm_emptied_unbound",
+                .sql = "WITH found AS MATERIALIZED (SELECT x.* FROM unnest($4::uuid[]) AS u(c) CROSS JOIN LATERAL ("
+                       "SELECT e.workspace_id, e.id, e.registered_us, " EVENT_BINDING
+                       " AS customer_id FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id >= u.c "
+                       "AND e.customer_id <= u.c AND e.node_id = $2::uuid AND e.bind_kind IS NOT NULL "
+                       "AND e.registered_us >= $3::bigint ORDER BY e.customer_id, e.date_us DESC OFFSET 0) x) "
+                       "UPDATE events e SET customer_id = f.customer_id FROM found f WHERE e.workspace_id = "
+                       "f.workspace_id AND e.id = f.id AND e.registered_us = f.registered_us RETURNING " EVENT_RESULT,
                 .n_params = 4},
-        {.name = "cm_node_customers_deleted",
-                .sql = "WITH gone AS (DELETE FROM customers WHERE workspace_id = $1::uuid AND node_id = $2::uuid "
-                       "RETURNING workspace_id, node_id, id, version, registered_us, int_id), kept AS ("
-                       "INSERT INTO customer_tombstones (workspace_id, id, node_id, registered_us, deleted_us) "
-                       "SELECT workspace_id, id, node_id, registered_us, $3::bigint FROM gone) "
-                       "SELECT workspace_id, node_id, id, version FROM gone ORDER BY int_id",
-                .n_params = 3},
+        /* of these, those whose next customer is gone as well by now: since when, ingest_facts would say the same */
+        {.name = "cm_emptied_late",
+                .sql = DELETE_EVENTS(
+                        "found AS MATERIALIZED (SELECT e.workspace_id, e.id, e.registered_us, "
+                        "LEAST(t.deleted_us, " EMPTIED_SINCE
+                        ") AS t FROM unnest($2::uuid[]) AS u(id) CROSS JOIN LATERAL ("
+                        "SELECT e.* FROM events e WHERE e.workspace_id = $1::uuid AND e.id = u.id LIMIT 1) e "
+                        "JOIN customer_tombstones t ON t.workspace_id = $1::uuid AND t.id = e.customer_id), ",
+                        "USING found f WHERE e.workspace_id = f.workspace_id AND e.id = f.id "
+                        "AND e.registered_us = f.registered_us",
+                        "f.t"),
+                .n_params = 2},
 };

@@ -20,6 +20,7 @@ struct work {
 	struct json **bodies; /* by index in the batch; NULL when there is none */
 	struct unit unit;
 	bool hide_password;
+	int64_t rows_to_empty; /* how many more this transaction may remove */
 };
 
 /* Columns of a customer, in the order in which statements take and give them. */
@@ -27,7 +28,7 @@ struct work {
 	"c.workspace_id, c.id, c.node_id, c.int_id, c.version, c.registered_us, c.updated_us, c.enabled, "             \
 	"c.registered_by, c.updated_by, c.external_id, c.doc::text, c.consent_times::text"
 
-#define CUSTOMER_MERGE_STATEMENTS 31
+#define CUSTOMER_MERGE_STATEMENTS 37
 extern const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS];
 
 /* Fills the unit with what the commands name. */
@@ -43,9 +44,14 @@ bool store_write(struct work *work, struct err *err) must_check;
 /* store_node.c: rules of a node changed (its customers get the keys of the new policy). */
 bool store_node_rules(struct work *work, const struct command *command, int64_t seq, const struct json *document,
         struct err *err) must_check;
-/* Removes a node's events, and its customers unless events_only; all of them leave tombstones. */
-bool store_node_empty(
-        struct work *work, const struct command *command, int64_t seq, bool events_only, struct err *err) must_check;
+/*
+ * Removes a node's events, and its customers unless events_only; all of them leave tombstones. For the commands that
+ * follow, and for events on their way, that is done at once. Rows are removed as far as rows_to_empty goes: a node of
+ * millions neither fits into a transaction nor may it hold up the others.
+ */
+bool store_node_empty(struct work *work, size_t index, int64_t seq, bool events_only, struct err *err) must_check;
+/* A step of what is left of that, if there is anything. */
+bool store_node_empty_step(struct work *work, bool *ret_more, struct err *err) must_check;
 /* What the table says about a node at this point of the transaction: RULES_UNKNOWN when it has no row. */
 const struct node_rules *store_rules_of(
         struct work *work, const struct uuid *workspace, const struct uuid *node, struct err *err) must_check;

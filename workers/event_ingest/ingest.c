@@ -230,7 +230,7 @@ static void take_found(struct ingest *ingest, const PGresult *rows, int row)
 {
 	struct event *event = &ingest->events[db_i64(rows, row, 0)];
 
-	if (!db_is_null(rows, row, 6)) {
+	if (db_is_null(rows, row, 1) && !db_is_null(rows, row, 6)) {
 		event_row_read(rows, row, 6, &event->row);
 		event->row.type = keep(ingest, event->row.type);
 		event->row.context = keep(ingest, event->row.context);

@@ -23,11 +23,15 @@ const struct statement event_ingest_statements[] = {
                        "LEFT JOIN node_rules r ON r.workspace_id = p.w AND r.node_id = p.n "
                        "WHERE p.k IS NOT NULL OR t.id IS NOT NULL OR r.emptied_us > p.t",
                 .n_params = 7},
-        /* events that a PUT, PATCH or DELETE names, or what is left of them; LIMIT ends the search at the year that
-           has one */
+        /* Events that a PUT, PATCH or DELETE names, or what is left of them; LIMIT ends the search at the year that
+           has one. One that is there although its node was emptied later is on its way out (node_emptyings). */
         {.name = "ingest_find",
-                .sql = "SELECT u.i, t.deleted_us, t.node_id, t.type, t.registered_us, e.source_id, " EVENT_COLUMNS " "
-                       "FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, id) "
+                .sql = "SELECT u.i, COALESCE(t.deleted_us, (SELECT min(m.us) FROM node_rules r CROSS JOIN LATERAL "
+                       "unnest(r.emptied_before_us || r.emptied_us) AS m(us) WHERE r.workspace_id = u.w "
+                       "AND r.node_id = e.node_id AND m.us > e.registered_us)), COALESCE(t.node_id, e.node_id), "
+                       "COALESCE(t.type, e.type), COALESCE(t.registered_us, e.registered_us), "
+                       "e.source_id, " EVENT_COLUMNS
+                       " FROM unnest($1::integer[], $2::uuid[], $3::uuid[]) AS u(i, w, id) "
                        "LEFT JOIN LATERAL (SELECT * FROM events WHERE workspace_id = u.w AND id = u.id LIMIT 1) e "
                        "ON true LEFT JOIN event_tombstones t ON t.workspace_id = u.w AND t.id = u.id",
                 .n_params = 3},

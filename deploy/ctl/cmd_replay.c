@@ -370,7 +370,7 @@ static bool swap(struct replay *replay, struct err *err)
 		return false;
 	for (int try = 0; late && try < SWAP_TRIES; try++) {
 		*err = (struct err){0};
-		if (!catch_up(replay, err))
+		if (!replay_wait_until_emptied(replay, err) || !catch_up(replay, err))
 			return false;
 		/* a commit that is waited for: the swap's own finds little left to be made durable */
 		if (!replay_do(replay, replay->main, err, "SELECT pg_current_xact_id()"))

@@ -66,7 +66,13 @@ bool replay_run(struct replay *replay, const struct replay_vector *target, unsig
 /* False when the log does not reach from the offsets that the new tables stand at to the live ones. */
 bool replay_check_log(struct replay *replay, struct err *err) must_check;
 
-/* Opens the snapshot, in a quiet moment if there is one within seconds (replay->quiet tells). */
+/*
+ * A node that is emptied loses its rows in steps, at moments that no offset names: until they are gone the live tables
+ * are not what the log says. The first is false with ERR_UNAVAILABLE until then, the second waits, for ten minutes.
+ */
+bool replay_check_emptied(struct replay *replay, PGconn *connection, struct err *err) must_check;
+bool replay_wait_until_emptied(struct replay *replay, struct err *err) must_check;
+/* Opens the snapshot, after that, in a quiet moment if there is one within seconds (replay->quiet tells). */
 bool replay_open_snapshot(struct replay *replay, struct err *err) must_check;
 
 /* Makes profiles and counters of the new tables' own entities. */

@@ -7,6 +7,9 @@
 #define QUIET_TRIES 10
 #define QUIET_US 500000
 #define LOG_MS 10000
+/* ten minutes: at some ten thousand rows a second a node of millions */
+#define EMPTIED_TRIES 6000
+#define EMPTIED_US 100000
 
 /* Whose tables follow from facts, with the entities that they read. */
 #define FOLLOWERS 2
@@ -56,11 +59,64 @@ static bool all_are_taken(struct replay *replay, bool *ret_taken, struct err *er
 	return true;
 }
 
+/* --- what goes in steps --------------------------------------------------------------------------------------------
+ */
+
+bool replay_check_emptied(struct replay *replay, PGconn *connection, struct err *err)
+{
+	int64_t n;
+
+	if (!replay_number(replay, connection, err, "SELECT count(*) FROM {live}.node_emptyings", &n))
+		return false;
+	return !n || err_set(err, ERR_UNAVAILABLE, "rows of a node that was emptied are still being removed");
+}
+
+bool replay_wait_until_emptied(struct replay *replay, struct err *err)
+{
+	for (int try = 0; try < EMPTIED_TRIES; try++) {
+		*err = (struct err){0};
+		if (replay_check_emptied(replay, replay->main, err))
+			return true;
+		if (err->code != ERR_UNAVAILABLE)
+			return false;
+		if (!try)
+			printf("%s: waiting for that\n", err->message);
+		fflush(stdout);
+		usleep(EMPTIED_US);
+	}
+	return false;
+}
+
+static bool begin_snapshot(struct replay *replay, struct err *err)
+{
+	PQfinish(replay->snapshot);
+	replay->snapshot = replay_connect(&replay->ctl->settings, err);
+	return replay->snapshot &&
+	       replay_do(replay, replay->snapshot, err,
+	               "SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ") &&
+	       replay_check_emptied(replay, replay->snapshot, err);
+}
+
+static bool begin_snapshot_when_emptied(struct replay *replay, struct err *err)
+{
+	for (int try = 0; try < QUIET_TRIES; try++) {
+		if (!replay_wait_until_emptied(replay, err))
+			return false;
+		if (begin_snapshot(replay, err))
+			return true;
+		if (err->code != ERR_UNAVAILABLE)
+			return false;
+	}
+	return false;
+}
+
 bool replay_open_snapshot(struct replay *replay, struct err *err)
 {
 	int64_t heads = 0, now = 0;
 	bool taken = false;
 
+	if (!replay_wait_until_emptied(replay, err))
+		return false;
 	for (int try = 0; try < QUIET_TRIES && !(taken && heads == now); try++) {
 		if (!read_heads(replay, replay->main, &heads, err))
 			return false;
@@ -68,11 +124,7 @@ bool replay_open_snapshot(struct replay *replay, struct err *err)
 		if (!all_are_taken(replay, &taken, err) || !read_heads(replay, replay->main, &now, err))
 			return false;
 	}
-	replay->snapshot = replay_connect(&replay->ctl->settings, err);
-	if (!replay->snapshot ||
-	        !replay_do(replay, replay->snapshot, err,
-	                "SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ") ||
-	        !read_heads(replay, replay->snapshot, &now, err))
+	if (!begin_snapshot_when_emptied(replay, err) || !read_heads(replay, replay->snapshot, &now, err))
 		return false;
 	replay->quiet = taken && heads == now;
 	return true;

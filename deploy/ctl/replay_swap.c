@@ -225,7 +225,8 @@ bool replay_swap(struct replay *replay, bool *ret_late, struct err *err)
 	struct err ignored = {0};
 
 	*ret_late = false;
-	if (hold_live(replay, err) && replay_read_vector(replay, replay->main, "{live}", &target, err) &&
+	if (hold_live(replay, err) && replay_check_emptied(replay, replay->main, err) &&
+	        replay_read_vector(replay, replay->main, "{live}", &target, err) &&
 	        replay_run(replay, &target, REPLAY_ALL, CATCH_UP_MS, NULL, err) && carry_over(replay, err) &&
 	        replay_do(replay, replay->main, err, "COMMIT"))
 		return true;

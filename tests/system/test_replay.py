@@ -198,6 +198,25 @@ def test_replay_again_changes_nothing(history):
     history.check()
 
 
+def test_replay_waits_until_a_node_is_emptied(history, space, sql):
+    """Its rows go in steps, which no offset names. -1: nobody's partition, so that none is done."""
+    key = f"'{space.id}', '{new_id()}'"
+    sql(f"INSERT INTO node_emptyings VALUES ({key}, 1, -1, true)")
+    process = start_replay()
+    try:
+        for line in process.stdout:
+            if "waiting" in line:
+                break
+        time.sleep(1)
+        assert process.poll() is None
+    finally:
+        sql(f"DELETE FROM node_emptyings WHERE (workspace_id, node_id) = ({key})")
+    out, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0 and "swapped" in out, out
+    assert "DIFFERS" not in out, out
+    history.check()
+
+
 def test_configuration_goes_on(history, space, admin, source):
     """Gateways ask for what is newer than they know: after a swap that must still hold."""
     node = space.node()

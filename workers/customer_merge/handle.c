@@ -8,16 +8,18 @@
 /* A batch is cut where the rules of a node change; each run between is loaded, applied in memory and written at once.
  */
 
-/* Rows of a node that is emptied: as many are removed in one transaction. Nobody waits in a replay, and there are no
-   indexes yet. */
-#define EMPTY_ROWS 2000
+/* Rows of a node that is emptied: as many go with the command, so that what is not large is gone when it is answered
+   (half a second), and as many in each step behind it, between which live commands come. Nobody waits in a replay, and
+   there are no indexes yet. */
+#define EMPTY_ROWS_AT_ONCE 10000
+#define EMPTY_ROWS_A_STEP 1000
 #define EMPTY_ROWS_REPLAY 100000
 #define BACKGROUND_MS 1000
 
 struct customer_merge_state {
 	struct rules *rules;
 	bool hide_password;
-	int64_t rows_to_empty;
+	int64_t rows_at_once, rows_a_step;
 };
 
 static bool run(struct work *work, size_t first, size_t end, struct err *err)
@@ -76,7 +78,7 @@ static bool apply_rule(struct work *work, size_t index, struct err *err)
 	return empty_node(work, index, (int64_t)seq, body, err);
 }
 
-static struct work begin(struct batch *batch)
+static struct work begin(struct batch *batch, bool step)
 {
 	const struct customer_merge_state *state = batch_state(batch);
 
@@ -86,13 +88,13 @@ static struct work begin(struct batch *batch)
 	        .rules = state->rules,
 	        .bodies = arena_alloc(batch_arena(batch), (batch_size(batch) + 1) * sizeof(struct json *)),
 	        .hide_password = state->hide_password,
-	        .rows_to_empty = state->rows_to_empty};
+	        .rows_to_empty = step ? state->rows_a_step : state->rows_at_once};
 }
 
 static bool handle(struct batch *batch, struct err *err)
 {
 	size_t n = batch_size(batch), first = 0;
-	struct work work = begin(batch);
+	struct work work = begin(batch, false);
 
 	for (size_t i = 0; i < n; i++) {
 		if (batch_skip(batch, i) || !is_rule(batch_command(batch, i)))
@@ -106,7 +108,7 @@ static bool handle(struct batch *batch, struct err *err)
 
 static bool background(struct batch *batch, bool *ret_more, struct err *err)
 {
-	struct work work = begin(batch);
+	struct work work = begin(batch, true);
 
 	return store_node_empty_step(&work, ret_more, err);
 }
@@ -124,13 +126,14 @@ struct customer_merge_state *customer_merge_open(struct db *db, bool hide_passwo
 		log_die("memory", "out of memory");
 	state->rules = rules_new();
 	state->hide_password = hide_password;
-	state->rows_to_empty = EMPTY_ROWS;
+	state->rows_at_once = EMPTY_ROWS_AT_ONCE;
+	state->rows_a_step = EMPTY_ROWS_A_STEP;
 	return state;
 }
 
 void customer_merge_empty_at_a_time(struct customer_merge_state *state, int64_t n_rows)
 {
-	state->rows_to_empty = n_rows;
+	state->rows_at_once = state->rows_a_step = n_rows;
 }
 
 void customer_merge_close(struct customer_merge_state *state)

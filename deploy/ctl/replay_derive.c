@@ -45,14 +45,14 @@ static bool is_taken(struct replay *replay, int32_t partition, bool *ret_taken, 
 
 static bool all_are_taken(struct replay *replay, bool *ret_taken, struct err *err)
 {
-	int64_t building;
+	int64_t at_work;
 	uint32_t n;
 
 	if (!ctl_partition_count(replay->ctl, TOPIC_CHANGES, &n, err) ||
-	        !replay_number(replay, replay->main, err, "SELECT count(*) FROM {live}.aggregate_nodes WHERE building",
-	                &building))
+	        !replay_number(replay, replay->main, err,
+	                "SELECT count(*) FROM {live}.aggregate_nodes WHERE building OR dropping", &at_work))
 		return false;
-	*ret_taken = !building;
+	*ret_taken = !at_work;
 	for (uint32_t i = 0; i < n && *ret_taken; i++)
 		if (!is_taken(replay, (int32_t)i, ret_taken, err))
 			return false;

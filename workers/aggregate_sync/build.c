@@ -4,9 +4,10 @@
 #include "common/customer_row.h"
 
 /*
- * A build has two parts. First the entry customers, by id, are placed: each becomes a member of the profile that it
- * belongs to. Then the profiles are made, by id, each once and from all its members. Facts of customers that change
- * meanwhile place them and make their profiles at any time, so that it does not matter what of it a build sees.
+ * A node that is active no more loses its members and profiles. A build has two parts. First the entry customers, by
+ * id, are placed: each becomes a member of the profile that it belongs to. Then the profiles are made, by id, each once
+ * and from all its members. Facts of customers that change meanwhile place them and make their profiles at any time, so
+ * that it does not matter what of it a build sees.
  */
 
 /* Rows of a step: fewer where documents are large. */
@@ -16,6 +17,7 @@
 
 struct build {
 	struct uuid workspace, node;
+	bool drops;        /* first of all */
 	bool makes;        /* else it places */
 	struct uuid after; /* the last customer, or profile, that it has seen; nil = none yet */
 	int64_t extended_version;
@@ -35,7 +37,8 @@ static bool find_build(struct work *work, struct build *ret_build, bool *ret_fou
 		        .node = db_uuid(rows, row, 1),
 		        .makes = db_i64(rows, row, 2),
 		        .after = db_uuid(rows, row, 3),
-		        .extended_version = db_i64(rows, row, 4)};
+		        .extended_version = db_i64(rows, row, 4),
+		        .drops = db_i64(rows, row, 5)};
 		/* without a process around it (in tests) every workspace is ours */
 		*ret_found = !worker || worker_owns(worker, workspace_partition(&ret_build->workspace,
 		                                                    worker_partition_count(worker)));
@@ -52,11 +55,16 @@ static void adapt(struct sync_state *state, size_t bytes)
 		state->rows = state->rows * 2 < state->most_rows ? state->rows * 2 : state->most_rows;
 }
 
-static void chunk_params(struct work *work, const struct build *build, struct db_params *params, int64_t rows)
+static void node_params(struct work *work, const struct build *build, struct db_params *params)
 {
 	db_params_init(params, work->arena);
 	db_param_uuid(params, &build->workspace);
 	db_param_uuid(params, &build->node);
+}
+
+static void chunk_params(struct work *work, const struct build *build, struct db_params *params, int64_t rows)
+{
+	node_params(work, build, params);
 	db_param_uuid(params, &build->after);
 	db_param_i64(params, rows);
 }
@@ -192,9 +200,7 @@ static bool place_among_members(struct work *work, struct placing *placing, cons
 {
 	struct db_params params;
 
-	db_params_init(&params, work->arena);
-	db_param_uuid(&params, &build->workspace);
-	db_param_uuid(&params, &build->node);
+	node_params(work, build, &params);
 	db_param_uuid(&params, &build->after);
 	db_param_uuid(&params, &placing->customers[placing->n_customers - 1].id);
 	PGresult *rows = db_ask(work->db, "sync_member_chunk", &params, err);
@@ -310,6 +316,68 @@ static bool make_chunk(struct work *work, struct sync_state *state, struct build
 	return true;
 }
 
+/* --- dropping
+ * --------------------------------------------------------------------------------------------------------- */
+
+static bool drop_profiles(struct work *work, const struct build *build, const PGresult *rows, struct err *err)
+{
+	struct db_params params;
+	struct db_array ids;
+
+	db_array_init(&ids, work->arena, DB_UUID);
+	for (int row = 0; row < PQntuples(rows); row++) {
+		struct uuid id = db_uuid(rows, row, 0);
+
+		db_array_uuid(&ids, &id);
+	}
+	node_params(work, build, &params);
+	db_param_array(&params, &ids);
+	PGresult *gone = db_ask(work->db, "sync_drop_profiles", &params, err);
+	if (!gone)
+		return false;
+	for (int row = 0; row < PQntuples(gone); row++) {
+		struct uuid id = db_uuid(gone, row, 0);
+
+		batch_change(work->batch, &build->workspace, &build->node, ENTITY_CUSTOMER, &id, CHANGE_DELETE,
+		        db_i64(gone, row, 1));
+	}
+	PQclear(gone);
+	return true;
+}
+
+static bool note_drop(struct work *work, const struct build *build, bool end, struct err *err)
+{
+	struct db_params params;
+
+	node_params(work, build, &params);
+	db_param_uuid(&params, end ? NULL : &build->after);
+	db_param_bool(&params, !end);
+	return db_send_expect(work->db, "sync_dropped", &params, 1, ERR_DATABASE, err);
+}
+
+/* Profiles with their members, then profiles that a fact has made meanwhile, of a node that is active again. */
+static bool drop_chunk(struct work *work, const struct sync_state *state, struct build *build, struct err *err)
+{
+	struct db_params params;
+	PGresult *rows;
+
+	chunk_params(work, build, &params, state->most_rows);
+	rows = db_ask(work->db, "sync_drop_members", &params, err);
+	if (rows && PQntuples(rows))
+		build->after = db_uuid(rows, PQntuples(rows) - 1, 0);
+	bool members = rows && PQntuples(rows);
+	if (rows && !members) {
+		PQclear(rows);
+		node_params(work, build, &params);
+		db_param_i64(&params, state->most_rows);
+		rows = db_ask(work->db, "sync_profiles_left", &params, err);
+	}
+	bool good = rows && drop_profiles(work, build, rows, err) &&
+	            note_drop(work, build, !members && PQntuples(rows) < state->most_rows, err);
+	PQclear(rows);
+	return good;
+}
+
 /* --- steps
  * ------------------------------------------------------------------------------------------------------------ */
 
@@ -317,9 +385,7 @@ static bool note_progress(struct work *work, const struct build *build, bool end
 {
 	struct db_params params;
 
-	db_params_init(&params, work->arena);
-	db_param_uuid(&params, &build->workspace);
-	db_param_uuid(&params, &build->node);
+	node_params(work, build, &params);
 	db_param_uuid(&params, end || build->makes ? NULL : &build->after);
 	db_param_uuid(&params, end || !build->makes ? NULL : &build->after);
 	db_param_bool(&params, !end);
@@ -339,6 +405,8 @@ static bool take_step(struct work *work, bool *ret_more, struct err *err)
 		return false;
 	if (!*ret_more)
 		return true;
+	if (build.drops)
+		return drop_chunk(work, state, &build, err);
 	db_array_init(&workspaces, work->arena, DB_UUID);
 	db_array_uuid(&workspaces, &build.workspace);
 	if (!work_load_nodes(work, &workspaces, &build.node, err))

@@ -11,6 +11,11 @@
 	"unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], "          \
 	"$8::boolean[], $9::uuid[], $10::uuid[], $11::text[], $12::jsonb[])"
 
+/* Of a rule: what has been built so far is right for the new one, too. */
+#define GOES_ON_AS_BEFORE                                                                                              \
+	"(excluded.active AND NOT n.dropping AND "                                                                     \
+	"n.doc -> 'exclusionFilters' IS NOT DISTINCT FROM excluded.doc -> 'exclusionFilters')"
+
 const struct statement sync_statements[] = {
         /* rows are found by key: plans that read whole tables, made while these were small, are ruled out */
         {.name = "sync_settings",
@@ -19,26 +24,39 @@ const struct statement sync_statements[] = {
                        "set_config('plan_cache_mode', 'force_generic_plan', false)",
                 .n_params = 0},
 
-        /* rules: a node that works otherwise than before is built again */
+        /* rules: a node that works otherwise than before is built again, one that is active no more is dropped */
         {.name = "sync_rule",
-                .sql = "INSERT INTO aggregate_nodes AS n (workspace_id, node_id, seq, active, doc, building) "
-                       "VALUES ($1::uuid, $2::uuid, $3::bigint, $4::boolean, $5::jsonb, $4) "
+                .sql = "INSERT INTO aggregate_nodes AS n (workspace_id, node_id, seq, active, doc, building, dropping) "
+                       "VALUES ($1::uuid, $2::uuid, $3::bigint, $4::boolean, $5::jsonb, $4, NOT $4) "
                        "ON CONFLICT (workspace_id, node_id) DO UPDATE SET seq = excluded.seq, "
                        "active = excluded.active, doc = excluded.doc, "
-                       "building = excluded.active AND (n.building OR NOT n.active OR "
-                       "n.doc -> 'exclusionFilters' IS DISTINCT FROM excluded.doc -> 'exclusionFilters'), "
-                       "built_to = CASE WHEN n.building AND n.doc -> 'exclusionFilters' IS NOT DISTINCT FROM "
-                       "excluded.doc -> 'exclusionFilters' THEN n.built_to END, "
-                       "made_to = CASE WHEN n.building AND n.doc -> 'exclusionFilters' IS NOT DISTINCT FROM "
-                       "excluded.doc -> 'exclusionFilters' THEN n.made_to END WHERE n.seq < excluded.seq",
+                       "dropping = n.dropping OR excluded.dropping, "
+                       "building = excluded.active AND (n.building OR NOT n.active OR NOT " GOES_ON_AS_BEFORE "), "
+                       "built_to = CASE WHEN n.building AND " GOES_ON_AS_BEFORE " THEN n.built_to END, "
+                       "made_to = CASE WHEN n.building AND " GOES_ON_AS_BEFORE
+                       " THEN n.made_to END WHERE n.seq < excluded.seq",
                 .n_params = 5},
+        /* all members of a profile, however many, are dropped before the next profile's */
         {.name = "sync_drop_members",
-                .sql = "DELETE FROM aggregate_members WHERE workspace_id = $1::uuid AND node_id = $2::uuid",
-                .n_params = 2},
+                .sql = "WITH chunk AS MATERIALIZED (SELECT m.customer_id, m.profile_id FROM aggregate_members m "
+                       "WHERE m.workspace_id = $1::uuid AND m.node_id = $2::uuid AND m.profile_id >= $3::uuid "
+                       "ORDER BY m.workspace_id, m.profile_id, m.customer_id LIMIT $4::bigint), "
+                       "gone AS (DELETE FROM aggregate_members m USING chunk k WHERE m.workspace_id = $1 "
+                       "AND m.customer_id = k.customer_id AND m.node_id = $2) "
+                       "SELECT DISTINCT profile_id FROM chunk ORDER BY profile_id",
+                .n_params = 4},
         {.name = "sync_drop_profiles",
-                .sql = "DELETE FROM customers WHERE workspace_id = $1::uuid AND node_id = $2::uuid "
-                       "RETURNING workspace_id, node_id, id, version",
-                .n_params = 2},
+                .sql = "DELETE FROM customers c USING unnest($3::uuid[]) AS u(id) WHERE c.workspace_id = $1::uuid "
+                       "AND c.id = u.id AND c.node_id = $2::uuid RETURNING c.id, c.version",
+                .n_params = 3},
+        {.name = "sync_profiles_left",
+                .sql = "SELECT c.id FROM customers c WHERE c.workspace_id = $1::uuid AND c.node_id = $2::uuid "
+                       "ORDER BY c.workspace_id, c.node_id, c.updated_us DESC LIMIT $3::bigint",
+                .n_params = 3},
+        {.name = "sync_dropped",
+                .sql = "UPDATE aggregate_nodes SET made_to = $3::uuid, dropping = $4::boolean "
+                       "WHERE workspace_id = $1::uuid AND node_id = $2::uuid",
+                .n_params = 4},
 
         /* what is known */
         {.name = "sync_nodes",
@@ -123,8 +141,8 @@ const struct statement sync_statements[] = {
                 .n_params = 0},
         {.name = "sync_builds",
                 .sql = "SELECT workspace_id, node_id, made_to IS NOT NULL, COALESCE(made_to, built_to, "
-                       "'00000000-0000-0000-0000-000000000000'), extended_version FROM aggregate_nodes WHERE building "
-                       "ORDER BY workspace_id, node_id",
+                       "'00000000-0000-0000-0000-000000000000'), extended_version, dropping FROM aggregate_nodes "
+                       "WHERE building OR dropping ORDER BY workspace_id, node_id",
                 .n_params = 0},
         /* Where to go on is a parameter: as a column of the node it would be no condition of the index. */
         {.name = "sync_customer_chunk",

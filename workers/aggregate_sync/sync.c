@@ -102,25 +102,10 @@ static bool sync_customers(struct work *work, struct customers *customers, struc
 /* --- rules
  * ------------------------------------------------------------------------------------------------------------ */
 
-static bool drop_profiles(struct work *work, struct db_params *params, struct err *err)
-{
-	if (!db_send_expect(work->db, "sync_drop_members", params, -1, ERR_INTERNAL, err))
-		return false;
-	PGresult *rows = db_ask(work->db, "sync_drop_profiles", params, err);
-	if (!rows)
-		return false;
-	for (int row = 0; row < PQntuples(rows); row++) {
-		struct uuid workspace = db_uuid(rows, row, 0), node = db_uuid(rows, row, 1), id = db_uuid(rows, row, 2);
-		batch_change(work->batch, &workspace, &node, ENTITY_CUSTOMER, &id, CHANGE_DELETE, db_i64(rows, row, 3));
-	}
-	PQclear(rows);
-	return true;
-}
-
 static bool apply_rule(struct work *work, const struct command *rule, struct err *err)
 {
 	struct json *doc = json_parse(work->arena, rule->body, err);
-	struct db_params params, node;
+	struct db_params params;
 	uint64_t seq;
 
 	if (!doc)
@@ -134,16 +119,8 @@ static bool apply_rule(struct work *work, const struct command *rule, struct err
 	db_param_i64(&params, (int64_t)seq);
 	db_param_bool(&params, active);
 	db_param_jsonb(&params, rule->body);
-	PGresult *done = db_ask(work->db, "sync_rule", &params, err);
-	if (!done)
-		return false;
 	/* one that comes again, perhaps behind newer ones, says nothing */
-	bool is_old = !strcmp(PQcmdTuples(done), "0");
-	PQclear(done);
-	db_params_init(&node, work->arena);
-	db_param_uuid(&node, &rule->workspace);
-	db_param_uuid(&node, &rule->node);
-	return active || is_old || drop_profiles(work, &node, err);
+	return db_send_expect(work->db, "sync_rule", &params, -1, ERR_INTERNAL, err);
 }
 
 /* --- facts

@@ -111,16 +111,22 @@ static void find_profile_neighbours(struct request *request, struct event_row *e
 	request_query(request, "event_profile_neighbours", NULL, params, on_profile_neighbours);
 }
 
+static bool is_of_profile(struct request *request, const struct event_row *event)
+{
+	const struct config_node *node = config_node_find(request_workspace(request), &event->node);
+
+	return node && node->aggregate && event->has_customer;
+}
+
 static void answer_found(struct request *request, struct event_row *event)
 {
 	const struct reading *reading = request_state(request);
-	const struct config_node *node = config_node_find(request_workspace(request), &event->node);
 
 	if (!reading->with_neighbours)
 		answer_event(request, event, NULL);
 	else if (!event->has_customer)
 		answer_event(request, event, &(struct event_neighbours){0});
-	else if (node && node->aggregate)
+	else if (is_of_profile(request, event))
 		find_profile_neighbours(request, event);
 	else
 		find_neighbours(request, event);
@@ -171,6 +177,23 @@ static void find_derived(struct request *request)
 	request_query(request, "event_derived", NULL, params, on_derived);
 }
 
+static void on_profile(struct request *request, const PGresult *result)
+{
+	struct reading *reading = request_state(request);
+
+	if (PQntuples(result))
+		answer_found(request, &reading->event);
+	else
+		not_found(request);
+}
+
+/* Its own event is not shown while the profile is not there, say, because a filter excludes it: nor do lists. */
+static void find_profile(struct request *request, struct event_row *event)
+{
+	keep(request_arena(request), event);
+	request_query(request, "event_customer_node", NULL, by_id_params(request, &event->customer), on_profile);
+}
+
 static void on_event(struct request *request, const PGresult *result)
 {
 	struct reading *reading = request_state(request);
@@ -181,10 +204,12 @@ static void on_event(struct request *request, const PGresult *result)
 		return;
 	}
 	event_row_read(result, 0, 0, event);
-	if (request_may_use_node(request, &event->node, false))
-		answer_found(request, event);
-	else
+	if (!request_may_use_node(request, &event->node, false))
 		request_fail(request, ERR_FORBIDDEN, "The client has no permission to read the node");
+	else if (is_of_profile(request, event))
+		find_profile(request, event);
+	else
+		answer_found(request, event);
 }
 
 static void fail_param(struct request *request, const char *pointer, const char *message)

@@ -147,7 +147,7 @@ static struct uuid queue_order(struct bench *bench, const struct order *order)
 #define ORDER(bench, kind, number, ...)                                                                                \
 	queue_order((bench), &(struct order){.type = (kind), .customer = (number), ##__VA_ARGS__})
 
-static bool try_batch(struct bench *bench, struct err *err)
+static bool try_batch(struct bench *bench, bool background, struct err *err)
 {
 	struct batch *batch;
 
@@ -157,25 +157,18 @@ static bool try_batch(struct bench *bench, struct err *err)
 	        .state = bench->state,
 	        .arena = bench->batch_arena,
 	        .positions = bench->positions,
+	        .n_positions = background ? 1 : 0,
+	        .background = background,
 	        .messages = bench->pointers,
-	        .n_messages = bench->n});
+	        .n_messages = background ? 0 : bench->n});
 	return batch_run(batch, err);
 }
 
 static void background(struct bench *bench)
 {
 	struct err err = {0};
-	struct batch *batch;
 
-	arena_reset(bench->batch_arena);
-	batch = batch_new(&(struct batch_context){.definition = &customer_merge,
-	        .db = bench->db,
-	        .state = bench->state,
-	        .arena = bench->batch_arena,
-	        .positions = bench->positions,
-	        .background = true,
-	        .n_positions = 1});
-	if (!batch_run(batch, &err))
+	if (!try_batch(bench, true, &err))
 		fail_msg("%s", err.message);
 }
 
@@ -184,7 +177,7 @@ static void run(struct bench *bench)
 {
 	struct err err = {0};
 
-	if (!try_batch(bench, &err))
+	if (!try_batch(bench, false, &err))
 		fail_msg("%s", err.message);
 	bench->n = 0;
 	arena_reset(bench->arena);
@@ -1066,7 +1059,7 @@ static void *run_in_thread(void *argument)
 	struct bench *bench = argument;
 	struct err err = {0};
 
-	return try_batch(bench, &err) ? bench : NULL;
+	return try_batch(bench, false, &err) ? bench : NULL;
 }
 
 static void hold_lock(struct db *db, struct arena *arena, const char *value)

@@ -81,6 +81,9 @@
 	        "rows of bulk jobs that are on their way at a time while nobody else writes into their partitions")    \
 	X(INT, bulk_shared_window, "CONTACTHUB_BULK_SHARED_WINDOW", "32", 1, 10000,                                    \
 	        "the same while others do: their writes wait behind these rows; not above the other")                  \
+	X(INT, empty_rows, "CONTACTHUB_EMPTY_ROWS", "10000", 1, 100000,                                                \
+	        "as many customers and events of a node that is emptied go before the answer, the others behind it, "  \
+	        "a tenth of that at a time")                                                                           \
 	X(BOOL, replay, "CONTACTHUB_REPLAY", "false", 0, 0,                                                            \
 	        "a worker rebuilds tables from the log: it publishes nothing, writes no update stream, and ends at "   \
 	        "CONTACTHUB_REPLAY_UNTIL; set by `contacthubctl replay` alone")                                        \

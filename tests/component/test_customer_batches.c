@@ -993,7 +993,7 @@ static char *outcome(unsigned first_seed, unsigned most, unsigned at_a_time)
 	unsigned seed = first_seed, cut = first_seed * 7 + most;
 	char *sum;
 
-	customer_merge_empty_at_a_time(bench->state, at_a_time);
+	customer_merge_empty_at_once(bench->state, at_a_time);
 	give_rules(bench, N1, "1", ON_EMAIL);
 	give_rules(bench, N2, "2", ON_EXTERNAL_ID);
 	for (unsigned n = 1; n <= 400; n++) {

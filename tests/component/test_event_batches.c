@@ -485,7 +485,7 @@ static void in_small_steps(struct stage *stage)
 	unsigned seed = 78;
 	long long most = 0;
 
-	customer_merge_empty_at_a_time(stage->state, 2);
+	customer_merge_empty_at_once(stage->state, 2);
 	while (feed_queued(stage->merge) || feed_queued(stage->ingest)) {
 		feed_run_some(stage->merge, (size_t)rand_r(&seed) % 5);
 		feed_run_some(stage->ingest, (size_t)rand_r(&seed) % 9);
@@ -500,7 +500,7 @@ static void in_small_steps(struct stage *stage)
 /* What is emptied in the end has been there for all commands that came after. */
 static void in_small_steps_at_the_end(struct stage *stage)
 {
-	customer_merge_empty_at_a_time(stage->state, 1);
+	customer_merge_empty_at_once(stage->state, 1);
 	events_first(stage);
 	assert_true(number(stage, EMPTYINGS) > 1);
 }

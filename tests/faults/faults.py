@@ -13,8 +13,8 @@ import threading
 import time
 from collections import Counter
 
-from oracle import (OK, OTHER, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, NodeHistory,
-                    Reading, Snapshot, Write, bulk_histories, check, check_bulk, check_nodes, check_reading)
+from oracle import (OK, OTHER, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, NodeCustomer,
+                    NodeHistory, Reading, Snapshot, Write, bulk_histories, check, check_bulk, check_nodes, check_reading)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-faults"))
@@ -49,6 +49,7 @@ RESULTS_SECONDS = 600
 # Rows of a bulk job, and of all jobs on their way: small, so that a job is made of many steps.
 BULK_ROWS = 300
 BULK_WINDOW = 20
+EMPTY_ROWS = 3  # a node that is emptied needs some steps for the others
 ENTITIES = {1: "CUSTOMER", 2: "EVENT"}
 OPERATIONS = {1: "CREATE", 2: "UPDATE", 3: "DELETE"}
 
@@ -60,6 +61,7 @@ def local(script, *arguments, **environment):
         "CONTACTHUB_BIN": str(BIN),
         "CONTACTHUB_INSTANCES": str(INSTANCES),
         "CONTACTHUB_CRASH_LOG": str(STACK / "crashes"),
+        "CONTACTHUB_EMPTY_ROWS": str(EMPTY_ROWS),
         "CONTACTHUB_BULK_WINDOW": str(BULK_WINDOW),
         "CONTACTHUB_BULK_SHARED_WINDOW": str(BULK_WINDOW),
     }
@@ -310,18 +312,20 @@ class Client(Actor):
 
 
 class NodeClient(Actor):
-    """Makes nodes, gives them other names and puts customers into them: their rules must stand in the log in front of these."""
+    """Makes nodes, gives them other names, puts customers and events into them and empties them: the rules must stand in the log in
+    front of these."""
 
     token = "CONTACTHUB_ADMIN_TOKEN"
+    AT_WORK = 5  # of the newest nodes
 
     def __init__(self, env, seed, stop):
         super().__init__("nodes", env, seed, stop)
         self.nodes = []
 
     def act(self):
-        while not self.stop_event.wait(self.random.uniform(0, 0.2)):
-            made = [node for node in self.nodes if node.created == OK]
-            way = self.random.choices((self.make, self.rename, self.fill), (1, 3, 6))[0] if made else self.make
+        while not self.stop_event.wait(self.random.uniform(0, 0.1)):
+            made = [node for node in self.nodes if node.created == OK][-self.AT_WORK:]
+            way = self.random.choices((self.make, self.rename, self.fill, self.event, self.empty), (1, 3, 12, 12, 1))[0] if made else self.make
             way(*([self.random.choice(made)] if way != self.make else []))
 
     def until_known(self, method, path, body, key=None):
@@ -355,11 +359,32 @@ class NodeClient(Actor):
             self.refusals[f"node's name {status}"] += 1
 
     def fill(self, node):
-        external_id = f"{node.name}-{len(node.customers)}"
-        outcome, _, status = self.until_known("POST", "/customers", {"nodeId": node.id, "externalId": external_id})
-        node.customers.append((external_id, outcome))
-        if outcome == REFUSED:
+        customer = NodeCustomer(f"{node.name}-{len(node.customers)}", UNKNOWN)
+        node.customers.append(customer)
+        customer.outcome, answer, status = self.until_known("POST", "/customers", {"nodeId": node.id, "externalId": customer.external_id})
+        customer.id = answer.get("id")
+        if customer.outcome == REFUSED:
             self.refusals[f"customer of a new node {status}"] += 1
+
+    def event(self, node):
+        there = [customer for customer in node.customers if customer.id and not customer.emptied]
+        if not there:
+            return
+        event = EventHistory(f"{node.name}-e{len(node.events)}", UNKNOWN, None, None)
+        node.events.append(event)
+        body = {"type": "genericActiveEvent", "context": "OTHER", "customerId": self.random.choice(there).id, "properties": {"name": event.marker}}
+        event.outcome, answer, status = self.until_known("POST", "/events", body)
+        event.id = answer.get("id")
+        if event.outcome == REFUSED:
+            self.refusals[f"event of a new node {status}"] += 1
+
+    def empty(self, node):
+        events_only = self.random.random() < 0.3
+        query = "?eventsOnly=true" if events_only else ""
+        outcome, _, status = self.until_known("POST", f"/configuration/nodes/entries/{node.id}/empty{query}", None)
+        node.emptied(outcome, events_only)
+        if outcome == REFUSED:
+            self.refusals[f"emptying {status}"] += 1
 
 
 class SourceClient(Actor):
@@ -579,8 +604,8 @@ class Tables:
                 id_: int(version) for id_, version in self.rows(f"SELECT id, version FROM customers WHERE {w} AND {aggregate}")
             },
             others=[
-                (id_, external_id)
-                for id_, external_id in self.rows(f"SELECT node_id, external_id FROM customers WHERE {w} AND NOT ({node} OR {aggregate})")
+                (node_id, external_id, id_)
+                for node_id, external_id, id_ in self.rows(f"SELECT node_id, external_id, id FROM customers WHERE {w} AND NOT ({node} OR {aggregate})")
             ],
             nodes=[
                 (id_, name)
@@ -636,8 +661,10 @@ class Tables:
                 job.rows.append((int(line), row_status, entity or None))
         return list(jobs.values())
 
-    def open_bulk_jobs(self):
-        return int(self.rows("SELECT count(*) FROM bulk_jobs WHERE status IN ('LOADED', 'SCHEDULED', 'PROCESSING')")[0][0])
+    def at_work(self):
+        """Bulk jobs, and nodes that are being emptied."""
+        return int(self.rows("SELECT (SELECT count(*) FROM bulk_jobs WHERE status IN ('LOADED', 'SCHEDULED', 'PROCESSING')) + "
+                             "(SELECT count(*) FROM node_emptyings)")[0][0])
 
     def positions(self):
         return sorted(self.rows("SELECT worker, topic, partition, next_offset FROM consumer_offsets"))
@@ -657,7 +684,7 @@ def wait_for_quiet(env, seconds=120):
             raise SystemExit("faults: the stack did not come to rest")
         time.sleep(0.5)
         try:
-            now = tables.positions() if tables.open_bulk_jobs() == 0 else None
+            now = tables.positions() if tables.at_work() == 0 else None
         except subprocess.CalledProcessError:
             now = None
         still = still + 1 if now is not None and now == before else 0
@@ -691,7 +718,7 @@ def report(clients, others, chaos, snapshot, faults, hits, recovered, seconds, n
     writes += [w for source in sources.sources for w in source.writes()] + [w for node in nodes.nodes for w in node.names]
     outcomes = Counter(w.outcome for w in writes) + Counter(h.created for c in clients for h in c.customers)
     outcomes += Counter(e.outcome for c in clients for e in c.events)
-    outcomes += Counter(o for node in nodes.nodes for o in [node.created, *(o for _, o in node.customers)])
+    outcomes += Counter(o for node in nodes.nodes for o in [node.created, *(c.outcome for c in node.customers), *(e.outcome for e in node.events), *node.emptyings])
     named = Counter(w.settled(snapshot.results) for w in writes if w.outcome == UNKNOWN and w.command)
     refusals = sum((c.refusals for c in (*clients, *others)), Counter())
     slowest = max((s for c in (*clients, *others) for s in c.slowest), default=0)
@@ -708,7 +735,8 @@ def report(clients, others, chaos, snapshot, faults, hits, recovered, seconds, n
     print(f"load      {seconds} s, {sum(outcomes.values())} writes: {dict(outcomes)}, slowest {slowest:.1f} s")
     print(f"504       {sum(named.values())} changes named their command: {named[OK]} had been done, {named[REFUSED]} not")
     print(f"config    {len(sources.sources)} sources and {len(nodes.nodes)} nodes with "
-          f"{sum(len(source.changes) for source in sources.sources) + sum(len(node.names) for node in nodes.nodes)} changes")
+          f"{sum(len(source.changes) for source in sources.sources) + sum(len(node.names) for node in nodes.nodes)} changes, "
+          f"{sum(len(node.emptyings) for node in nodes.nodes)} times emptied")
     print(f"bulk      {len(bulk.files)} files of {BULK_ROWS} rows")
     print(f"kills     {sum(chaos.kills.values())} by signal {dict(chaos.kills)}, {sum(hits.values())} at crash points {dict(hits)}")
     print(f"freezes   {sum(chaos.freezes.values())} {dict(chaos.freezes)}, the longest {chaos.longest:.0f} s")
@@ -775,7 +803,7 @@ def main():
         snapshot, jobs = Tables(env).snapshot(time.monotonic() - began), Tables(env).bulk_jobs()
         of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
         customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)] + of_rows
-        faults = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot, sources.sources)
+        faults = check(customers, [e for c in clients for e in c.events] + events_of_rows + [e for n in nodes.nodes for e in n.events], snapshot, sources.sources)
         faults += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + check_nodes(nodes.nodes, snapshot)
         faults += recount_faults() + replay_faults()
         crashes = STACK / "crashes"

@@ -69,6 +69,14 @@ class EventHistory:
 
 
 @dataclass
+class NodeCustomer:
+    external_id: str
+    outcome: str
+    id: str | None = None
+    emptied: str | None = None  # whether the node was emptied after it: OK for sure, UNKNOWN perhaps
+
+
+@dataclass
 class NodeHistory:
     """A node that one client made and nobody else writes to. Each name begins with the first one."""
 
@@ -76,7 +84,19 @@ class NodeHistory:
     created: str = UNKNOWN
     id: str | None = None
     names: list = field(default_factory=list)  # Write
-    customers: list = field(default_factory=list)  # (external id, outcome)
+    customers: list = field(default_factory=list)  # NodeCustomer
+    events: list = field(default_factory=list)  # EventHistory, of no customer
+    emptyings: list = field(default_factory=list)  # outcomes
+
+    def emptied(self, outcome, events_only):
+        """An emptying that was asked for, behind all that has been asked for so far."""
+        self.emptyings.append(outcome)
+        if outcome == REFUSED:
+            return
+        for event in self.events:
+            event.deleted = OK if OK in (outcome, event.deleted) else UNKNOWN
+        for customer in () if events_only else self.customers:
+            customer.emptied = OK if OK in (outcome, customer.emptied) else UNKNOWN
 
 
 @dataclass
@@ -122,7 +142,7 @@ class Snapshot:
     customer_id); event_tombstones: list of ids; stream: list of (offset, entity, operation, id, version) in offset order; profiles of the aggregate
     node: id -> version; addresses: customer id -> address; members: customer id -> profile id; subscriptions: customer id -> list of (key,
     value); event_states: event id -> (version, value); sources: list of (key, value); nodes: list of (id, name); others: list of (node id,
-    external id); results: command id -> status, None when they are not kept so long."""
+    external id, customer id); results: command id -> status, None when they are not kept so long."""
 
     customers: dict
     tombstones: set
@@ -329,6 +349,7 @@ def check_events(customers, events, snapshot):
     by_id = Counter(id_ for id_, _, _ in snapshot.events)
     by_marker = Counter(marker for _, marker, _ in snapshot.events)
     owner = {id_: customer for id_, _, customer in snapshot.events}
+    there = snapshot.customers.keys() | {id_ for _, _, id_ in snapshot.others}
     tombstones = Counter(snapshot.event_tombstones)
     customer_ids = {h.external_id: h for h in customers}
     for id_, count in by_id.items():
@@ -346,7 +367,7 @@ def check_events(customers, events, snapshot):
             faults.append(f"event {marker} is there {count} times")
     faults += [
         f"event {id_} belongs to {customer}, who is not there" for id_, _, customer in snapshot.events
-        if customer and customer not in snapshot.customers
+        if customer and customer not in there
     ]
     for e in events:
         if e.outcome != OK:
@@ -378,7 +399,7 @@ def check_one_event(e, snapshot):
 def check_nodes(histories, snapshot):
     """Nodes are there once under a name that was answered, and so are the customers that were put into them."""
     faults = []
-    customers = Counter(snapshot.others)
+    customers = Counter((node, external_id) for node, external_id, _ in snapshot.others)
     for h in histories:
         found = [(id_, name) for id_, name in snapshot.nodes if name.split("/")[0] == h.name]
         if len(found) > 1:
@@ -389,11 +410,19 @@ def check_nodes(histories, snapshot):
             faults.append(f"node {h.name} was refused but is there")
         if found:
             faults += check_value(f"node {h.name}", h.name, h.names, found[0][1], snapshot.results)
-        for external_id, outcome in h.customers:
-            count = customers[h.id, external_id]
-            if count > 1 or (outcome == OK and not count) or (outcome == REFUSED and count):
-                faults.append(f"customer {external_id} of node {h.name} is there {count} times, answered with {outcome}")
+        for customer in h.customers:
+            faults += check_node_customer(h, customer, customers[h.id, customer.external_id])
     return faults
+
+
+def check_node_customer(node, customer, count):
+    """One that was not known to be there may have come after the node was emptied."""
+    lost = customer.outcome == OK and not customer.emptied and not count
+    left = customer.outcome == OK and customer.emptied == OK and count
+    if count > 1 or lost or left or (customer.outcome == REFUSED and count):
+        return [f"customer {customer.external_id} of node {node.name} is there {count} times, answered with {customer.outcome}, "
+                f"emptied: {customer.emptied}"]
+    return []
 
 
 def bound_for_sure(event, history):

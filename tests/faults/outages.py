@@ -432,7 +432,7 @@ def judge(stack, clients, sources, nodes, bulk, subscriber, answers):
     snapshot, jobs = Tables(stack.env).snapshot(), Tables(stack.env).bulk_jobs()
     of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
     customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created="ok")] + of_rows
-    found = check(customers, [e for c in clients for e in c.events] + events_of_rows, snapshot, sources.sources)
+    found = check(customers, [e for c in clients for e in c.events] + events_of_rows + [e for n in nodes.nodes for e in n.events], snapshot, sources.sources)
     found += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + check_nodes(nodes.nodes, snapshot) + faults.recount_faults()
     refusals = sum((c.refusals for c in (*clients, sources, nodes, subscriber)), Counter())
     if refusals:

@@ -6,7 +6,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, NodeHistory, Reading, Snapshot, Write,
+from oracle import (OK, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, NodeCustomer, NodeHistory, Reading, Snapshot, Write,
                     bulk_histories, check, check_bulk, check_nodes, check_reading)
 
 
@@ -294,11 +294,12 @@ def failed_row(files, jobs):
 def sound_nodes():
     nodes = [
         NodeHistory("n0", OK, "n-0", names=[Write("n0/1", OK), Write("n0/2", UNKNOWN), Write("n0/3", REFUSED)],
-                    customers=[("x", OK), ("y", UNKNOWN), ("z", REFUSED)]),
+                    customers=[NodeCustomer("x", OK), NodeCustomer("y", UNKNOWN), NodeCustomer("z", REFUSED), NodeCustomer("gone", OK, emptied=OK),
+                               NodeCustomer("perhaps", OK, emptied=UNKNOWN), NodeCustomer("late", UNKNOWN, emptied=OK)]),
         NodeHistory("n1", REFUSED),
         NodeHistory("n2", UNKNOWN),
     ]
-    return nodes, Snapshot({}, set(), [], [], [], 0, nodes=[("n-0", "n0/2"), ("main", "shop")], others=[("n-0", "x")])
+    return nodes, Snapshot({}, set(), [], [], [], 0, nodes=[("n-0", "n0/2"), ("main", "shop")], others=[("n-0", "x", "c-x"), ("n-0", "late", "c-late")])
 
 
 def lost_node(n, s):
@@ -326,11 +327,15 @@ def lost_customer_of_node(n, s):
 
 
 def doubled_customer_of_node(n, s):
-    s.others.append(("n-0", "x"))
+    s.others.append(("n-0", "x", "c-x2"))
 
 
 def refused_customer_of_node(n, s):
-    s.others.append(("n-0", "z"))
+    s.others.append(("n-0", "z", "c-z"))
+
+
+def left_customer_of_node(n, s):
+    s.others.append(("n-0", "gone", "c-gone"))
 
 
 class OracleTest(unittest.TestCase):
@@ -339,7 +344,7 @@ class OracleTest(unittest.TestCase):
 
     def test_each_fault_of_a_node_is_found(self):
         for spoil in (lost_node, doubled_node, refused_node, refused_name, old_name, lost_customer_of_node, doubled_customer_of_node,
-                      refused_customer_of_node):
+                      refused_customer_of_node, left_customer_of_node):
             with self.subTest(spoil.__name__):
                 parts = copy.deepcopy(sound_nodes())
                 spoil(*parts)

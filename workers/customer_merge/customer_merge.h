@@ -14,8 +14,8 @@ extern const struct worker_definition customer_merge;
  * prepared. */
 struct customer_merge_state;
 struct customer_merge_state *customer_merge_open(struct db *db, bool hide_password, struct err *err) must_check;
-/* Rows of a node that is emptied that one transaction removes. */
-void customer_merge_empty_at_a_time(struct customer_merge_state *state, int64_t n_rows);
+/* Rows of a node that is emptied that go with the command; a tenth of them in each step behind it. */
+void customer_merge_empty_at_once(struct customer_merge_state *state, int64_t n_rows);
 void customer_merge_close(struct customer_merge_state *state);
 
 #endif

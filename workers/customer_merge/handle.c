@@ -8,18 +8,17 @@
 /* A batch is cut where the rules of a node change; each run between is loaded, applied in memory and written at once.
  */
 
-/* Rows of a node that is emptied: as many go with the command, so that what is not large is gone when it is answered
-   (half a second), and as many in each step behind it, between which live commands come. Nobody waits in a replay, and
-   there are no indexes yet. */
-#define EMPTY_ROWS_AT_ONCE 10000
-#define EMPTY_ROWS_A_STEP 1000
+/* Rows of a node that is emptied: what is not large is gone when the command is answered (half a second); live commands
+   come between the steps for the others, which are smaller. Nobody waits in a replay, and there are no indexes yet. */
+#define STEPS_AT_ONCE 10
+#define EMPTY_ROWS 10000
 #define EMPTY_ROWS_REPLAY 100000
 #define BACKGROUND_MS 1000
 
 struct customer_merge_state {
 	struct rules *rules;
 	bool hide_password;
-	int64_t rows_at_once, rows_a_step;
+	int64_t rows_at_once;
 };
 
 static bool run(struct work *work, size_t first, size_t end, struct err *err)
@@ -81,6 +80,7 @@ static bool apply_rule(struct work *work, size_t index, struct err *err)
 static struct work begin(struct batch *batch, bool step)
 {
 	const struct customer_merge_state *state = batch_state(batch);
+	int64_t rows_of_step = state->rows_at_once / STEPS_AT_ONCE;
 
 	return (struct work){.batch = batch,
 	        .arena = batch_arena(batch),
@@ -88,7 +88,7 @@ static struct work begin(struct batch *batch, bool step)
 	        .rules = state->rules,
 	        .bodies = arena_alloc(batch_arena(batch), (batch_size(batch) + 1) * sizeof(struct json *)),
 	        .hide_password = state->hide_password,
-	        .rows_to_empty = step ? state->rows_a_step : state->rows_at_once};
+	        .rows_to_empty = step ? rows_of_step + !rows_of_step : state->rows_at_once};
 }
 
 static bool handle(struct batch *batch, struct err *err)
@@ -126,14 +126,13 @@ struct customer_merge_state *customer_merge_open(struct db *db, bool hide_passwo
 		log_die("memory", "out of memory");
 	state->rules = rules_new();
 	state->hide_password = hide_password;
-	state->rows_at_once = EMPTY_ROWS_AT_ONCE;
-	state->rows_a_step = EMPTY_ROWS_A_STEP;
+	state->rows_at_once = EMPTY_ROWS;
 	return state;
 }
 
-void customer_merge_empty_at_a_time(struct customer_merge_state *state, int64_t n_rows)
+void customer_merge_empty_at_once(struct customer_merge_state *state, int64_t n_rows)
 {
-	state->rows_at_once = state->rows_a_step = n_rows;
+	state->rows_at_once = n_rows;
 }
 
 void customer_merge_close(struct customer_merge_state *state)
@@ -148,8 +147,8 @@ static void *open_state(struct worker *worker, struct err *err)
 	const struct settings *settings = worker_settings(worker);
 	struct customer_merge_state *state = customer_merge_open(worker_db(worker), settings->hash_passwords, err);
 
-	if (state && settings->replay)
-		customer_merge_empty_at_a_time(state, EMPTY_ROWS_REPLAY);
+	if (state)
+		customer_merge_empty_at_once(state, settings->replay ? EMPTY_ROWS_REPLAY : settings->empty_rows);
 	return state;
 }
 

@@ -85,14 +85,15 @@ const struct statement facts_statements[] = {
         /* only where nobody else has gone on in the partition */
         {.name = "facts_save",
                 .sql = "UPDATE fact_cursors c SET published = h.last_offset "
-                       "FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS u(partition, next_offset, "
-                       "last_time_us), consumer_offsets o, "
+                       "FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[]) AS u(partition, "
+                       "next_offset, "
+                       "last_time_us, steps), consumer_offsets o, "
                        "stream_heads h WHERE c.worker = $1::text AND c.topic = $2::text "
                        "AND c.partition = u.partition AND o.worker = c.worker AND o.topic = c.topic "
                        "AND o.partition = c.partition AND o.next_offset = u.next_offset "
-                       "AND o.last_time_us = u.last_time_us "
+                       "AND o.last_time_us = u.last_time_us AND o.steps = u.steps "
                        "AND h.workspace_id = c.workspace_id AND c.published < h.last_offset",
-                .n_params = 5},
+                .n_params = 6},
 };
 const size_t facts_statement_count = ARRAY_LEN(facts_statements);
 
@@ -359,7 +360,7 @@ bool facts_save(struct facts *facts, struct db *db, struct arena *arena, const s
         size_t n, struct err *err)
 {
 	struct db_params params;
-	struct db_array partitions, offsets, times;
+	struct db_array partitions, offsets, times, steps;
 	int64_t now_us = clock_monotonic_us();
 
 	if (!n || now_us - facts->saved_us < (facts->dirty ? SAVE_US : IDLE_SAVE_US))
@@ -374,14 +375,17 @@ bool facts_save(struct facts *facts, struct db *db, struct arena *arena, const s
 	db_array_init(&partitions, arena, DB_I32);
 	db_array_init(&offsets, arena, DB_I64);
 	db_array_init(&times, arena, DB_I64);
+	db_array_init(&steps, arena, DB_I64);
 	for (size_t i = 0; i < n; i++) {
 		db_array_i64(&partitions, positions[i].partition);
 		db_array_i64(&offsets, positions[i].next_offset);
 		db_array_i64(&times, positions[i].last_time_us);
+		db_array_i64(&steps, positions[i].steps);
 	}
 	db_param_array(&params, &partitions);
 	db_param_array(&params, &offsets);
 	db_param_array(&params, &times);
+	db_param_array(&params, &steps);
 	PGresult *done = db_query(db, "facts_save", &params, err);
 	PQclear(done);
 	return done != NULL;

@@ -49,7 +49,7 @@ void facts_delivered(struct facts *facts, rd_kafka_resp_err_t error);
 struct facts_position {
 	int32_t partition;
 	int64_t next_offset;
-	int64_t last_time_us;
+	int64_t last_time_us, steps;
 };
 
 /* Partitions came: what predecessors left is to be found anew. */

@@ -142,8 +142,10 @@ static void load_position(struct worker *worker, int32_t partition)
 	PGresult *row = db_query(worker->db, "runtime_position", &params, &err);
 	if (!row || PQntuples(row) != 1)
 		log_die("offsets", "cannot read the offset row: %s", err.message);
-	worker->positions[partition] = (struct partition_position){
-	        .owned = true, .next_offset = db_i64(row, 0, 0), .last_time_us = db_i64(row, 0, 1)};
+	worker->positions[partition] = (struct partition_position){.owned = true,
+	        .next_offset = db_i64(row, 0, 0),
+	        .last_time_us = db_i64(row, 0, 1),
+	        .steps = db_i64(row, 0, 2)};
 	PQclear(row);
 }
 
@@ -620,8 +622,8 @@ static size_t owned_positions(struct worker *worker, struct facts_position *posi
 
 	for (int32_t i = 0; i < MAX_PARTITIONS; i++)
 		if (worker->positions[i].owned)
-			positions[n++] = (struct facts_position){
-			        i, worker->positions[i].next_offset, worker->positions[i].last_time_us};
+			positions[n++] = (struct facts_position){i, worker->positions[i].next_offset,
+			        worker->positions[i].last_time_us, worker->positions[i].steps};
 	return n;
 }
 

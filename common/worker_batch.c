@@ -53,6 +53,7 @@ struct advance {
 	int32_t partition;
 	int64_t before, after;
 	int64_t time_before_us, last_time_us;
+	int64_t steps_before, steps;
 };
 
 struct batch {
@@ -73,18 +74,19 @@ struct batch {
 
 const struct statement runtime_statements[] = {
         {.name = "runtime_position",
-                .sql = "WITH made AS (INSERT INTO consumer_offsets VALUES ($1::text, $2::text, $3::integer, 0, 0) "
-                       "ON CONFLICT DO NOTHING RETURNING next_offset, last_time_us) "
-                       "SELECT next_offset, last_time_us FROM made UNION ALL SELECT next_offset, last_time_us "
-                       "FROM consumer_offsets WHERE worker = $1 AND topic = $2 AND partition = $3",
+                .sql = "WITH made AS (INSERT INTO consumer_offsets VALUES ($1::text, $2::text, $3::integer, 0, 0, 0) "
+                       "ON CONFLICT DO NOTHING RETURNING next_offset, last_time_us, steps) "
+                       "SELECT next_offset, last_time_us, steps FROM made UNION ALL SELECT next_offset, last_time_us, "
+                       "steps FROM consumer_offsets WHERE worker = $1 AND topic = $2 AND partition = $3",
                 .n_params = 3},
         {.name = "runtime_advance",
-                .sql = "UPDATE consumer_offsets o SET next_offset = u.after, last_time_us = u.time_us "
-                       "FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) "
-                       "AS u(partition, before, time_before_us, after, time_us) WHERE o.worker = $1::text "
+                .sql = "UPDATE consumer_offsets o SET next_offset = u.after, last_time_us = u.time_us, "
+                       "steps = u.steps FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], "
+                       "$7::bigint[], $8::bigint[], $9::bigint[]) AS u(partition, before, time_before_us, "
+                       "steps_before, after, time_us, steps) WHERE o.worker = $1::text "
                        "AND o.topic = $2::text AND o.partition = u.partition AND o.next_offset = u.before "
-                       "AND o.last_time_us = u.time_before_us",
-                .n_params = 7},
+                       "AND o.last_time_us = u.time_before_us AND o.steps = u.steps_before",
+                .n_params = 9},
         {.name = "runtime_find_results",
                 .sql = "SELECT u.i, r.fingerprint, r.status, r.entity_id, r.seq, r.body::text, "
                        "COALESCE(r.kept_until_us, 9223372036854775807) "
@@ -94,11 +96,12 @@ const struct statement runtime_statements[] = {
                        "WHERE r.kept_until_us >= u.time_us OR r.kept_until_us IS NULL ORDER BY r.topic",
                 .n_params = 6},
         {.name = "runtime_hold",
-                .sql = "SELECT 1 FROM consumer_offsets o, unnest($3::integer[], $4::bigint[], $5::bigint[]) "
-                       "AS u(partition, before, time_before_us) WHERE o.worker = $1::text AND o.topic = $2::text "
+                .sql = "SELECT 1 FROM consumer_offsets o, unnest($3::integer[], $4::bigint[], $5::bigint[], "
+                       "$6::bigint[]) AS u(partition, before, time_before_us, steps_before) WHERE o.worker = $1::text "
+                       "AND o.topic = $2::text "
                        "AND o.partition = u.partition AND o.next_offset = u.before "
-                       "AND o.last_time_us = u.time_before_us FOR NO KEY UPDATE OF o",
-                .n_params = 5},
+                       "AND o.last_time_us = u.time_before_us AND o.steps = u.steps_before FOR NO KEY UPDATE OF o",
+                .n_params = 6},
         {.name = "runtime_add_results",
                 .sql = "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, entity_id, "
                        "seq, created_us, body, partition, kept_until_us, topic, replayed) "
@@ -336,7 +339,9 @@ static struct advance *find_advance(struct batch *batch, int32_t partition)
 	        .before = position->next_offset,
 	        .after = position->next_offset,
 	        .time_before_us = position->last_time_us,
-	        .last_time_us = position->last_time_us};
+	        .last_time_us = position->last_time_us,
+	        .steps_before = position->steps,
+	        .steps = position->steps};
 	return advance;
 }
 
@@ -410,21 +415,25 @@ struct batch *batch_new(const struct batch_context *context)
 
 static bool send_positions(struct batch *batch, const char *statement, bool with_afters, struct err *err)
 {
-	struct db_array partitions, befores, times_before, afters, times;
+	struct db_array partitions, befores, times_before, steps_before, afters, times, steps;
 	struct db_params params;
 	struct arena *arena = batch->context.arena;
 
 	db_array_init(&partitions, arena, DB_I32);
 	db_array_init(&befores, arena, DB_I64);
 	db_array_init(&times_before, arena, DB_I64);
+	db_array_init(&steps_before, arena, DB_I64);
 	db_array_init(&afters, arena, DB_I64);
 	db_array_init(&times, arena, DB_I64);
+	db_array_init(&steps, arena, DB_I64);
 	for (size_t i = 0; i < batch->n_advances; i++) {
 		db_array_i64(&partitions, batch->advances[i].partition);
 		db_array_i64(&befores, batch->advances[i].before);
 		db_array_i64(&times_before, batch->advances[i].time_before_us);
+		db_array_i64(&steps_before, batch->advances[i].steps_before);
 		db_array_i64(&afters, batch->advances[i].after);
 		db_array_i64(&times, batch->advances[i].last_time_us);
+		db_array_i64(&steps, batch->advances[i].steps);
 	}
 	db_params_init(&params, arena);
 	db_param_text(&params, str_of(batch->context.definition->name));
@@ -432,9 +441,11 @@ static bool send_positions(struct batch *batch, const char *statement, bool with
 	db_param_array(&params, &partitions);
 	db_param_array(&params, &befores);
 	db_param_array(&params, &times_before);
+	db_param_array(&params, &steps_before);
 	if (with_afters) {
 		db_param_array(&params, &afters);
 		db_param_array(&params, &times);
+		db_param_array(&params, &steps);
 	}
 	return db_send_expect(batch->context.db, statement, &params, (int64_t)batch->n_advances, ERR_ZOMBIE, err);
 }
@@ -446,14 +457,14 @@ static bool send_advance(struct batch *batch, struct err *err)
 }
 
 /*
- * A background step that writes into the stream leaves the offsets as they are. It takes a time of its own, as a record
- * does, so that a process that was overtaken sees that somebody has gone on: it must not count what was committed here
- * among what it has published, nor may its own late steps be missed.
+ * A background step that writes into the stream leaves offsets and times as they are: these follow from the log alone.
+ * It is counted, so that a process that was overtaken sees that somebody has gone on: it must not count what was
+ * committed here among what it has published, nor may its own late steps be missed.
  */
 static bool send_step(struct batch *batch, struct err *err)
 {
 	for (size_t i = 0; i < batch->n_advances; i++)
-		batch->advances[i].last_time_us++;
+		batch->advances[i].steps++;
 	return send_positions(batch, "runtime_advance", true, err);
 }
 
@@ -753,6 +764,7 @@ static void take_positions(struct batch *batch)
 		struct partition_position *position = &batch->context.positions[batch->advances[i].partition];
 		position->next_offset = batch->advances[i].after;
 		position->last_time_us = batch->advances[i].last_time_us;
+		position->steps = batch->advances[i].steps;
 	}
 }
 

@@ -20,6 +20,7 @@ struct partition_position {
 	bool owned;
 	int64_t next_offset;
 	int64_t last_time_us;
+	int64_t steps; /* in the background; they are no records */
 };
 
 struct batch_context {

@@ -997,6 +997,8 @@ static char *outcome(unsigned first_seed, unsigned most, unsigned at_a_time)
 	give_rules(bench, N1, "1", ON_EMAIL);
 	give_rules(bench, N2, "2", ON_EXTERNAL_ID);
 	for (unsigned n = 1; n <= 400; n++) {
+		if (n % 3 == 0)
+			bench->time_us -= 1000000; /* at the time of the one before: it gets the next microsecond */
 		add_random_order(bench, &seed, n);
 		if (bench->n >= 1 + (unsigned)rand_r(&cut) % most)
 			run(bench);

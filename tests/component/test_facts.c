@@ -103,7 +103,8 @@ static void take_over(struct stage *stage, struct process *process)
 {
 	process->positions[0] = (struct partition_position){.owned = true,
 	        .next_offset = component_number(stage->component, "SELECT next_offset FROM consumer_offsets"),
-	        .last_time_us = component_number(stage->component, "SELECT last_time_us FROM consumer_offsets")};
+	        .last_time_us = component_number(stage->component, "SELECT last_time_us FROM consumer_offsets"),
+	        .steps = component_number(stage->component, "SELECT steps FROM consumer_offsets")};
 }
 
 static void stage_open(struct stage *stage)
@@ -173,7 +174,8 @@ static struct facts_position stands_at(const struct process *process)
 {
 	return (struct facts_position){.partition = 0,
 	        .next_offset = process->positions[0].next_offset,
-	        .last_time_us = process->positions[0].last_time_us};
+	        .last_time_us = process->positions[0].last_time_us,
+	        .steps = process->positions[0].steps};
 }
 
 /* All that the process has published is acknowledged: it moves the cursor. */

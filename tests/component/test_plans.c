@@ -69,10 +69,11 @@ static const struct lookup runtime_lookups[] = {
         {"runtime_position", "'tester', 'changes', 0", FEW, AT_ONCE},
         {"runtime_find_results", "'customer-commands', " WS ", " ONE("r") ", ARRAY[0], " TIMES ", ARRAY[0]", FEW, SOON},
         {"runtime_advance",
-                "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[], ARRAY[1]::bigint[], "
-                "ARRAY[1]::bigint[]",
+                "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[], ARRAY[0]::bigint[], "
+                "ARRAY[1]::bigint[], ARRAY[1]::bigint[], ARRAY[1]::bigint[]",
                 FEW, AT_ONCE},
-        {"runtime_hold", "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[]", FEW, AT_ONCE},
+        {"runtime_hold", "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[], ARRAY[0]::bigint[]",
+                FEW, AT_ONCE},
         {"runtime_stream",
                 WS ", ARRAY[1]::bigint[], " WS ", ARRAY[0]::bigint[], ARRAY[0]::bigint[], ARRAY[1]::smallint[], "
                    "ARRAY[2]::smallint[], " ONE("c") ", " NODES ", ARRAY[2]::bigint[], 1",
@@ -81,7 +82,8 @@ static const struct lookup runtime_lookups[] = {
         {"facts_goals", "'tester', 'changes', ARRAY[0], '00000000-0000-0000-0000-000000000000', 10", FEW, AT_ONCE},
         {"facts_behind", "'tester', 'changes', ARRAY[0], " WS ", ARRAY[9223372036854775807]::bigint[], 10", FEW, SOON},
         {"facts_moved", "'tester', 'changes', ARRAY[0], " WS ", ARRAY[5]::bigint[]", FEW, AT_ONCE},
-        {"facts_save", "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[]", FEW, AT_ONCE},
+        {"facts_save", "'tester', 'changes', ARRAY[0], ARRAY[0]::bigint[], ARRAY[0]::bigint[], ARRAY[0]::bigint[]", FEW,
+                AT_ONCE},
         {"crashed_load", "'tester', 'changes', 0, 0, 10", FEW, AT_ONCE},
 };
 

@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "workers/aggregate_sync/profile.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #define SHOP "b0000000-0000-4000-8000-000000000001"
@@ -230,6 +231,25 @@ static void long_lists_are_united_soon(void **state)
 	arena_free(arena);
 }
 
+/* Their matching property may be a common last name. */
+static void texts_of_many_members(void **state)
+{
+	enum { MEMBERS = 10000, BYTES = 255 };
+	struct arena *arena = arena_new(128UL * 1024 * 1024);
+	struct profile_node node = read_node(arena);
+	struct customer *members = arena_alloc(arena, MEMBERS * sizeof(*members));
+	char doc[BYTES + 64];
+
+	(void)state;
+	snprintf(doc, sizeof(doc), "{\"extended\":{\"words\":\"%0*d\"}}", BYTES, 1);
+	for (size_t i = 0; i < MEMBERS; i++)
+		members[i] = member(arena, SHOP, (uint8_t)i, (int64_t)i, doc);
+	struct uuid id = {{1}};
+	struct customer profile = profile_merge(arena, &node, &id, members, MEMBERS);
+	assert_int_equal(json_text(json_path(profile.doc, STR("extended.words"))).n, MEMBERS * (BYTES + 1) - 1);
+	arena_free(arena);
+}
+
 static void filters(void **state)
 {
 	static const struct {
@@ -273,6 +293,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(numbers_follow_from_the_set, setup, teardown),
 	        cmocka_unit_test_setup_teardown(customers_with_the_same_key_share_a_profile, setup, teardown),
 	        cmocka_unit_test(long_lists_are_united_soon),
+	        cmocka_unit_test(texts_of_many_members),
 	        cmocka_unit_test_setup_teardown(filters, setup, teardown),
 	};
 

@@ -1,4 +1,5 @@
 #include "common/arena.h"
+#include "common/buf.h"
 #include "common/list_builder.h"
 #include "workers/aggregate_sync/profile.h"
 
@@ -20,13 +21,17 @@ static struct json *first(struct arena *arena, const struct json *const *values,
 
 static struct json *concatenate(struct arena *arena, const struct json *const *values, size_t n)
 {
-	struct str text = STR("");
+	struct buf text;
 
 	if (!all_are(values, n, JSON_STRING))
 		return NULL;
-	for (size_t i = 0; i < n; i++)
-		text = str_of(arena_printf(arena, "%.*s%s%.*s", STR_ARG(text), i ? " " : "", STR_ARG(values[i]->text)));
-	return json_new_str(arena, text);
+	buf_init(&text, arena, 64);
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			buf_add_char(&text, ' ');
+		buf_add_str(&text, values[i]->text);
+	}
+	return json_new_str(arena, buf_str(&text));
 }
 
 static void add_new(struct arena *arena, struct list_builder *builder, const struct json *item)

@@ -99,6 +99,19 @@ static void values_of_two_members(void **state)
 	        {"{\"extended\":{\"diff\":5}}", "{\"extended\":{\"diff\":7}}", "{\"extended\":{\"diff\":-2}}"},
 	        {"{\"extended\":{\"min\":5}}", "{\"extended\":{\"min\":7}}", "{\"extended\":{\"min\":5}}"},
 	        {"{\"extended\":{\"max\":5}}", "{\"extended\":{\"max\":7}}", "{\"extended\":{\"max\":7}}"},
+	        /* whole numbers keep all their digits, as do the least and the greatest */
+	        {"{\"extended\":{\"sum\":9007199254740993}}", "{\"extended\":{\"sum\":1}}",
+	                "{\"extended\":{\"sum\":9007199254740994}}"},
+	        {"{\"extended\":{\"diff\":1732725600123456789}}", "{\"extended\":{\"diff\":1732725600123456780}}",
+	                "{\"extended\":{\"diff\":9}}"},
+	        {"{\"extended\":{\"avg\":9007199254740993}}", "{\"extended\":{\"avg\":9007199254740995}}",
+	                "{\"extended\":{\"avg\":9007199254740994}}"},
+	        {"{\"extended\":{\"min\":1732725600123456789}}", "{\"extended\":{\"min\":1732725600123456788}}",
+	                "{\"extended\":{\"min\":1732725600123456788}}"},
+	        {"{\"extended\":{\"max\":-0.12345678901234567891}}", "{\"extended\":{\"max\":-1e30}}",
+	                "{\"extended\":{\"max\":-0.12345678901234567891}}"},
+	        {"{\"extended\":{\"sum\":9223372036854775807}}", "{\"extended\":{\"sum\":1}}",
+	                "{\"extended\":{\"sum\":9.22337203685478e+18}}"},
 	        {"{\"extended\":{\"part\":{\"sum\":1}}}", "{\"extended\":{\"part\":{\"sum\":2}}}",
 	                "{\"extended\":{\"part\":{\"sum\":3}}}"},
 	        /* a policy that does not fit, and a property without one: the most recent value */
@@ -106,6 +119,8 @@ static void values_of_two_members(void **state)
 	        {"{\"extended\":{\"plain\":1}}", "{\"extended\":{\"plain\":2}}", "{\"extended\":{\"plain\":2}}"},
 	        /* one value needs no policy */
 	        {"{\"extended\":{\"diff\":5}}", "{}", "{\"extended\":{\"diff\":5}}"},
+	        {"{\"extended\":{\"sum\":0.12345678901234567891}}", "{}",
+	                "{\"extended\":{\"sum\":0.12345678901234567891}}"},
 	};
 	struct profile_node node = read_node(*state);
 

@@ -1,5 +1,6 @@
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/decimal.h"
 #include "common/list_builder.h"
 #include "workers/aggregate_sync/profile.h"
 
@@ -83,33 +84,76 @@ static struct json *intersect(struct arena *arena, const struct json *const *val
 
 enum math { SUM, AVG, DIFF, MIN, MAX };
 
+/* MIN, MAX: one of the values, with the digits that it came with. */
+static const struct json *extreme(enum math math, const struct json *const *values, size_t n)
+{
+	const struct json *found = values[0];
+
+	for (size_t i = 1; i < n; i++) {
+		struct decimal best = decimal_read(found->text), value = decimal_read(values[i]->text);
+		int order = decimal_compare(&value, &best);
+		if (math == MIN ? order < 0 : order > 0)
+			found = values[i];
+	}
+	return found;
+}
+
+/* Whole numbers keep all their digits; false when there are others, or the result is none of 64 bits. */
+static bool fold_whole(enum math math, const struct json *const *values, size_t n, int64_t *ret_result)
+{
+	int64_t result = 0, value;
+
+	for (size_t i = 0; i < n; i++) {
+		struct decimal number = decimal_read(values[i]->text);
+		if (!decimal_to_i64(&number, &value))
+			return false;
+		if (math == DIFF && i ? __builtin_sub_overflow(result, value, &result)
+		                      : __builtin_add_overflow(result, value, &result))
+			return false;
+	}
+	if (math == AVG && result % (int64_t)n)
+		return false;
+	*ret_result = math == AVG ? result / (int64_t)n : result;
+	return true;
+}
+
 static double fold(enum math math, const struct json *const *values, size_t n)
 {
 	double result = json_to_double(values[0]);
 
-	for (size_t i = 1; i < n; i++) {
-		double value = json_to_double(values[i]);
-		if (math == MIN || math == MAX)
-			result = math == MIN ? fmin(result, value) : fmax(result, value);
-		else
-			result = math == DIFF ? result - value : result + value;
-	}
+	for (size_t i = 1; i < n; i++)
+		result += math == DIFF ? -json_to_double(values[i]) : json_to_double(values[i]);
 	return math == AVG ? result / (double)n : result;
 }
 
-/* Fifteen digits: what a decimal fraction had is there again. */
+/* Fifteen digits: what a decimal fraction had is there again. NULL when the number is not finite. */
+static struct json *of_double(struct arena *arena, double value)
+{
+	struct json *number = json_new(arena, JSON_NUMBER);
+
+	number->text = str_of(arena_printf(arena, "%.15g", value));
+	return isfinite(value) ? number : NULL;
+}
+
+/* A number of more digits keeps them. */
+static struct json *keep_digits(struct arena *arena, const struct json *exact)
+{
+	struct json *rounded = of_double(arena, json_to_double(exact));
+
+	return rounded && json_equal(rounded, exact) ? rounded : json_copy(arena, exact, false);
+}
+
 static struct json *calculate(struct arena *arena, enum math math, const struct json *const *values, size_t n)
 {
-	struct json *number;
+	int64_t whole;
 
 	if (!all_are(values, n, JSON_NUMBER))
 		return NULL;
-	double result = fold(math, values, n);
-	if (!isfinite(result))
-		return NULL;
-	number = json_new(arena, JSON_NUMBER);
-	number->text = str_of(arena_printf(arena, "%.15g", result));
-	return number;
+	if (n == 1 || math == MIN || math == MAX)
+		return keep_digits(arena, extreme(math, values, n));
+	if (fold_whole(math, values, n, &whole))
+		return keep_digits(arena, json_new_i64(arena, whole));
+	return of_double(arena, fold(math, values, n));
 }
 
 static struct json *sum(struct arena *arena, const struct json *const *values, size_t n)

@@ -48,6 +48,7 @@ struct attribute_source {
 	attribute_extended_fn *extended;
 	const void *context;
 	struct str event_type; /* absent: attributes of customers (alias c), else of such events (alias e) */
+	bool of_profiles;      /* the customers are profiles of an aggregate node: their members' events are theirs */
 	bool hide_password;    /* base.credential.password is a hash that nobody may ask for */
 };
 

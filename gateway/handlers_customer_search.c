@@ -137,6 +137,7 @@ void customer_search(struct request *request)
 	if (!read_node(request, search) || !request_page(request, DEFAULT_SIZE, MAX_SIZE, &search->page) ||
 	        !read_sort(request, search))
 		return;
+	search->what.source.of_profiles = search->node->aggregate;
 	db_params_init(params, arena);
 	db_param_uuid(params, config_workspace_id(request_workspace(request)));
 	db_param_uuid(params, &search->node->id);

@@ -489,6 +489,12 @@ static bool find_event_type(struct compiler *c, const struct json *did, struct a
 	return true;
 }
 
+/* What happened to a member happened to its profile, too; the events are stored once, with the member. */
+static const char events_of_customer[] = "events e WHERE e.workspace_id = $1 AND e.customer_id = c.id";
+static const char events_of_profile[] = "(SELECT c.id UNION ALL SELECT m.customer_id FROM aggregate_members m "
+                                        "WHERE m.workspace_id = $1 AND m.profile_id = c.id) o "
+                                        "JOIN events e ON e.customer_id = o.id WHERE e.workspace_id = $1";
+
 static bool compile_did(struct compiler *c, const struct json *did)
 {
 	static const char *const members[] = {"condition", "timeframe"};
@@ -498,8 +504,9 @@ static bool compile_did(struct compiler *c, const struct json *did)
 	if (!find_event_type(c, did, &events))
 		return false;
 	c->source = &events;
-	sql_add(c->sql,
-	        "EXISTS (SELECT FROM events e WHERE e.workspace_id = $1 AND e.customer_id = c.id AND e.type = ");
+	sql_add(c->sql, "EXISTS (SELECT FROM ");
+	sql_add(c->sql, customers->of_profiles ? events_of_profile : events_of_customer);
+	sql_add(c->sql, " AND e.type = ");
 	sql_add_value(c->sql, events.event_type);
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
 		if (json_is_null(json_get(did, str_of(members[i]))))

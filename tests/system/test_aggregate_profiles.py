@@ -1,5 +1,6 @@
 """One profile for the customers of several entry nodes that agree in what they are matched on, and their events."""
 
+import json
 import re
 
 import pytest
@@ -183,6 +184,22 @@ def test_searches_among_duplicates(timeline):
         assert check_page(aggregate.client.get("events", {**query, "size": 1, "page": 1}), total=3) == everything[1:2]
     for sort in ("registeredAt", "updatedAt"):
         assert len(aggregate.events(3, customerId=profile["id"], sort=f"{sort},asc")) == 3
+
+
+def did(kind, **more):
+    return json.dumps({"query": {"type": "simple", "did": {"event": {"name": kind}, **more}}})
+
+
+def test_profiles_did_what_their_members_did(timeline):
+    aggregate, profile, events = timeline
+    alone = aggregate.of(aggregate.new(aggregate.shop))
+    own = check_ok(aggregate.client.post("events", {**EVENT, "type": "loggedOut", "customerId": alone["id"]}), 202)["id"]
+    eventually(lambda: check_ok(aggregate.client.get(f"events/{own}")))
+    first = {"type": "atomic", "attribute": "date", "operator": "LTE", "value": events[-1]["date"]}
+    for query, found in ((did(events[-1]["type"]), profile), (did(events[-1]["type"], timeframe=first), profile), (did("loggedIn"), profile), (did("loggedOut"), alone)):
+        assert [one["id"] for one in aggregate.profiles(query=query)] == [found["id"]]
+    before = {**first, "operator": "LT"}
+    assert aggregate.profiles(query=did(events[-1]["type"], timeframe=before)) == []
 
 
 def test_neighbours_of_a_duplicate(timeline):

@@ -280,6 +280,17 @@ static bool is_pattern(struct str name)
 	return false;
 }
 
+/* A filter hits any of the tags; nobody is matched by these. */
+static bool may_be_filtered(struct str path, const struct json *extended)
+{
+	static const char *const others[] = {"extra", "tags.auto", "tags.manual"};
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (str_is(path, others[i]))
+			return true;
+	return property_path_is_scalar(path, extended);
+}
+
 static struct json *check_filter(struct arena *arena, const struct json *sent, struct str pointer,
         const struct json *extended, struct problems *problems)
 {
@@ -287,9 +298,10 @@ static struct json *check_filter(struct arena *arena, const struct json *sent, s
 	struct str pattern = json_text(json_member(sent, "pattern"));
 	struct json *filter = json_new(arena, JSON_OBJECT);
 
-	if (!property.p || !property_path_is_scalar(property, extended))
+	if (!property.p || !may_be_filtered(property, extended))
 		problems_add(problems, child(problems, pointer, "property"),
-		        "not the path of a string or number property of the workspace");
+		        "not the path of a string or number property of the workspace, nor extra, tags.auto or "
+		        "tags.manual");
 	if (!value.n || str_utf8_length(value) > MAX_FILTER_VALUE)
 		problems_add(problems, child(problems, pointer, "value"),
 		        "value must be a string of 1 to %d characters", MAX_FILTER_VALUE);

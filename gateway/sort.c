@@ -15,7 +15,7 @@ static bool add_field(struct sort *sort, const struct attribute_source *source, 
 		return fail(err, "more than 4 fields");
 	*key = (struct sort_key){0};
 	if (!attribute_find(source, path, &key->attribute))
-		return fail(err, "there is no such field");
+		return fail(err, "there is no such field, and a direction is asc or desc");
 	if (key->attribute.through_list || key->attribute.type == ATTRIBUTE_OBJECT)
 		return fail(err, "lists and objects have no order");
 	sort->n++;

@@ -132,6 +132,16 @@ def test_filters_exclude_profiles_and_their_events(space, pattern, value):
     aggregate.events(2, nodeId=aggregate.id)
 
 
+@pytest.mark.parametrize("path, sent", [("extra", {"extra": "robot"}), ("tags.manual", {"tags": {"manual": ["x", "robot"], "auto": []}})])
+def test_filters_know_what_is_no_base_property(space, path, sent):
+    aggregate = Aggregate(space, exclusionFilters=[{"property": path, "value": "robot", "pattern": "EQUALS"}]).ready()
+    hidden, shown = aggregate.new(aggregate.shop, **sent), aggregate.new(aggregate.shop)
+    profile = aggregate.of(shown)
+    assert [one["id"] for one in aggregate.profiles()] == [profile["id"]]
+    check_ok(aggregate.client.patch(f"customers/{hidden['id']}", {"extra": None, "tags": None}))
+    aggregate.of(hidden)
+
+
 def test_other_filters_build_anew(space):
     aggregate = Aggregate(space).ready()
     one = aggregate.new(aggregate.shop, base={"firstName": "robot"})

@@ -102,6 +102,17 @@ static bool holds(struct str outer, struct str inner)
 	return str_starts(inner, outer) && (inner.n == outer.n || inner.p[outer.n] == '.');
 }
 
+static bool refuse(struct str outer, struct str inner, struct err *err)
+{
+	bool same = outer.n == inner.n;
+
+	outer = str_utf8_cut(outer, 80);
+	if (same)
+		return err_set(err, ERR_INVALID, "the column %.*s is there twice", STR_ARG(outer));
+	return err_set(err, ERR_INVALID, "the columns %.*s and %.*s exclude each other", STR_ARG(outer),
+	        STR_ARG(str_utf8_cut(inner, 80)));
+}
+
 /* Compared with the nearest paths before it: in byte order other characters may stand between "a" and "a.b". */
 static bool check_distinct(const struct columns *columns, struct err *err)
 {
@@ -112,9 +123,7 @@ static bool check_distinct(const struct columns *columns, struct err *err)
 	for (size_t i = 0; i < columns->n; i++)
 		for (size_t j = 0; j < i; j++)
 			if (holds(sorted[j].path, sorted[i].path))
-				return err_set(err, ERR_INVALID, "the columns %.*s and %.*s exclude each other",
-				        STR_ARG(str_utf8_cut(sorted[j].path, 80)),
-				        STR_ARG(str_utf8_cut(sorted[i].path, 80)));
+				return refuse(sorted[j].path, sorted[i].path, err);
 	return true;
 }
 

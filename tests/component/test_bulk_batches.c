@@ -350,6 +350,29 @@ static void customers_are_found_by_id_and_external_id(void **state)
 	assert_int_equal(count(stage, "customer_tombstones"), 1);
 }
 
+/* Rows of a node that was emptied may be there still: nobody is to find them. */
+static void customers_who_are_to_go_are_not_found(void **state)
+{
+	struct stage *stage = *state;
+
+	assert_string_equal(do_job(stage, FILE_OF(FREE, BULK_INSERT, "externalId\n1\n2\n")),
+	        "PROCESSED 2/2/0 1 CREATED, 2 CREATED");
+	component_sql(stage->component,
+	        "INSERT INTO node_emptyings (workspace_id, node_id, time_us, partition, customers) "
+	        "SELECT workspace_id, node_id, max(updated_us) + 1, 0, true FROM customers GROUP BY 1, 2");
+	assert_string_equal(do_job(stage, FILE_OF(FREE, BULK_INSERT, "externalId\n1\n")), "PROCESSED 1/1/0 1 CREATED");
+	assert_string_equal(do_job(stage, FILE_OF(FREE, BULK_DELETE, "externalId\n1\n2\n")),
+	        "PROCESSED 2/2/1 1 DELETED, 2 FAILED: customer not found");
+	assert_string_equal(do_job(stage, &(struct file){.node = FREE,
+	                                          .operation = BULK_INSERT,
+	                                          .entity = BULK_EVENT,
+	                                          .type = "\"viewedPage\"",
+	                                          .text = STR("externalId,context,properties.url\n2,WEB,http://a\n")}),
+	        "PROCESSED 1/1/0 1 CREATED");
+	/* the event's external id has nobody any more: a customer was made */
+	assert_int_equal(count(stage, "customers WHERE external_id = '2'"), 2);
+}
+
 static void events_find_their_customers(void **state)
 {
 	struct stage *stage = *state;
@@ -741,6 +764,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(customers_are_written_row_by_row, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(customers_are_found_by_id_and_external_id, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(customers_who_are_to_go_are_not_found, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(events_find_their_customers, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(files_that_cannot_be_read_fail, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(ten_jobs_of_a_node_may_wait, set_up, tear_down),

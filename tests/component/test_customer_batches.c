@@ -859,12 +859,17 @@ static void test_empty_a_large_node(void **state)
 	run(bench);
 	assert_status(bench, emptied, 200);
 	assert_true(number(bench, "SELECT count(*) FROM events") >= 20000);
+	/* every row costs: none of them goes with the command beyond those that may */
+	assert_int_equal(number(bench, "SELECT count(*) FROM bindings WHERE unbound_us = 9223372036854775807"), 5000);
 	/* for whoever writes it is empty at once */
+	assert_int_equal(meant_by(bench, "17"), 0);
+	ORDER(bench, COMMAND_CUSTOMER_DELETE, 18);
 	gone = ORDER(bench, COMMAND_CUSTOMER_PATCH, 16, .body = "{'extra':'1'}");
 	fresh = ORDER(bench, COMMAND_CUSTOMER_POST, 3, .body = "{'externalId':'17'}");
 	run(bench);
 	assert_status(bench, gone, 404);
 	assert_answer(bench, fresh, "id", "d0000000-0000-4000-8000-000000000003");
+	assert_int_equal(meant_by(bench, "17"), 3);
 	/* of a partition that is another process's, nothing is removed */
 	bench->positions[0].owned = false;
 	background(bench);
@@ -878,6 +883,10 @@ static void test_empty_a_large_node(void **state)
 	assert_in_range(steps, 15, 40);
 	assert_int_equal(number(bench, "SELECT count(*) FROM events"), 0);
 	assert_int_equal(number(bench, "SELECT count(*) FROM customers"), 1);
+	assert_int_equal(number(bench, "SELECT count(*) FROM bindings b, node_rules r WHERE b.unbound_us = "
+	                               "r.emptied_us AND b.bound_us = 0"),
+	        5000);
+	assert_int_equal(meant_by(bench, "17"), 3);
 	assert_int_equal(number(bench, "SELECT count(*) FROM event_tombstones t, node_rules r WHERE t.deleted_us = "
 	                               "r.emptied_us AND t.node_id = r.node_id AND t.registered_us > 0"),
 	        30000);

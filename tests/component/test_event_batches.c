@@ -310,6 +310,8 @@ static void what_cannot_be_applied_is_set_aside(void **state)
 	stage_close(stage);
 }
 
+#define EMPTIED_US (START_US + 50000)
+
 /* The subquery of the statement that reads the facts against the function that customer-merge uses. */
 static void bindings_mean_the_same_to_both_workers(void **state)
 {
@@ -328,6 +330,12 @@ static void bindings_mean_the_same_to_both_workers(void **state)
 		                                  bound, arena_printf(stage->arena, "d0000000-0000-4000-8000-%012u", i),
 		                                  rand_r(&seed) % 2 ? INT64_MAX : bound + rand_r(&seed) % 30 * 1000));
 	}
+	component_sql(
+	        stage->component, arena_printf(stage->arena,
+	                                  "INSERT INTO node_emptyings (workspace_id, node_id, time_us, partition, "
+	                                  "customers) SELECT workspace_id, node_id, %lld, 0, true FROM bindings "
+	                                  "UNION SELECT workspace_id, node_id, %lld, 0, false FROM bindings",
+	                                  (long long)EMPTIED_US, (long long)EMPTIED_US + 30000));
 	for (unsigned i = 0; i < 150; i++) {
 		static const char *const values[] = {"a", "b", "c", "d"};
 		stage->time_us = START_US + i * 730 - STEP_US;
@@ -339,6 +347,12 @@ static void bindings_mean_the_same_to_both_workers(void **state)
 	                               "workspace_id, node_id, bind_kind, bind_value, registered_us)"),
 	        0);
 	assert_true(number(stage, "SELECT count(*) FROM events WHERE customer_id IS NOT NULL") > 20);
+	/* none of those who are to go is meant since then */
+	assert_int_equal(number(stage, arena_printf(stage->arena,
+	                                       "SELECT count(*) FROM events e JOIN bindings b ON b.customer_id = "
+	                                       "e.customer_id WHERE e.registered_us >= %lld AND b.bound_us < %lld",
+	                                       (long long)EMPTIED_US, (long long)EMPTIED_US)),
+	        0);
 	stage_close(stage);
 }
 

@@ -112,6 +112,7 @@ static const struct lookup customer_merge_lookups[] = {
         {"cm_emptying", W ", " NODE, FEW, AT_ONCE},
         {"cm_emptied_events", W ", " NODE ", 9000000000000000, 9223372036854775807, 10", FEW, SOON},
         {"cm_emptied_customers", W ", " NODE ", 9000000000000000, 9223372036854775807, 10", FEW, AT_ONCE},
+        {"cm_emptied_bindings", W ", " NODE ", 0, " ONE("c"), FEW, SOON},
         {"cm_emptied_unbound", W ", " NODE ", 0, " ONE("c"), FEW, SOON},
         {"cm_emptied_late", W ", " ONE("e"), FEW, SOON},
         {"cm_node_customers", W ", " NODE ", " ID("c") ", 10", FEW, AT_ONCE},

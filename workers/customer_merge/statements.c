@@ -27,6 +27,11 @@
 	"NOT EXISTS (SELECT FROM node_emptyings y WHERE y.workspace_id = c.workspace_id AND y.node_id = c.node_id "    \
 	"AND y.time_us > c.registered_us AND y.customers)"
 
+/* Likewise, what these customers had bound has ended for whoever looks for it. */
+#define IS_BOUND                                                                                                       \
+	"b.bound_us >= COALESCE((SELECT max(y.time_us) FROM node_emptyings y WHERE y.workspace_id = b.workspace_id "   \
+	"AND y.node_id = b.node_id AND y.customers), 0)"
+
 const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
         LOCK_STATEMENT,
 
@@ -59,7 +64,7 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                 .sql = "SELECT b.workspace_id, b.node_id, b.kind, b.value, b.customer_id, b.session_id, b.bound_us "
                        "FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[]) AS u(w, n, kind, value) "
                        "JOIN bindings b ON b.workspace_id = u.w AND b.node_id = u.n AND b.kind = u.kind "
-                       "AND b.value = u.value AND b.unbound_us = " OPEN,
+                       "AND b.value = u.value AND b.unbound_us = " OPEN " AND " IS_BOUND,
                 .n_params = 4},
         /* Ranges of one customer, in the order of their index: where few customers have all bindings, the planner would
            read everybody's. */
@@ -67,8 +72,9 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                 .sql = "SELECT b.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS u(w, c, session) CROSS JOIN "
                        "LATERAL (SELECT b.workspace_id, b.node_id, b.kind, b.value, b.customer_id, b.session_id, "
                        "b.bound_us FROM bindings b WHERE b.workspace_id = u.w AND b.customer_id >= u.c "
-                       "AND b.customer_id <= u.c AND b.unbound_us = " OPEN " AND (u.session IS NULL OR b.session_id = "
-                       "u.session) ORDER BY b.customer_id, b.kind, b.bound_us OFFSET 0) b",
+                       "AND b.customer_id <= u.c AND b.unbound_us = " OPEN " AND " IS_BOUND
+                       " AND (u.session IS NULL OR b.session_id = u.session) ORDER BY b.customer_id, b.kind, "
+                       "b.bound_us OFFSET 0) b",
                 .n_params = 3},
         {.name = "cm_external_ids_of",
                 .sql = "SELECT b.* FROM unnest($1::uuid[], $2::uuid[]) AS u(w, c) CROSS JOIN LATERAL "
@@ -214,11 +220,6 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "emptied_before_us = emptied_before_us || array_remove(ARRAY[emptied_us], 0) "
                        "WHERE workspace_id = $1::uuid AND node_id = $2::uuid",
                 .n_params = 4},
-        {.name = "cm_node_unbound",
-                .sql = "UPDATE bindings SET unbound_us = $3::bigint WHERE workspace_id = $1::uuid AND node_id = "
-                       "$2::uuid "
-                       "AND unbound_us = " OPEN,
-                .n_params = 3},
         /* emptying goes on in steps, the oldest command of a node first */
         {.name = "cm_begin_emptying",
                 .sql = "INSERT INTO node_emptyings (workspace_id, node_id, time_us, partition, customers) "
@@ -256,6 +257,16 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "AND c.updated_us <= $4::bigint ORDER BY c.workspace_id, c.node_id, c.updated_us DESC "
                        "LIMIT $5::bigint",
                 .n_params = 5},
+        /* those of any customer are found one after the other, as they are where one is deleted */
+        {.name = "cm_emptied_bindings",
+                .sql = "WITH found AS MATERIALIZED (SELECT x.* FROM unnest($4::uuid[]) AS u(c) CROSS JOIN LATERAL ("
+                       "SELECT b.kind, b.value, b.bound_us, b.customer_id FROM bindings b "
+                       "WHERE b.workspace_id = $1::uuid AND b.customer_id >= u.c AND b.customer_id <= u.c "
+                       "AND b.node_id = $2::uuid AND b.unbound_us = " OPEN
+                       " ORDER BY b.customer_id, b.kind, b.bound_us OFFSET 0) x) UPDATE bindings b SET unbound_us = "
+                       "$3::bigint FROM found f WHERE b.workspace_id = $1 AND b.node_id = $2 AND b.kind = f.kind "
+                       "AND b.value = f.value AND b.bound_us = f.bound_us AND b.customer_id = f.customer_id",
+                .n_params = 4},
         /* later events that were bound to a customer who goes */
         {.name = "cm_emptied_unbound",
                 .sql = "WITH found AS MATERIALIZED (SELECT x.* FROM unnest($4::uuid[]) AS u(c) CROSS JOIN LATERAL ("

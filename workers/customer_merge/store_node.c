@@ -82,6 +82,14 @@ static bool rekey_page(struct work *work, const struct command *command, const s
 	return good && send_page_keys(work, command, arena, &keys, err);
 }
 
+static bool drop_keys(struct work *work, const struct command *command, struct err *err)
+{
+	struct db_params params;
+
+	node_params(&params, work->arena, command);
+	return db_send_expect(work->db, "cm_node_keys_dropped", &params, -1, ERR_INTERNAL, err);
+}
+
 /*
  * The policy of a node that may have customers changed: they get their keys anew, the oldest first, so that of two that
  * are the same under the new policy the older one is found. The gateway allows the change only for an empty node;
@@ -91,13 +99,11 @@ static bool rekey(
         struct work *work, const struct command *command, const struct customer_policy *policy, struct err *err)
 {
 	struct arena *arena = arena_new(PAGE_BYTES);
-	struct db_params params;
 	struct uuid last = {{0}};
 	bool good;
 	int n = 0;
 
-	node_params(&params, work->arena, command);
-	good = db_send_expect(work->db, "cm_node_keys_dropped", &params, -1, ERR_INTERNAL, err);
+	good = drop_keys(work, command, err);
 	do {
 		arena_reset(arena);
 		good = good && rekey_page(work, command, policy, arena, &last, &n, err);
@@ -225,6 +231,14 @@ static void add_leavers(struct work *work, struct emptying *emptying, const PGre
 	}
 }
 
+static bool end_bindings(struct work *work, const struct emptying *emptying, struct leavers *leavers, struct err *err)
+{
+	struct db_params params = emptying_params(work, emptying);
+
+	db_param_array(&params, &leavers->customers.columns[1]);
+	return db_send_expect(work->db, "cm_emptied_bindings", &params, -1, ERR_INTERNAL, err);
+}
+
 /* Later events that followed a binding: who they belong to now may be gone as well. */
 static bool unbind_later_events(
         struct work *work, const struct emptying *emptying, struct leavers *leavers, struct err *err)
@@ -285,7 +299,9 @@ static bool empty_customers(
 	*ret_n = PQntuples(rows);
 	add_leavers(work, emptying, rows, &leavers);
 	PQclear(rows);
-	return !*ret_n || (unbind_later_events(work, emptying, &leavers, err) && remove_leavers(work, &leavers, err));
+	return !*ret_n ||
+	       (end_bindings(work, emptying, &leavers, err) && unbind_later_events(work, emptying, &leavers, err) &&
+	               remove_leavers(work, &leavers, err));
 }
 
 static bool note_emptying(struct work *work, struct emptying *emptying, bool end_of_kind, struct err *err)
@@ -324,18 +340,6 @@ static bool lock_node(struct work *work, const struct uuid *node, struct err *er
 	return lock_set_take(&locks, work->db, err);
 }
 
-/* Bindings and keys end with the command: whoever comes next must not find them. */
-static bool drop_bindings(struct work *work, const struct command *command, struct err *err)
-{
-	struct db_params params, keys;
-
-	node_params(&params, work->arena, command);
-	db_param_i64(&params, command->time_us);
-	node_params(&keys, work->arena, command);
-	return db_send_expect(work->db, "cm_node_unbound", &params, -1, ERR_INTERNAL, err) &&
-	       db_send_expect(work->db, "cm_node_keys_dropped", &keys, -1, ERR_INTERNAL, err);
-}
-
 static bool begin_emptying(
         struct work *work, size_t index, int64_t seq, const struct emptying *emptying, struct err *err)
 {
@@ -350,6 +354,7 @@ static bool begin_emptying(
 	       db_send_expect(work->db, "cm_node_emptied", &emptied, 1, ERR_INTERNAL, err);
 }
 
+/* Keys end with the command: there is a microsecond's work in each. Bindings, with fifty, end with their customers. */
 bool store_node_empty(struct work *work, size_t index, int64_t seq, bool events_only, struct err *err)
 {
 	const struct command *command = batch_command(work->batch, index);
@@ -359,7 +364,7 @@ bool store_node_empty(struct work *work, size_t index, int64_t seq, bool events_
 	        .customers = !events_only};
 	bool left = true;
 
-	if (!lock_node(work, &command->node, err) || (!events_only && !drop_bindings(work, command, err)) ||
+	if (!lock_node(work, &command->node, err) || (!events_only && !drop_keys(work, command, err)) ||
 	        !begin_emptying(work, index, seq, &emptying, err))
 		return false;
 	rules_set_seq(work->rules, &command->workspace, &command->node, seq);

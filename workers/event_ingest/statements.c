@@ -12,7 +12,9 @@ const struct statement event_ingest_statements[] = {
         {.name = "ingest_facts",
                 .sql = "WITH posts AS MATERIALIZED (SELECT u.i, u.w, u.n, u.k, u.t, COALESCE(u.c, "
                        "(SELECT b.customer_id FROM bindings b WHERE b.workspace_id = u.w AND b.node_id = u.n "
-                       "AND b.kind = u.k AND b.value = u.v AND b.unbound_us > u.t "
+                       "AND b.kind = u.k AND b.value = u.v AND b.unbound_us > u.t AND b.bound_us >= "
+                       "COALESCE((SELECT max(y.time_us) FROM node_emptyings y WHERE y.workspace_id = u.w "
+                       "AND y.node_id = u.n AND y.customers AND y.time_us <= u.t), 0) "
                        "ORDER BY b.bound_us, b.customer_id LIMIT 1)) AS customer "
                        "FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], "
                        "$7::bigint[]) AS u(i, w, n, c, k, v, t)) "

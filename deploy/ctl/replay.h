@@ -69,6 +69,7 @@ bool replay_check_log(struct replay *replay, struct err *err) must_check;
 /*
  * A node that is emptied loses its rows in steps, at moments that no offset names: until they are gone the live tables
  * are not what the log says. The first is false with ERR_UNAVAILABLE until then, the second waits, for ten minutes.
+ * Nothing of that where what differs is taken all the same (--force): whoever removes them may be what is broken.
  */
 bool replay_check_emptied(struct replay *replay, PGconn *connection, struct err *err) must_check;
 bool replay_wait_until_emptied(struct replay *replay, struct err *err) must_check;

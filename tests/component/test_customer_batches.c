@@ -900,6 +900,25 @@ static void test_empty_a_large_node(void **state)
 	bench_close(bench);
 }
 
+/* What the large one takes of the batch is not the small one's. */
+static void test_empty_a_small_node_behind_a_large_one(void **state)
+{
+	struct bench *bench = bench_open();
+
+	(void)state;
+	give_rules(bench, N1, "1", ON_EXTERNAL_ID);
+	give_rules(bench, N2, "1", ON_EXTERNAL_ID);
+	ORDER(bench, COMMAND_CUSTOMER_POST, 1, .node = N2, .body = "{'externalId':'1'}");
+	run(bench);
+	component_sql(bench->component, LARGE_NODE);
+	ORDER(bench, COMMAND_NODE_EMPTY, 0, .text = "3", .body = "{}");
+	ORDER(bench, COMMAND_NODE_EMPTY, 0, .node = N2, .text = "3", .body = "{}");
+	run(bench);
+	assert_int_equal(number(bench, "SELECT count(*) FROM node_emptyings"), 1);
+	assert_int_equal(number(bench, "SELECT count(*) FROM customers WHERE node_id = '" N2 "'"), 0);
+	bench_close(bench);
+}
+
 /* A part of the log that cannot be read (its checksum is wrong) is passed over by Kafka's client. */
 static void test_a_gap_in_the_log_is_told(void **state)
 {
@@ -1143,6 +1162,7 @@ int main(void)
 	        cmocka_unit_test(test_empty_node),
 	        cmocka_unit_test(test_empty_node_of_events),
 	        cmocka_unit_test(test_empty_a_large_node),
+	        cmocka_unit_test(test_empty_a_small_node_behind_a_large_one),
 	        cmocka_unit_test(test_a_gap_in_the_log_is_told),
 	        cmocka_unit_test(test_any_cut_gives_the_same_tables),
 	        cmocka_unit_test(test_any_steps_give_the_same_tables),

@@ -80,7 +80,7 @@ static bool apply_rule(struct work *work, size_t index, struct err *err)
 static struct work begin(struct batch *batch, bool step)
 {
 	const struct customer_merge_state *state = batch_state(batch);
-	int64_t rows_of_step = state->rows_at_once / STEPS_AT_ONCE;
+	int64_t tenth = state->rows_at_once / STEPS_AT_ONCE, rows_of_step = tenth ? tenth : 1;
 
 	return (struct work){.batch = batch,
 	        .arena = batch_arena(batch),
@@ -88,7 +88,8 @@ static struct work begin(struct batch *batch, bool step)
 	        .rules = state->rules,
 	        .bodies = arena_alloc(batch_arena(batch), (batch_size(batch) + 1) * sizeof(struct json *)),
 	        .hide_password = state->hide_password,
-	        .rows_to_empty = step ? rows_of_step + !rows_of_step : state->rows_at_once};
+	        .rows_to_empty = step ? rows_of_step : state->rows_at_once,
+	        .rows_of_step = rows_of_step};
 }
 
 static bool handle(struct batch *batch, struct err *err)

@@ -21,6 +21,7 @@ struct work {
 	struct unit unit;
 	bool hide_password;
 	int64_t rows_to_empty; /* how many more this transaction may remove */
+	int64_t rows_of_step;  /* so many in any case with each command */
 };
 
 /* Columns of a customer, in the order in which statements take and give them. */

@@ -368,6 +368,9 @@ bool store_node_empty(struct work *work, size_t index, int64_t seq, bool events_
 	        !begin_emptying(work, index, seq, &emptying, err))
 		return false;
 	rules_set_seq(work->rules, &command->workspace, &command->node, seq);
+	/* a small node is empty at once, even behind a large one */
+	if (work->rows_to_empty < work->rows_of_step)
+		work->rows_to_empty = work->rows_of_step;
 	while (left && work->rows_to_empty > 0)
 		if (!empty_some(work, &emptying, &left, err))
 			return false;

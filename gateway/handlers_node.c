@@ -1,4 +1,5 @@
 #include "common/arena.h"
+#include "common/emptied.h"
 #include "gateway/aggregate_node.h"
 #include "gateway/config_checks.h"
 #include "gateway/config_write.h"
@@ -9,8 +10,7 @@ const struct statement node_statements[] = {
         /* those that are still to be removed, since the node was emptied, have no keys any more */
         {.name = "node_has_customers",
                 .sql = "SELECT 1 FROM customers c WHERE c.workspace_id = $1::uuid AND c.node_id = $2::uuid "
-                       "AND c.updated_us >= COALESCE((SELECT max(y.time_us) FROM node_emptyings y WHERE y.workspace_id "
-                       "= $1::uuid AND y.node_id = $2::uuid AND y.customers), 0) LIMIT 1",
+                       "AND c.updated_us >= " EMPTIED_US("$1::uuid", "$2::uuid", "") " LIMIT 1",
                 .n_params = 2},
 };
 const size_t node_statement_count = ARRAY_LEN(node_statements);

@@ -1,4 +1,5 @@
 #include "common/bulk_job.h"
+#include "common/emptied.h"
 #include "common/event.h"
 #include "workers/bulk_processor/bulk_processor.h"
 
@@ -137,16 +138,14 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                 .sql = "SELECT u.i, c.id FROM unnest($3::integer[], $4::text[]) AS u(i, value) CROSS JOIN LATERAL "
                        "(SELECT f.id FROM (SELECT l.id, l.registered_us FROM customers l WHERE l.workspace_id = "
                        "$1::uuid AND l.node_id = $2::uuid AND l.external_id >= u.value AND l.external_id <= u.value "
-                       "ORDER BY l.workspace_id, l.node_id, l.external_id OFFSET 0) f WHERE f.registered_us >= "
-                       "COALESCE((SELECT max(y.time_us) FROM node_emptyings y WHERE y.workspace_id = $1 "
-                       "AND y.node_id = $2 AND y.customers), 0) LIMIT 2) c",
+                       "ORDER BY l.workspace_id, l.node_id, l.external_id OFFSET 0) f WHERE f.registered_us "
+                       ">= " EMPTIED_US("$1", "$2", "") " LIMIT 2) c",
                 .n_params = 4},
         {.name = "bulk_find_bindings",
                 .sql = "SELECT u.i, NULL::uuid FROM unnest($3::integer[], $4::text[]) AS u(i, value) CROSS JOIN "
                        "LATERAL (SELECT FROM bindings b WHERE b.workspace_id = $1::uuid AND b.node_id = $2::uuid "
                        "AND b.kind = 2 AND b.value = u.value AND b.unbound_us = 9223372036854775807 "
-                       "AND b.bound_us >= COALESCE((SELECT max(y.time_us) FROM node_emptyings y "
-                       "WHERE y.workspace_id = $1 AND y.node_id = $2 AND y.customers), 0) LIMIT 1) b",
+                       "AND b.bound_us >= " EMPTIED_US("$1", "$2", "") " LIMIT 1) b",
                 .n_params = 4},
         {.name = "bulk_find_events",
                 .sql = "SELECT u.i, NULL::uuid, " EVENT_COLUMNS " FROM unnest($3::integer[], $4::uuid[]) AS u(i, id) "

@@ -1,5 +1,6 @@
 #include "workers/customer_merge/store.h"
 
+#include "common/emptied.h"
 #include "common/locks.h"
 
 /* A binding that is still open ends at the largest bigint. */
@@ -28,9 +29,7 @@
 	"AND y.time_us > c.registered_us AND y.customers)"
 
 /* Likewise, what these customers had bound has ended for whoever looks for it. */
-#define IS_BOUND                                                                                                       \
-	"b.bound_us >= COALESCE((SELECT max(y.time_us) FROM node_emptyings y WHERE y.workspace_id = b.workspace_id "   \
-	"AND y.node_id = b.node_id AND y.customers), 0)"
+#define IS_BOUND "b.bound_us >= " EMPTIED_US("b.workspace_id", "b.node_id", "")
 
 const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
         LOCK_STATEMENT,

@@ -69,8 +69,6 @@ static const struct property client_properties[] = {
 static const struct property producer_properties[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},
-        /* The broker pays by the request: what comes within this time goes in one. */
-        {"linger.ms", "0.5"},
         {"compression.codec", "none"},
         {"message.timeout.ms", "10000"},
         {"queue.buffering.max.messages", "100000"},
@@ -78,6 +76,14 @@ static const struct property producer_properties[] = {
         {"message.max.bytes", "2097152"},
         /* the application's queue has the reports; nobody needs their payload */
         {"delivery.report.only.error", "false"},
+};
+
+/* The broker pays by the request, and takes those of a connection one by one: either what comes within a time goes in
+ * one (a millisecond where it is idle: librdkafka's poll counts in these), or what comes while one is on its way goes
+ * in the next. */
+static const struct property sending_properties[][2] = {
+        [KAFKA_SEND_TOGETHER] = {{"linger.ms", "0.5"}, {"max.in.flight", "5"}},
+        [KAFKA_SEND_AT_ONCE] = {{"linger.ms", "0"}, {"max.in.flight", "1"}},
 };
 
 static const struct property consumer_properties[] = {
@@ -189,7 +195,8 @@ static void on_error(rd_kafka_t *client, int code, const char *reason, void *opa
 	log_event(LOG_DEBUG, "kafka", "%s", reason);
 }
 
-struct kafka_producer *kafka_producer_new(const struct settings *settings, kafka_delivered_fn *delivered, void *context)
+struct kafka_producer *kafka_producer_new(
+        const struct settings *settings, enum kafka_sending sending, kafka_delivered_fn *delivered, void *context)
 {
 	struct kafka_producer *producer = calloc(1, sizeof(*producer));
 	rd_kafka_conf_t *conf = new_conf(settings);
@@ -199,6 +206,7 @@ struct kafka_producer *kafka_producer_new(const struct settings *settings, kafka
 	producer->delivered = delivered;
 	producer->context = context;
 	set_properties(conf, producer_properties, ARRAY_LEN(producer_properties));
+	set_properties(conf, sending_properties[sending], ARRAY_LEN(sending_properties[sending]));
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_opaque(conf, producer);

@@ -42,9 +42,15 @@ struct kafka_delivery {
 /* Called from kafka_producer_poll for each message sent with an opaque. */
 typedef void kafka_delivered_fn(void *context, void *opaque, const struct kafka_delivery *delivery);
 
+enum kafka_sending {
+	KAFKA_SEND_TOGETHER, /* records come one by one, from many who wait: a request to the broker for those of half a
+	                        millisecond, or a whole one */
+	KAFKA_SEND_AT_ONCE,  /* records come in batches */
+};
+
 /* Dies with a clear message when a setting is refused. A fatal producer error later ends the process (crash-only). */
 struct kafka_producer *kafka_producer_new(
-        const struct settings *settings, kafka_delivered_fn *delivered, void *context);
+        const struct settings *settings, enum kafka_sending sending, kafka_delivered_fn *delivered, void *context);
 
 /* Copies the value. False with ERR_UNAVAILABLE when the queue is full or the topic unknown. opaque NULL = nobody asks.
  */

@@ -31,6 +31,7 @@
 #define FEW_QUEUED 4000
 /* librdkafka 2.0.2 looks at such limits once a second only. */
 #define KEEP_FETCHING_MS 100
+#define FEW_RECORDS 4
 /* From being asked to stop to being gone. */
 #define STOP_S 5
 #define TOPIC_WAIT_US (20 * 1000000LL)
@@ -346,8 +347,8 @@ static void gather(struct worker *worker)
 {
 	keep_fetching(worker);
 	take_message(worker, worker->background_more || worker->facts_behind ? 0 : POLL_MS);
-	/* one record after the other: who sent them waits for each, no other is to be waited for */
-	int64_t wait_us = worker->last_records > 1 ? worker->settings.batch_wait_us : 0;
+	/* while few come at a time, whoever sent them waits longer for others than these would save */
+	int64_t wait_us = worker->last_records > FEW_RECORDS ? worker->settings.batch_wait_us : 0;
 	int64_t deadline_us = clock_monotonic_us() + wait_us;
 	while (worker->n_messages && worker->n_messages < worker->batch_limit && worker->n_bytes < BATCH_BYTES) {
 		if (take_message(worker, 0))
@@ -769,7 +770,7 @@ static void open_kafka(struct worker *worker)
 	topic_name(&worker->settings, worker->definition->topic, worker->topic);
 	snprintf(group, sizeof(group), "%s%s", worker->settings.topic_prefix, worker->definition->name);
 	snprintf(member, sizeof(member), "%s-%s", worker->definition->name, worker->settings.instance);
-	worker->producer = kafka_producer_new(&worker->settings, on_delivery, worker);
+	worker->producer = kafka_producer_new(&worker->settings, KAFKA_SEND_AT_ONCE, on_delivery, worker);
 	worker->facts =
 	        facts_new(worker->definition->name, topic_role_name(worker->definition->topic), worker->producer);
 	wait_for_topic(worker);

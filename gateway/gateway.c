@@ -146,7 +146,7 @@ static void start_producer(struct running *running)
 {
 	struct gateway *gateway = &running->gateway;
 
-	gateway->producer = kafka_producer_new(gateway->settings, step_delivered, gateway);
+	gateway->producer = kafka_producer_new(gateway->settings, KAFKA_SEND_TOGETHER, step_delivered, gateway);
 	running->delivery = (struct loop_source){.ready = on_delivery, .context = running, .fd = -1};
 	loop_watch(running->loop, &running->delivery, kafka_producer_fd(gateway->producer), EPOLLIN);
 }

@@ -79,7 +79,7 @@ static bool open_replay(struct replay *replay, struct err *err)
 		return err_set(err, ERR_INVALID, "CONTACTHUB_KAFKA is not set: it names the Kafka brokers");
 	if (settings->replay)
 		return err_set(err, ERR_INVALID, "CONTACTHUB_REPLAY is for the workers that this command starts");
-	replay->ctl->producer = kafka_producer_new(settings, ignore_delivery, NULL);
+	replay->ctl->producer = kafka_producer_new(settings, KAFKA_SEND_AT_ONCE, ignore_delivery, NULL);
 	replay->live = settings->pg_schema;
 	replay->new = arena_printf(arena, "%s_replay", replay->live);
 	replay->old = arena_printf(arena, "%s_old", replay->live);

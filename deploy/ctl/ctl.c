@@ -61,7 +61,7 @@ static bool open_kafka(struct ctl *ctl, struct err *err)
 	if (!*ctl->settings.kafka)
 		return err_set(err, ERR_INVALID, "CONTACTHUB_KAFKA is not set: it names the Kafka brokers");
 	if (!ctl->producer)
-		ctl->producer = kafka_producer_new(&ctl->settings, on_delivery, ctl);
+		ctl->producer = kafka_producer_new(&ctl->settings, KAFKA_SEND_AT_ONCE, on_delivery, ctl);
 	return true;
 }
 

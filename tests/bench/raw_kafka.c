@@ -108,7 +108,7 @@ static void prepare(struct run *run)
 	settings_require(&run->settings, false, true);
 	if (!kafka_create_topics(&run->settings, TOPIC_MS, &err))
 		log_die("raw", "%s", err.message);
-	run->producer = kafka_producer_new(&run->settings, on_delivered, run);
+	run->producer = kafka_producer_new(&run->settings, KAFKA_SEND_TOGETHER, on_delivered, run);
 	run->partitions = kafka_partition_count(run->producer, TOPIC_EVENT_COMMANDS, TOPIC_MS);
 	if (!run->partitions)
 		log_die("raw", "Kafka does not know the topic");

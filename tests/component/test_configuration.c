@@ -99,7 +99,8 @@ static int set_up(void **state)
 
 	assert_non_null(fixture);
 	fixture->component = component_open();
-	fixture->producer = kafka_producer_new(component_settings(fixture->component), on_delivered, fixture);
+	fixture->producer =
+	        kafka_producer_new(component_settings(fixture->component), KAFKA_SEND_AT_ONCE, on_delivered, fixture);
 	fixture->arena = arena_new(64 * 1024 * 1024);
 	fixture->workspace = uuid_v7(clock_wall_us());
 	fixture->partition = 1;

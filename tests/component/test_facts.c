@@ -87,8 +87,8 @@ static void on_delivered(void *context, void *opaque, const struct kafka_deliver
 static void connect_to_kafka(struct component *component, struct process *process)
 {
 	free(process->facts);
-	process->facts =
-	        facts_new(WORKER, TOPIC, kafka_producer_new(component_settings(component), on_delivered, process));
+	process->facts = facts_new(WORKER, TOPIC,
+	        kafka_producer_new(component_settings(component), KAFKA_SEND_AT_ONCE, on_delivered, process));
 }
 
 static void close_process(struct process *process)

@@ -152,7 +152,8 @@ static int set_up(void **state)
 	component_sql(fixture->component,
 	        "CREATE TABLE applied (position bigserial, command_id uuid, time_us bigint, body text)");
 	component_sql(fixture->component, "CREATE TABLE steps (step bigint PRIMARY KEY)");
-	fixture->producer = kafka_producer_new(component_settings(fixture->component), on_delivered, fixture);
+	fixture->producer =
+	        kafka_producer_new(component_settings(fixture->component), KAFKA_SEND_AT_ONCE, on_delivered, fixture);
 	fixture->arena = arena_new(64 * 1024 * 1024);
 	fixture->workspace = uuid_v7(clock_wall_us());
 	*state = fixture;

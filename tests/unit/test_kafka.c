@@ -24,7 +24,7 @@ static void the_end_of_a_log_is_not_waited_for_without_a_broker(void **state)
 	(void)state;
 	setenv("CONTACTHUB_KAFKA", "127.0.0.1:1", 1);
 	assert_true(settings_load(&settings));
-	producer = kafka_producer_new(&settings, nobody_delivers, NULL);
+	producer = kafka_producer_new(&settings, KAFKA_SEND_AT_ONCE, nobody_delivers, NULL);
 	int64_t began_us = clock_monotonic_us();
 	assert_false(kafka_log_end(producer, TOPIC_CHANGES, 0, PATIENCE_MS, &end));
 	assert_false(kafka_log_range(producer, TOPIC_CHANGES, 0, PATIENCE_MS, &first, &end));

@@ -62,7 +62,7 @@ static void *open_state(struct worker *worker, struct err *err)
 		return NULL;
 	PQclear(done);
 	state->arena = arena_new(ARENA_BYTES);
-	state->producer = kafka_producer_new(settings, on_delivery, state);
+	state->producer = kafka_producer_new(settings, KAFKA_SEND_TOGETHER, on_delivery, state);
 	n = kafka_partition_count(state->producer, TOPIC_EVENT_COMMANDS, METADATA_MS);
 	if (!n || !kafka_partition_count(state->producer, TOPIC_CUSTOMER_COMMANDS, METADATA_MS)) {
 		err_set(err, ERR_UNAVAILABLE, "Kafka does not tell the partitions of the command topics");

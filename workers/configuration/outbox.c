@@ -46,7 +46,7 @@ struct outbox *outbox_new(const struct settings *settings)
 	if (!outbox)
 		log_die("memory", "out of memory");
 	outbox->arena = arena_new(ARENA_BYTES);
-	outbox->producer = kafka_producer_new(settings, on_delivery, outbox);
+	outbox->producer = kafka_producer_new(settings, KAFKA_SEND_AT_ONCE, on_delivery, outbox);
 	outbox->silent = settings->replay;
 	return outbox;
 }

@@ -413,25 +413,28 @@ bool pipeline_begin(struct request *request, struct str method)
 	       check_idempotency_key(request) && check_declared_body(request, &framing) && check_upload(request);
 }
 
+static struct json *parsed_body(struct request *request, struct err *err)
+{
+	struct str text = {request->body, request->body_bytes};
+	struct json *json = NULL;
+
+	if (text.n == 0)
+		err_set(err, ERR_INVALID, "The request body is missing");
+	else if (!(json = json_parse(request->arena, text, err)))
+		err_wrap(err, "The request body is not valid JSON");
+	else if (json->type != JSON_OBJECT)
+		err_set(err, ERR_INVALID, "The request body must be a JSON object");
+	return err->code ? NULL : json;
+}
+
 static bool parse_body(struct request *request)
 {
 	struct err err = {0};
-	struct str text = {request->body, request->body_bytes};
 
-	if (text.n == 0) {
-		request_fail(request, ERR_INVALID, "The request body is missing");
-		return false;
-	}
-	request->json = json_parse(request->arena, text, &err);
-	if (!request->json) {
-		err_wrap(&err, "The request body is not valid JSON");
+	request->json = parsed_body(request, &err);
+	if (!request->json)
 		request_fail_err(request, &err);
-		return false;
-	}
-	if (request->json->type == JSON_OBJECT)
-		return true;
-	request_fail(request, ERR_INVALID, "The request body must be a JSON object");
-	return false;
+	return request->json;
 }
 
 void pipeline_run(struct request *request)

@@ -36,14 +36,14 @@ NOT_OBJECTS = [b"null", b"true", b"5", b'"text"', b"[]", b"[{}]"]
 @pytest.mark.parametrize("raw", MALFORMED, ids=range(len(MALFORMED)))
 def test_malformed_json_is_400(source, raw):
     for path in ("customers", "events"):
-        check_error(source.post(path, raw=raw), 400)
+        assert check_error(source.post(path, raw=raw), 400)["errors"]
     check_error(source.request("PATCH", "customers/00000000-0000-4000-8000-000000000000", raw=raw), (400, 404))
 
 
 @pytest.mark.parametrize("raw", NOT_OBJECTS, ids=range(len(NOT_OBJECTS)))
 def test_a_body_that_is_no_object_is_400(source, space, raw):
     for path in ("customers", "events"):
-        check_error(source.post(path, raw=raw), 400)
+        assert [fault["path"] for fault in check_error(source.post(path, raw=raw), 400)["errors"]] == [""]
     check_error(space.admin.put("configuration/properties/extended", raw=raw), 400)
 
 

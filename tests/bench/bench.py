@@ -18,7 +18,8 @@ import table
 from stack import Stack, free_port_base, local
 
 BASE_CUSTOMERS = 10000
-WARM_UP = (("event", 256), ("customer_create", 128), ("event", 256))
+WARM_UP = (("event", 256), ("customer_post", 128), ("event", 64), ("customer_post", 128))
+WARM_UP_S = 7
 
 
 def arguments():
@@ -82,7 +83,7 @@ class Bench:
         data.list_customers(stack)
         # the broker's JIT and the caches are cold: first rounds are thrown away
         for lua, connections in WARM_UP:
-            load.run(stack, lua, connections, 4)
+            load.run(stack, lua, connections, WARM_UP_S)
 
     def raw_limits(self):
         if self.given.rows and "raw" not in self.given.rows:

@@ -13,8 +13,8 @@ import threading
 import time
 from collections import Counter
 
-from oracle import (OK, OTHER, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, NodeCustomer,
-                    NodeHistory, Reading, Snapshot, Write, bulk_histories, check, check_bulk, check_nodes, check_reading)
+from oracle import (OK, OTHER, PROFILE, REFUSED, UNKNOWN, BulkFile, BulkJob, CustomerHistory, EventHistory, ItemHistory, NodeHistory, Reading,
+                    Snapshot, Write, bulk_histories, check, check_bulk, check_nodes, check_reading)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(os.environ.get("CONTACTHUB_FAULTS_STACK", ROOT / ".stack-faults"))
@@ -359,8 +359,7 @@ class NodeClient(Actor):
             self.refusals[f"node's name {status}"] += 1
 
     def fill(self, node):
-        customer = NodeCustomer(f"{node.name}-{len(node.customers)}", UNKNOWN)
-        node.customers.append(customer)
+        customer = node.new_customer()
         customer.outcome, answer, status = self.until_known("POST", "/customers", {"nodeId": node.id, "externalId": customer.external_id})
         customer.id = answer.get("id")
         if customer.outcome == REFUSED:
@@ -370,8 +369,7 @@ class NodeClient(Actor):
         there = [customer for customer in node.customers if customer.id and not customer.emptied]
         if not there:
             return
-        event = EventHistory(f"{node.name}-e{len(node.events)}", UNKNOWN, None, None)
-        node.events.append(event)
+        event = node.new_event()
         body = {"type": "genericActiveEvent", "context": "OTHER", "customerId": self.random.choice(there).id, "properties": {"name": event.marker}}
         event.outcome, answer, status = self.until_known("POST", "/events", body)
         event.id = answer.get("id")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 OK, REFUSED, UNKNOWN = "ok", "refused", "unknown"
 # In the stream of a snapshot: a customer of an aggregate node, which may come and go and whose version is a sum.
 PROFILE = "PROFILE"
+EVENTS, ALL = "events", "all"  # of a node, to be emptied
 # A customer of a node that was made in the run.
 OTHER = "OTHER"
 
@@ -87,12 +88,27 @@ class NodeHistory:
     customers: list = field(default_factory=list)  # NodeCustomer
     events: list = field(default_factory=list)  # EventHistory, of no customer
     emptyings: list = field(default_factory=list)  # outcomes
+    on_its_way: str | None = None  # an emptying of unknown outcome, of EVENTS or of ALL, may come behind what is asked for from now on
+
+    def new_customer(self):
+        emptied = UNKNOWN if self.on_its_way == ALL else None
+        self.customers.append(NodeCustomer(f"{self.name}-{len(self.customers)}", UNKNOWN, emptied=emptied))
+        return self.customers[-1]
+
+    def new_event(self):
+        deleted = UNKNOWN if self.on_its_way else None
+        self.events.append(EventHistory(f"{self.name}-e{len(self.events)}", UNKNOWN, None, None, deleted=deleted))
+        return self.events[-1]
 
     def emptied(self, outcome, events_only):
-        """An emptying that was asked for, behind all that has been asked for so far."""
+        """An emptying that was asked for, behind all that has been asked for so far. Those before it, too, are done when it is answered."""
         self.emptyings.append(outcome)
         if outcome == REFUSED:
             return
+        if outcome == OK:
+            self.on_its_way = None
+        elif self.on_its_way != ALL:
+            self.on_its_way = EVENTS if events_only else ALL
         for event in self.events:
             event.deleted = OK if OK in (outcome, event.deleted) else UNKNOWN
         for customer in () if events_only else self.customers:
@@ -377,7 +393,7 @@ def check_events(customers, events, snapshot):
         if by_id[e.id]:
             faults += check_one_event(e, snapshot)
         if not by_id[e.id] and not gone:
-            faults.append(f"event {e.marker} was answered but is lost")
+            faults.append(f"event {e.marker} was answered but is {'deleted' if tombstones[e.id] else 'lost'}")
         elif by_id[e.id] and h and h.deleted is None and h.id and bound_for_sure(e, h) and owner[e.id] != h.id:
             faults.append(f"event {e.marker} belongs to {owner[e.id]} instead of {h.id}")
         elif by_id[e.id] and h and owner[e.id] and unbound_for_sure(e, h):

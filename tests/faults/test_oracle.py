@@ -350,6 +350,24 @@ class OracleTest(unittest.TestCase):
                 spoil(*parts)
                 self.assertTrue(check_nodes(*parts), spoil.__name__)
 
+    def test_an_emptying_of_unknown_outcome_may_come_later(self):
+        for emptyings, customer, event in (
+            ([], None, None),
+            ([(REFUSED, False)], None, None),
+            ([(OK, False)], None, None),
+            ([(UNKNOWN, False)], UNKNOWN, UNKNOWN),
+            ([(UNKNOWN, True)], None, UNKNOWN),
+            ([(UNKNOWN, False), (UNKNOWN, True)], UNKNOWN, UNKNOWN),
+            ([(UNKNOWN, True), (UNKNOWN, False)], UNKNOWN, UNKNOWN),
+            ([(UNKNOWN, False), (OK, True)], None, None),
+            ([(UNKNOWN, False), (REFUSED, False)], UNKNOWN, UNKNOWN),
+        ):
+            with self.subTest(emptyings):
+                node = NodeHistory("n")
+                for outcome, events_only in emptyings:
+                    node.emptied(outcome, events_only)
+                self.assertEqual((node.new_customer().emptied, node.new_event().deleted), (customer, event))
+
     def test_sound_jobs_have_no_faults(self):
         files, jobs = sound_bulk()
         self.assertEqual(check_bulk(files, jobs), [])

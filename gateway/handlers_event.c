@@ -179,8 +179,10 @@ static void ensured(struct request *request)
 {
 	struct write *write = request_state(request);
 
-	customer_cache_put_external_id(customer_cache_of_process(), &write->command.node, write->command.text,
-	        write->epoch, clock_monotonic_us());
+	/* a repeat ensures nothing: its customer was there once */
+	if (!(write->command.flags & COMMAND_KEYED))
+		customer_cache_put_external_id(customer_cache_of_process(), &write->command.node, write->command.text,
+		        write->epoch, clock_monotonic_us());
 	publish(request, write);
 }
 
@@ -290,6 +292,29 @@ static void check_new(struct request *request, struct write *write, const struct
 	        input->tracking, &write->problems);
 }
 
+/*
+ * The partition of whom an event is of remembers its key, so a key counts among the events of one customer, external id
+ * or session: for another one it means another event.
+ */
+static void scope_key(struct request *request, struct write *write, const struct config_node *node)
+{
+	const struct event_input *input = &write->input;
+	struct buf whom;
+	struct uuid customer;
+
+	if (!(write->command.flags & COMMAND_KEYED))
+		return;
+	buf_init(&whom, request_arena(request), sizeof(struct uuid) + 1 + input->bind_value.n);
+	if (node) {
+		buf_add(&whom, &node->id, sizeof(node->id));
+		buf_add_char(&whom, input->bind == EVENT_BIND_SESSION ? 's' : 'e');
+		buf_add_str(&whom, input->bind_value);
+	} else if (uuid_parse(input->customer_id, &customer)) {
+		buf_add(&whom, &customer, sizeof(customer));
+	}
+	write->command.id = uuid_v5(&write->command.id, buf_str(&whom));
+}
+
 void event_create(struct request *request)
 {
 	struct write *write = begin_write(request, COMMAND_EVENT_POST);
@@ -307,6 +332,7 @@ void event_create(struct request *request)
 		return;
 	event_input_fill_client(arena, input, request_client_ip(request),
 	        str_utf8_cut(request_header(request, "User-Agent"), MAX_USER_AGENT_BYTES));
+	scope_key(request, write, node);
 	write->command.entity = write->command.id;
 	set_body(request, write);
 	if (node) {

@@ -44,6 +44,7 @@ struct route_param {
 	const char *name;
 	const char *schema; /* OpenAPI schema as JSON text */
 	bool required;
+	bool flag; /* true or false, nothing else */
 	const char *description;
 };
 

@@ -56,15 +56,18 @@ static const struct route_param workspace_list_params[] = {SMALL_PAGE_PARAMS,
 
 #define REFERENCES_PARAM                                                                                               \
 	{                                                                                                              \
-		.name = "resolveReferences", .schema = FLAG_SCHEMA,                                                    \
+		.name = "resolveReferences", .schema = FLAG_SCHEMA, .flag = true,                                      \
 		.description = "Put what a schema refers to in its place."                                             \
 	}
 
 static const struct route_param references_params[] = {REFERENCES_PARAM, {0}};
 static const struct route_param event_type_list_params[] = {SMALL_PAGE_PARAMS, REFERENCES_PARAM, {0}};
 
-static const struct route_param empty_params[] = {
-        {.name = "eventsOnly", .schema = FLAG_SCHEMA, .description = "Remove the events and keep the customers."}, {0}};
+static const struct route_param empty_params[] = {{.name = "eventsOnly",
+                                                          .schema = FLAG_SCHEMA,
+                                                          .flag = true,
+                                                          .description = "Remove the events and keep the customers."},
+        {0}};
 
 static const struct route_param customer_search_params[] = {
         {.name = "nodeId", .schema = UUID_SCHEMA, .required = true, .description = "Node of the customers."},

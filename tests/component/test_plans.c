@@ -90,6 +90,7 @@ static const struct lookup runtime_lookups[] = {
 static const struct lookup customer_merge_lookups[] = {
         {"cm_rules", WS ", " NODES ", ARRAY[0]::bigint[]", FEW, AT_ONCE},
         {"cm_customers", WS ", " ONE("c"), FEW, SOON},
+        {"cm_used_ids", WS ", " ONE("c"), FEW, SOON},
         {"cm_customers_by_key", WS ", " NODES ", " ONE("k"), FEW, SOON},
         {"cm_bindings", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION, FEW, SOON},
         {"cm_bindings_of", WS ", " ONE("c") ", ARRAY[NULL]::uuid[]", FEW, SOON},

@@ -123,6 +123,15 @@ def test_empty_a_node(space, events_only):
     check_ok(client.get(f"events/{events[2]}"))
 
 
+@pytest.mark.parametrize("value", ["1", "yes", "", "truee"])
+def test_what_is_no_flag_empties_nothing(space, value):
+    node = space.node()
+    client = space.trusted(node)
+    check_ok(client.post("customers", mail(node)), 201)
+    check_error(space.admin.post(f"configuration/nodes/entries/{node}/empty", query={"eventsOnly": value}), 400, pointer="/eventsOnly")
+    check_page(client.get("customers", {"nodeId": node}), total=1)
+
+
 def test_after_emptying_an_external_id_creates_a_customer(space):
     node = space.node()
     client = space.trusted(node)

@@ -74,6 +74,11 @@ def event(customer, kind="viewedPage", **more):
     return {"customerId": customer, "type": kind, "context": "WEB", "properties": MINIMAL_PROPERTIES.get(kind, {}), **more}
 
 
+def event_of(kind, value, node):
+    body = {key: member for key, member in event(None).items() if key != "customerId"}
+    return {**body, "bringBackProperties": {"type": kind, "value": value, "nodeId": node}}
+
+
 def post(client, body, **more):
     made = check_ok(client.post("events", body, **more), 202)
     assert set(made) == {"id"}, f"POST events answers 202 with the id: {made}"
@@ -521,6 +526,42 @@ def test_repeat_for_a_customer_who_was_deleted_gives_the_first_result(source, pe
     assert source.delete(f"customers/{customer}").status == 200
     assert post(source, body, headers=key) == identifier
     check_error(source.post("events", event(customer, properties={"title": "other"}), headers=key), 404)
+
+
+def test_repeat_ensures_no_customer_again(source, node):
+    """The first one made the customer; what has become of her since stays so."""
+    key, value = {"Idempotency-Key": unique("key")}, unique("id")
+    named = lambda: event_of("EXTERNAL_ID", value, node)
+    identifier = post(source, named(), headers=key)
+    customer = eventually(lambda: stored(source, identifier)["customerId"])
+    assert source.delete(f"customers/{customer}").status == 200
+    assert post(source, named(), headers=key) == identifier
+    check_page(source.get("customers", {"nodeId": node, "externalId": value}), total=0)
+    check_error(source.get(f"customers/{customer}"), 404)
+    other = eventually(lambda: stored(source, post(source, named()))["customerId"])
+    assert other != customer, "an event without the key makes another one"
+
+
+def test_repeat_after_the_customer_took_another_external_id(source, node):
+    key, value = {"Idempotency-Key": unique("key")}, unique("id")
+    named = event_of("EXTERNAL_ID", value, node)
+    identifier = post(source, named, headers=key)
+    customer = eventually(lambda: stored(source, identifier)["customerId"])
+    check_ok(source.patch(f"customers/{customer}", {"externalId": unique("id")}))
+    assert post(source, named, headers=key) == identifier
+    assert eventually(lambda: stored(source, post(source, named))["customerId"]) != customer
+
+
+def test_a_key_counts_among_the_events_of_one_customer(source, node, people):
+    """A client that gives a whole mailing one key loses nothing."""
+    key = {"Idempotency-Key": unique("key")}
+    bodies = [event(people.new()["id"]) for _ in range(4)]
+    bodies += [event_of(kind, unique("id"), node) for kind in ("EXTERNAL_ID", "SESSION_ID") for _ in range(4)]
+    made = [post(source, body, headers=key) for body in bodies]
+    assert len(set(made)) == len(bodies)
+    for identifier in made:
+        stored(source, identifier)
+    assert [post(source, body, headers=key) for body in bodies] == made
 
 
 def test_same_event_twice_without_key_is_two_events(source, people):

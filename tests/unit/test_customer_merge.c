@@ -104,6 +104,11 @@ static const struct merge_case cases[] = {
                 "{'base':{'contacts':{'mobileDevices':[{'type':'IOS','identifier':'1'},{'identifier':'1','type':null}]}"
                 "}}",
                 "{'base':{'contacts':{'mobileDevices':[{'identifier':'1','type':'IOS'},{'identifier':'1'}]}}}", false},
+        {"nulls make no other item", POST, "{'base':{'contacts':{'mobileDevices':[{'identifier':'1','type':'IOS'}]}}}",
+                "{'base':{'contacts':{'mobileDevices':[{'identifier':'1','type':'IOS','appId':null}]}}}",
+                "{'base':{'contacts':{'mobileDevices':[{'identifier':'1','type':'IOS'}]}}}", true},
+        {"nor do they inside of what is sent at once", PATCH, "{}", "{'extended':{'l':[{'a':1},{'a':1,'b':null}]}}",
+                "{'extended':{'l':[{'a':1}]}}", false},
 
         /* lists whose items have ids */
         {"POST: the same id replaces in place, a new one is appended", POST,

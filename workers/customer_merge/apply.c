@@ -383,7 +383,10 @@ static bool create_ensured(struct step *step, struct err *err)
 	return !done || answer_ensured(step, &step->target->now.id);
 }
 
-/* An event is about to name this external id: somebody must have it. */
+/*
+ * An event is about to name this external id: somebody must have it. A repeat (of an event with an Idempotency-Key, of
+ * a row of a bulk job) comes with the same id again: its customer was there, whatever has become of it.
+ */
 static bool ensure_customer(struct step *step, struct err *err)
 {
 	const struct unit_binding *binding =
@@ -397,7 +400,9 @@ static bool ensure_customer(struct step *step, struct err *err)
 		return answer_ensured(step, &binding->customer);
 	find_by_key(step);
 	if (!step->target)
-		return create_ensured(step, err);
+		return unit_is_used(&step->work->unit, &step->command->workspace, &step->command->entity)
+		               ? answer_ensured(step, &step->command->entity)
+		               : create_ensured(step, err);
 	/* the same customer in other letters: events find it under this spelling, too */
 	bind_external_id(step, step->command->text);
 	return answer_ensured(step, &step->target->now.id);

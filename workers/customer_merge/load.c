@@ -6,6 +6,7 @@
 struct wanted {
 	struct rows rules;     /* workspace, node, seq that we know */
 	struct rows customers; /* workspace, id */
+	struct rows used;      /* workspace, id that a customer is to get */
 	struct rows keys;      /* workspace, node, key */
 	struct rows values;    /* workspace, node, kind, value */
 	struct rows holders;   /* workspace, customer, session or null: open bindings of customers */
@@ -17,6 +18,7 @@ static void wanted_init(struct wanted *wanted, struct arena *arena)
 {
 	rows_init(&wanted->rules, arena, "uul");
 	rows_init(&wanted->customers, arena, "uu");
+	rows_init(&wanted->used, arena, "uu");
 	rows_init(&wanted->keys, arena, "uuu");
 	rows_init(&wanted->values, arena, "uust");
 	rows_init(&wanted->holders, arena, "uuu");
@@ -83,6 +85,17 @@ static bool take_customers(struct work *work, const PGresult *result, struct err
 	for (int row = 0; row < PQntuples(result); row++)
 		if (!take_customer(work, result, row, err))
 			return false;
+	return true;
+}
+
+static bool take_used(struct work *work, const PGresult *result, struct err *err)
+{
+	(void)err;
+	for (int row = 0; row < PQntuples(result); row++) {
+		struct uuid workspace = db_uuid(result, row, 0), id = db_uuid(result, row, 1);
+
+		unit_know_used(&work->unit, &workspace, &id);
+	}
 	return true;
 }
 
@@ -294,6 +307,8 @@ static void want_for_ensure(struct work *work, struct wanted *wanted, size_t ind
 	want_head(work, wanted, command);
 	want_key(work, wanted, command, work->bodies[index]);
 	want_value(work, wanted, command, BINDING_EXTERNAL_ID);
+	db_array_uuid(&wanted->used.columns[0], &command->workspace);
+	db_array_uuid(&wanted->used.columns[1], &command->entity);
 }
 
 static void want_for_session(struct work *work, struct wanted *wanted, const struct command *command)
@@ -362,6 +377,7 @@ static const struct {
 	take_fn *take;
 } loads[] = {
         {.statement = "cm_customers", .offset = offsetof(struct wanted, customers), .take = take_customers},
+        {.statement = "cm_used_ids", .offset = offsetof(struct wanted, used), .take = take_used},
         {.statement = "cm_customers_by_key", .offset = offsetof(struct wanted, keys), .take = take_by_key},
         {.statement = "cm_bindings", .offset = offsetof(struct wanted, values), .take = take_bindings},
         {.statement = "cm_bindings_of", .offset = offsetof(struct wanted, holders), .take = take_bindings},

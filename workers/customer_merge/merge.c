@@ -84,14 +84,16 @@ static bool has_ids(const struct customer_shape *shape)
 static void merge_into_list(const struct merge *merge, struct list_builder *builder, const struct json *item,
         const struct customer_shape *shape)
 {
-	struct json *present = list_builder_find(builder, item);
+	/* as it would be kept: its nulls make it no other one */
+	struct json *kept = kept_value(merge->arena, item, shape);
+	struct json *present = list_builder_find(builder, kept);
 
 	if (!present)
-		list_builder_append(builder, kept_value(merge->arena, item, shape));
+		list_builder_append(builder, kept);
 	else if (keeps_fields(merge, shape))
 		merge_fields(merge, present, item, shape);
 	else if (has_ids(shape))
-		list_builder_replace(present, kept_value(merge->arena, item, shape));
+		list_builder_replace(present, kept);
 }
 
 static void merge_list(const struct merge *merge, struct json *target, struct json *present,

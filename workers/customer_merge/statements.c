@@ -53,6 +53,11 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                 .sql = "SELECT " CUSTOMER_COLUMNS " FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
                        "JOIN customers c ON c.workspace_id = u.w AND c.id = u.id WHERE " IS_THERE,
                 .n_params = 2},
+        {.name = "cm_used_ids",
+                .sql = "SELECT u.w, u.id FROM unnest($1::uuid[], $2::uuid[]) AS u(w, id) "
+                       "WHERE EXISTS (SELECT FROM customers c WHERE c.workspace_id = u.w AND c.id = u.id) "
+                       "OR EXISTS (SELECT FROM customer_tombstones t WHERE t.workspace_id = u.w AND t.id = u.id)",
+                .n_params = 2},
         {.name = "cm_customers_by_key",
                 .sql = "SELECT " CUSTOMER_COLUMNS
                        ", u.key FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS u(w, n, key) "

@@ -29,7 +29,7 @@ struct work {
 	"c.workspace_id, c.id, c.node_id, c.int_id, c.version, c.registered_us, c.updated_us, c.enabled, "             \
 	"c.registered_by, c.updated_by, c.external_id, c.doc::text, c.consent_times::text"
 
-#define CUSTOMER_MERGE_STATEMENTS 37
+#define CUSTOMER_MERGE_STATEMENTS 38
 extern const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS];
 
 /* Fills the unit with what the commands name. */

@@ -54,6 +54,7 @@ void unit_init(struct unit *unit, struct arena *arena, size_t n_commands)
 		n_slots *= 2;
 	*unit = (struct unit){.arena = arena};
 	map_init(&unit->customers, arena, n_slots);
+	map_init(&unit->used, arena, 64);
 	map_init(&unit->keys, arena, n_slots);
 	map_init(&unit->values, arena, n_slots);
 }
@@ -102,6 +103,20 @@ struct unit_customer *unit_add(
 		unit->first_customer = added;
 	unit->last_customer = added;
 	return added;
+}
+
+void unit_know_used(struct unit *unit, const struct uuid *workspace, const struct uuid *id)
+{
+	char bytes[ID_NAME_BYTES];
+
+	map_put(&unit->used, unit->arena, id_name(bytes, workspace, id), unit);
+}
+
+bool unit_is_used(const struct unit *unit, const struct uuid *workspace, const struct uuid *id)
+{
+	char bytes[ID_NAME_BYTES];
+
+	return find_any(unit, workspace, id) || map_get(&unit->used, id_name(bytes, workspace, id));
 }
 
 void unit_delete(struct unit *unit, struct unit_customer *customer, int64_t now_us)

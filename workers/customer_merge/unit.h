@@ -68,7 +68,7 @@ struct unit_map {
 
 struct unit {
 	struct arena *arena;
-	struct unit_map customers, keys, values;
+	struct unit_map customers, used, keys, values;
 	struct unit_customer *first_customer, *last_customer;
 	struct unit_binding *first_binding, *last_binding;
 	struct unit_head *heads;
@@ -85,6 +85,9 @@ struct unit_customer *unit_find(const struct unit *unit, const struct uuid *work
 struct unit_customer *unit_add(
         struct unit *unit, const struct uuid *workspace, const struct customer *customer, bool stored);
 void unit_delete(struct unit *unit, struct unit_customer *customer, int64_t now_us);
+/* An id that the table has, or had. */
+void unit_know_used(struct unit *unit, const struct uuid *workspace, const struct uuid *id);
+bool unit_is_used(const struct unit *unit, const struct uuid *workspace, const struct uuid *id);
 
 /* Unique keys. What is not known has to be loaded first. */
 bool unit_key_is_known(

@@ -373,6 +373,16 @@ static bool check_idempotency_key(struct request *request)
 	return false;
 }
 
+static bool check_encoding(struct request *request)
+{
+	struct str encoding = trim(request_header(request, "Content-Encoding"));
+
+	if (!encoding.n || str_eq_nocase(encoding, STR("identity")))
+		return true;
+	request_fail(request, ERR_MEDIA_TYPE, "The request body must come without a content encoding");
+	return false;
+}
+
 static bool check_declared_body(struct request *request, const struct framing *framing)
 {
 	const struct route *route = request->match.route;
@@ -389,7 +399,7 @@ static bool check_declared_body(struct request *request, const struct framing *f
 		request_fail(request, ERR_MEDIA_TYPE, "The content type of the request must be application/json");
 		return false;
 	}
-	return true;
+	return check_encoding(request);
 }
 
 size_t pipeline_body_limit(const struct request *request)

@@ -211,6 +211,7 @@ static void add_cors(struct MHD_Response *response, const struct request *reques
 	MHD_add_response_header(response, "Access-Control-Allow-Origin", "*");
 	MHD_add_response_header(response, "Access-Control-Allow-Methods", methods);
 	MHD_add_response_header(response, "Access-Control-Allow-Headers", CORS_HEADERS);
+	MHD_add_response_header(response, "Access-Control-Expose-Headers", "Retry-After, Content-Disposition");
 	if (str_is(request->method, "OPTIONS"))
 		MHD_add_response_header(response, "Access-Control-Max-Age", "3600");
 }

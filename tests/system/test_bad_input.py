@@ -1,5 +1,6 @@
 """Hostile and broken requests: each gets a clear answer in the contract's error body, and the server goes on."""
 
+import gzip
 import json
 import socket
 import time
@@ -128,6 +129,12 @@ def test_oversize_without_a_declared_length_is_413(source):
     except OSError:
         return
     check_error(answer, 413)
+
+
+def test_compressed_bodies_are_told_as_such(source, node):
+    body = text(node, '"extra":"x"')
+    check_error(source.post("customers", raw=gzip.compress(body), headers={"Content-Encoding": "gzip"}), 415)
+    check_ok(source.post("customers", raw=body, headers={"Content-Encoding": "identity"}), 201)
 
 
 def test_chunked_bodies_are_fine(source, node):

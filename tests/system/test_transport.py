@@ -182,6 +182,7 @@ def test_cors_header_on_every_answer(trusted, shared_node):
                trusted.get("/health"), trusted.in_workspace("x").get("customers")]
     for answer in answers:
         assert answer.headers.get("access-control-allow-origin") == "*", f"errors are for browsers, too: {answer!r} {answer.headers}"
+        assert "Retry-After" in answer.headers.get("access-control-expose-headers", ""), f"a browser may read when to come again: {answer.headers}"
 
 
 def test_method_override_on_post(people, source):

@@ -592,6 +592,48 @@ static void test_ensure(void **state)
 	bench_close(bench);
 }
 
+/* An id comes twice: with an event that is repeated, which makes nobody, or under a forgotten key, which makes another.
+ */
+static void test_ids_are_used_once(void **state)
+{
+	static const struct {
+		enum command_type type;
+		bool emptied; /* by the whole node, else by a deletion */
+		bool batches; /* one for each command */
+		int there;
+	} rows[] = {
+	        {COMMAND_CUSTOMER_ENSURE, false, false, 0},
+	        {COMMAND_CUSTOMER_ENSURE, false, true, 0},
+	        {COMMAND_CUSTOMER_ENSURE, true, true, 0},
+	        {COMMAND_CUSTOMER_POST, false, false, 1},
+	        {COMMAND_CUSTOMER_POST, false, true, 1},
+	        {COMMAND_CUSTOMER_POST, true, true, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct bench *bench = bench_open();
+		give_rules(bench, N1, "1", ON_EXTERNAL_ID);
+		for (int step = 0; step < 3; step++) {
+			if (step != 1)
+				ORDER(bench, rows[i].type, 1,
+				        .text = rows[i].type == COMMAND_CUSTOMER_ENSURE ? "a" : "",
+				        .body = "{'externalId':'a'}");
+			else if (rows[i].emptied)
+				ORDER(bench, COMMAND_NODE_EMPTY, 0, .text = "3", .body = "{'eventsOnly':false}");
+			else
+				ORDER(bench, COMMAND_CUSTOMER_DELETE, 1);
+			if (rows[i].batches || step == 2)
+				run(bench);
+		}
+		assert_int_equal(number(bench, "SELECT count(*) FROM customers"), rows[i].there);
+		assert_int_equal(
+		        number(bench, "SELECT count(*) FROM customers c JOIN customer_tombstones t USING (id)"), 0);
+		assert_int_equal(number(bench, "SELECT count(*) FROM customer_tombstones"), 1);
+		bench_close(bench);
+	}
+}
+
 /* The customer that an event with this external id means from now on; 0 = it waits. */
 static int meant_by(struct bench *bench, const char *external_id)
 {
@@ -1153,6 +1195,7 @@ int main(void)
 	        cmocka_unit_test(test_events_follow_their_external_id),
 	        cmocka_unit_test(test_deletion_takes_events),
 	        cmocka_unit_test(test_ensure),
+	        cmocka_unit_test(test_ids_are_used_once),
 	        cmocka_unit_test(test_other_spellings_end_with_the_external_id),
 	        cmocka_unit_test(test_other_letters_end_nothing),
 	        cmocka_unit_test(test_merge_moves_the_external_id),

@@ -177,12 +177,22 @@ static void bind_session_of_write(const struct step *step)
 
 /* Changes of customers */
 
+/* A key that was forgotten may come again, with an id that somebody has, or had. */
+static struct uuid id_of_new(const struct step *step)
+{
+	const struct command *command = step->command;
+
+	return unit_is_used(&step->work->unit, &command->workspace, &command->entity)
+	               ? uuid_derive(&command->entity, (uint64_t)command->time_us)
+	               : command->entity;
+}
+
 static void create(struct step *step, struct json *doc, const struct uuid *key)
 {
 	const struct command *command = step->command;
 	struct unit *unit = &step->work->unit;
 	struct unit_head *head = unit_head(unit, &command->workspace);
-	struct customer customer = {.id = command->entity,
+	struct customer customer = {.id = id_of_new(step),
 	        .node = command->node,
 	        .int_id = ++head->last_int_id,
 	        .version = 1,

@@ -287,6 +287,12 @@ static void want_head(struct work *work, struct wanted *wanted, const struct com
 	db_array_uuid(&wanted->heads.columns[0], &command->workspace);
 }
 
+static void want_used(struct wanted *wanted, const struct command *command)
+{
+	db_array_uuid(&wanted->used.columns[0], &command->workspace);
+	db_array_uuid(&wanted->used.columns[1], &command->entity);
+}
+
 static void want_for_write(struct work *work, struct wanted *wanted, size_t index)
 {
 	const struct command *command = batch_command(work->batch, index);
@@ -295,6 +301,8 @@ static void want_for_write(struct work *work, struct wanted *wanted, size_t inde
 		want_head(work, wanted, command);
 	else
 		want_customer(wanted, command);
+	if (command->type == COMMAND_CUSTOMER_POST && command->flags & COMMAND_KEYED)
+		want_used(wanted, command);
 	want_key(work, wanted, command, work->bodies[index]);
 	if (command->text.n)
 		want_value(work, wanted, command, BINDING_SESSION);
@@ -307,8 +315,7 @@ static void want_for_ensure(struct work *work, struct wanted *wanted, size_t ind
 	want_head(work, wanted, command);
 	want_key(work, wanted, command, work->bodies[index]);
 	want_value(work, wanted, command, BINDING_EXTERNAL_ID);
-	db_array_uuid(&wanted->used.columns[0], &command->workspace);
-	db_array_uuid(&wanted->used.columns[1], &command->entity);
+	want_used(wanted, command);
 }
 
 static void want_for_session(struct work *work, struct wanted *wanted, const struct command *command)

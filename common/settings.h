@@ -74,7 +74,7 @@
 	X(INT, pg_connections, "CONTACTHUB_PG_CONNECTIONS", "4", 1, 64, "pipelined read connections of a gateway")     \
 	X(INT, batch_records, "CONTACTHUB_BATCH_RECORDS", "200", 1, 2000, "most records in one worker transaction")    \
 	X(INT, batch_wait_us, "CONTACTHUB_BATCH_WAIT_US", "1000", 0, 100000,                                           \
-	        "how long a worker waits for more records once it has one, while more than four come at a time")        \
+	        "how long a worker waits for more records once it has one, while more than four come at a time")       \
 	X(INT, idempotency_retention_days, "CONTACTHUB_IDEMPOTENCY_RETENTION_DAYS", "0", 0, 36500,                     \
 	        "how long the Idempotency-Keys of requests from now on are remembered; 0 = for ever")                  \
 	X(INT, bulk_window, "CONTACTHUB_BULK_WINDOW", "500", 1, 10000,                                                 \

@@ -21,7 +21,7 @@
 
 #define TEXT_SCHEMA "{\"type\":\"string\"}"
 #define UUID_SCHEMA "{\"type\":\"string\",\"format\":\"uuid\"}"
-#define FLAG_SCHEMA "{\"type\":\"boolean\",\"default\":false}"
+#define FLAG .schema = "{\"type\":\"boolean\",\"default\":false}", .flag = true
 #define TIME_SCHEMA "{\"type\":\"string\",\"format\":\"date-time\"}"
 #define SMALL_PAGE_SCHEMA "{\"type\":\"integer\",\"minimum\":0,\"maximum\":50,\"default\":0}"
 #define SMALL_SIZE_SCHEMA "{\"type\":\"integer\",\"minimum\":0,\"maximum\":50,\"default\":20}"
@@ -56,18 +56,14 @@ static const struct route_param workspace_list_params[] = {SMALL_PAGE_PARAMS,
 
 #define REFERENCES_PARAM                                                                                               \
 	{                                                                                                              \
-		.name = "resolveReferences", .schema = FLAG_SCHEMA, .flag = true,                                      \
-		.description = "Put what a schema refers to in its place."                                             \
+		.name = "resolveReferences", FLAG, .description = "Put what a schema refers to in its place."          \
 	}
 
 static const struct route_param references_params[] = {REFERENCES_PARAM, {0}};
 static const struct route_param event_type_list_params[] = {SMALL_PAGE_PARAMS, REFERENCES_PARAM, {0}};
 
-static const struct route_param empty_params[] = {{.name = "eventsOnly",
-                                                          .schema = FLAG_SCHEMA,
-                                                          .flag = true,
-                                                          .description = "Remove the events and keep the customers."},
-        {0}};
+static const struct route_param empty_params[] = {
+        {.name = "eventsOnly", FLAG, .description = "Remove the events and keep the customers."}, {0}};
 
 static const struct route_param customer_search_params[] = {
         {.name = "nodeId", .schema = UUID_SCHEMA, .required = true, .description = "Node of the customers."},

@@ -293,6 +293,13 @@ static void want_used(struct wanted *wanted, const struct command *command)
 	db_array_uuid(&wanted->used.columns[1], &command->entity);
 }
 
+/* Rows of bulk jobs have keys, too, which are remembered as long as they may come again. */
+static bool may_be_used(const struct command *command)
+{
+	return command->type == COMMAND_CUSTOMER_POST && command->flags & COMMAND_KEYED &&
+	       !(command->flags & COMMAND_BULK);
+}
+
 static void want_for_write(struct work *work, struct wanted *wanted, size_t index)
 {
 	const struct command *command = batch_command(work->batch, index);
@@ -301,7 +308,7 @@ static void want_for_write(struct work *work, struct wanted *wanted, size_t inde
 		want_head(work, wanted, command);
 	else
 		want_customer(wanted, command);
-	if (command->type == COMMAND_CUSTOMER_POST && command->flags & COMMAND_KEYED)
+	if (may_be_used(command))
 		want_used(wanted, command);
 	want_key(work, wanted, command, work->bodies[index]);
 	if (command->text.n)

@@ -3,6 +3,9 @@
 #include "common/locks.h"
 #include "workers/event_ingest/ingest.h"
 
+/* Of the node of a POST, by the time of the POST. */
+#define EMPTIED_BEFORE EMPTIED_US("u.w", "u.n", " AND y.time_us <= u.t")
+
 const struct statement event_ingest_statements[] = {
         LOCK_STATEMENT,
         /*
@@ -13,23 +16,16 @@ const struct statement event_ingest_statements[] = {
         {.name = "ingest_facts",
                 .sql = "WITH posts AS MATERIALIZED (SELECT u.i, u.w, u.n, u.k, u.t, COALESCE(u.c, "
                        "(SELECT b.customer_id FROM bindings b WHERE b.workspace_id = u.w AND b.node_id = u.n "
-                       "AND b.kind = u.k AND b.value = u.v AND b.unbound_us > u.t AND b.bound_us >= " EMPTIED_US("u.w",
-                               "u.n",
-                               " AND y.time_us <= u.t") " "
-                                                        "ORDER BY b.bound_us, b.customer_id LIMIT 1)) AS customer "
-                                                        "FROM unnest($1::integer[], $2::uuid[], $3::uuid[], "
-                                                        "$4::uuid[], $5::smallint[], $6::text[], "
-                                                        "$7::bigint[]) AS u(i, w, n, c, k, v, t)) "
-                                                        "SELECT p.i, p.customer, LEAST(t.deleted_us, (SELECT min(e.us) "
-                                                        "FROM unnest(r.emptied_before_us || r.emptied_us) AS e(us) "
-                                                        "WHERE e.us > p.t)) "
-                                                        "FROM posts p "
-                                                        "LEFT JOIN customer_tombstones t ON t.workspace_id = p.w AND "
-                                                        "t.id = p.customer "
-                                                        "LEFT JOIN node_rules r ON r.workspace_id = p.w AND r.node_id "
-                                                        "= p.n "
-                                                        "WHERE p.k IS NOT NULL OR t.id IS NOT NULL OR r.emptied_us > "
-                                                        "p.t",
+                       "AND b.kind = u.k AND b.value = u.v AND b.unbound_us > u.t AND b.bound_us >= " EMPTIED_BEFORE " "
+                       "ORDER BY b.bound_us, b.customer_id LIMIT 1)) AS customer "
+                       "FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], "
+                       "$7::bigint[]) AS u(i, w, n, c, k, v, t)) "
+                       "SELECT p.i, p.customer, LEAST(t.deleted_us, (SELECT min(e.us) "
+                       "FROM unnest(r.emptied_before_us || r.emptied_us) AS e(us) WHERE e.us > p.t)) "
+                       "FROM posts p "
+                       "LEFT JOIN customer_tombstones t ON t.workspace_id = p.w AND t.id = p.customer "
+                       "LEFT JOIN node_rules r ON r.workspace_id = p.w AND r.node_id = p.n "
+                       "WHERE p.k IS NOT NULL OR t.id IS NOT NULL OR r.emptied_us > p.t",
                 .n_params = 7},
         /* Events that a PUT, PATCH or DELETE names, or what is left of them; LIMIT ends the search at the year that
            has one. One that is there although its node was emptied later is on its way out (node_emptyings). */

@@ -209,6 +209,8 @@ static bool check_count(const struct run *run, const struct schema *schema, size
 	if (n < schema->min_items)
 		return FAULT(run, place, "must have at least %zu item%s", schema->min_items,
 		        schema->min_items == 1 ? "" : "s");
+	if (n > schema->max_items && !schema->max_items)
+		return FAULT(run, place, "must be empty");
 	if (n > schema->max_items)
 		return FAULT(run, place, "must not have more than %zu item%s", schema->max_items,
 		        schema->max_items == 1 ? "" : "s");

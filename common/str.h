@@ -14,7 +14,8 @@ struct str {
 	size_t n;
 };
 
-#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+/* The empty text before it makes anything but a literal an error: of a pointer sizeof would be the length. */
+#define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
 #define STR_NONE ((struct str){NULL, 0})
 /* For "%.*s". */
 #define STR_ARG(s) (int)(s).n, (s).p

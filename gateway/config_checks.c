@@ -423,10 +423,17 @@ static struct json *check_source_nodes(struct arena *arena, const struct json *b
 	return ids;
 }
 
-static struct json *check_source_properties(
-        struct arena *arena, const struct json *body, struct str provider, struct problems *problems)
+/* A PUT that does not name them neither enables a disabled source again nor opens it to other addresses. */
+static const struct json *sent_or_present(const struct json *body, const struct json *present, struct str name)
 {
-	const struct json *properties = json_member(body, "properties");
+	const struct json *sent = json_get(body, name);
+
+	return sent ? sent : json_get(present, name);
+}
+
+static struct json *check_source_properties(
+        struct arena *arena, const struct json *properties, struct str provider, struct problems *problems)
+{
 	const struct json *ips = json_member(properties, "allowedIPs");
 
 	if (json_is_null(properties))
@@ -445,7 +452,8 @@ struct json *check_source(struct arena *arena, const struct json *body, const st
         const struct json *present, const struct config_workspace *workspace, struct str *ret_unknown_node,
         struct problems *problems)
 {
-	const struct json *enabled = json_member(body, "enabled");
+	const struct json *enabled = sent_or_present(body, present, STR("enabled"));
+	const struct json *properties = sent_or_present(body, present, STR("properties"));
 	struct json *doc = json_new(arena, JSON_OBJECT);
 	struct str provider = check_provider(body, present, problems);
 
@@ -458,7 +466,7 @@ struct json *check_source(struct arena *arena, const struct json *body, const st
 	json_add(doc, STR("name"), json_new_str(arena, required_text(body, "name", MAX_NAME, problems)));
 	json_add(doc, STR("description"), optional_text(arena, body, "description", MAX_DESCRIPTION, problems));
 	json_add(doc, STR("enabled"), json_new_bool(arena, json_is_null(enabled) || json_is_true(enabled)));
-	json_add(doc, STR("properties"), check_source_properties(arena, body, provider, problems));
+	json_add(doc, STR("properties"), check_source_properties(arena, properties, provider, problems));
 	json_add(doc, STR("nodes"), check_source_nodes(arena, body, workspace, ret_unknown_node, problems));
 	return problems->n ? NULL : doc;
 }

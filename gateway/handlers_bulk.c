@@ -373,7 +373,7 @@ struct results {
 	bool ended;
 };
 
-static const char results_header[] = "row,status,id,error\r\n";
+#define RESULTS_HEADER "row,status,id,error\r\n"
 
 /* RFC 4180. */
 static void add_cell(struct buf *buf, struct str text)
@@ -455,7 +455,7 @@ static void begin_results(struct request *request, const PGresult *result)
 	buf_init(&results->piece, request_arena(request), RESULT_ROWS * RESULT_ROW_BYTES);
 	request_set_state(request, results);
 	request_answer_stream(request, "text/csv; charset=utf-8", "attachment; filename=\"results.csv\"",
-	        STR(results_header), next_rows);
+	        STR(RESULTS_HEADER), next_rows);
 }
 
 void bulk_job_results(struct request *request)

@@ -241,6 +241,19 @@ def test_a_changed_source_acts_on_its_new_nodes_at_once(space):
     check_ok(client.post("customers", mail(two)), 201)
 
 
+def test_a_put_does_not_loosen_what_it_does_not_name(space):
+    description, client = space.source(space.node())
+    path = f"configuration/sources/{description['id']}"
+    body = {name: description[name] for name in ("id", "provider", "name", "nodes")}
+    limits = {"enabled": False, "properties": {"allowedIPs": "192.0.2.0/24"}}
+    check_ok(space.admin.put(path, {**body, **limits}))
+    answer = check_ok(space.admin.put(path, {**body, "name": "renamed"}))
+    assert answer["name"] == "renamed" and {name: answer[name] for name in limits} == limits
+    check_error(client.get("customers", {"nodeId": body["nodes"][0]}), (401, 403))
+    answer = check_ok(space.admin.put(path, {**body, "enabled": None, "properties": None}))
+    assert answer["enabled"] and "allowedIPs" not in answer["properties"]
+
+
 @pytest.mark.parametrize("change", [{"nodes": []}, {"nodes": ["123"]}, {"nodes": ["00000000-0000-4000-8000-000000000000"]}, {"nodes": "x"},
                                     {"provider": "JavaScript"}, {"provider": "MAGENTO"}, {"provider": "ANDROID_SDK"}, {"provider": "NODEJS_SDK"},
                                     {"provider": "OTHER"}, {"provider": 5}, {"enabled": "yes"}, {"name": 5},

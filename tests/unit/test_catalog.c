@@ -315,7 +315,7 @@ static const struct body_case {
                 "more"},
         {"common.json#/definitions/EventCreate", "{\"type\":\"viewedPage\"}", "/context", "is required"},
         {"common.json#/definitions/EventCreate", "{\"type\":\"viewedPage\",\"context\":\"WEB\",\"properties\":[1]}",
-                "/properties", "must not have more than 0 items"},
+                "/properties", "must be empty"},
         {"common.json#/definitions/EventCreate",
                 "{\"type\":\"viewedPage\",\"context\":\"WEB\",\"bringBackProperties\":{\"type\":\"session\",\"value\":"
                 "\"v\",\"nodeId\":\"n\"}}",

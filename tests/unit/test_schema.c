@@ -90,6 +90,7 @@ static void faults_can_be_read(void **state)
 	        {"{\"exclusiveMaximum\":5,\"maximum\":5}", "5.0", "/base: must be below 5"},
 	        {"{\"minItems\":1}", "[]", "/base: must have at least 1 item"},
 	        {"{\"maxItems\":1}", "[1,2]", "/base: must not have more than 1 item"},
+	        {"{\"maxItems\":0}", "[1]", "/base: must be empty"},
 	        {"{\"format\":\"date\"}", "\"2023-02-30\"", "/base: must be a date (yyyy-MM-dd)"},
 	        {"{\"format\":\"email\"}", "\"@example.com\"", ""},
 	        {"{\"format\":\"email\"}", "\"example.com\"", "/base: must be an e-mail address"},

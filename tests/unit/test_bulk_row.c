@@ -81,7 +81,7 @@ static void lay(struct desk *desk, enum bulk_entity entity, enum bulk_operation 
 	        .policy = {.unique = unique, .n_unique = 1},
 	        .tracking = schema_compile(
 	                desk->arena, catalog_resolve(STR("common.json#/definitions/Tracking")), NULL, NULL, &err)};
-	const struct json *extended = json_parse(desk->arena, STR(extended_text), &err);
+	const struct json *extended = json_parse(desk->arena, str_of(extended_text), &err);
 	desk->rules.schemas = schema_set_new(
 	        desk->arena, &(struct schema_declarations){.extended = find_extended, .context = extended});
 	for (size_t i = 0; i < EVENT_TYPE_COUNT; i++)

@@ -17,6 +17,8 @@
 
 /* What the gateway reads of an event at all; the workspace's payload size says what it takes. */
 #define EVENT_BODY_BYTES ((size_t)960 * 1024)
+/* A customer as it was read: the members that only a GET adds come on top of what may be stored. */
+#define READ_CUSTOMER_BYTES ((size_t)80 * 1024)
 #define CONFIGURATION_BODY_BYTES ((size_t)512 * 1024)
 
 #define TEXT_SCHEMA "{\"type\":\"string\"}"
@@ -843,6 +845,7 @@ const struct route routes[] = {
                 .body_schema = "CustomerUpdate",
                 .response_schema = "Customer",
                 .params = customer_write_params,
+                .max_body_bytes = READ_CUSTOMER_BYTES,
                 .handler = customer_put,
                 .reread = customer_answer_by_id},
         {.operation = 82,

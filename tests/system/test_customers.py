@@ -1,6 +1,7 @@
 """One customer: shape, validation, POST, GET, PATCH, PUT, DELETE, null and list rules, versions, idempotency keys."""
 
 import concurrent.futures
+import json
 
 import pytest
 
@@ -444,6 +445,16 @@ def test_put_of_what_get_returned(people, source, node):
     assert check_ok(source.put(f"customers/{customer['id']}", got, {"mode": "STRICT"})) == got
     minimal = people.get(people.new()["id"])
     assert check_ok(source.put(f"customers/{minimal['id']}", minimal)) == minimal, "nulls and empty lists invent nothing"
+
+
+def test_put_of_what_get_returned_of_the_largest_customer(source, node):
+    body = {"nodeId": node, "base": {"contacts": {"email": f"{unique()}@example.com"}}, "extra": ""}
+    body["extra"] = "x" * (64 * 1024 - len(json.dumps(body)))
+    made = check_ok(source.post("customers", body), 201)
+    path = f"customers/{made['id']}"
+    assert check_ok(source.put(path, check_ok(source.get(path))))["extra"] == body["extra"]
+    for more in (1000, 64 * 1024):
+        check_error(source.put(path, {**body, "extra": body["extra"] + "x" * more}), 413)
 
 
 def test_put_replaces_what_is_given_and_keeps_what_is_missing(people, source):

@@ -10,18 +10,18 @@
 static const char *const kinds[] = {CONFIG_WORKSPACE, CONFIG_NODE, CONFIG_SOURCE, CONFIG_USER, CONFIG_BASE_PROPERTIES,
         CONFIG_EXTENDED, CONFIG_EVENT_TYPE, CONFIG_THROTTLING, CONFIG_PAYLOAD_SIZE};
 
-static const struct source_provider providers[] = {
-        {.id = "API", .trusted = true, .creatable = true},
-        {.id = "CONTACTSEND", .trusted = true, .creatable = true},
-        {.id = "CONTACTPLAN", .trusted = true, .creatable = true},
-        {.id = "JavaScript", .trusted = false, .creatable = false},
-        {.id = "ANDROID_SDK", .trusted = false, .creatable = false},
-        {.id = "OBJECTIVEC_SDK", .trusted = false, .creatable = false},
-        {.id = "MAGENTO", .trusted = true, .creatable = false},
-        {.id = "NODEJS_SDK", .trusted = true, .creatable = false},
-        {.id = "JAVA_SDK", .trusted = true, .creatable = false},
-        {.id = "SCALA_SDK", .trusted = true, .creatable = false},
-        {.id = "DOTNET_SDK", .trusted = true, .creatable = false},
+const struct source_provider source_providers[SOURCE_PROVIDER_COUNT] = {
+        {"API", "API", "Calls of the API by an application of one's own", .trusted = true, .creatable = true},
+        {"CONTACTSEND", "Contactsend", "Campaigns that are sent by Contactsend", .trusted = true, .creatable = true},
+        {"CONTACTPLAN", "Contactplan", "Plans that are run by Contactplan", .trusted = true, .creatable = true},
+        {"JavaScript", "JavaScript", "Pages that run in a browser", .trusted = false, .creatable = false},
+        {"ANDROID_SDK", "Android SDK", "Applications on Android", .trusted = false, .creatable = false},
+        {"OBJECTIVEC_SDK", "Objective-C SDK", "Applications on iOS", .trusted = false, .creatable = false},
+        {"MAGENTO", "Magento", "Shops made with Magento", .trusted = true, .creatable = false},
+        {"NODEJS_SDK", "Node.js SDK", "Applications in JavaScript on a server", .trusted = true, .creatable = false},
+        {"JAVA_SDK", "Java SDK", "Applications in Java", .trusted = true, .creatable = false},
+        {"SCALA_SDK", "Scala SDK", "Applications in Scala", .trusted = true, .creatable = false},
+        {"DOTNET_SDK", ".NET SDK", "Applications on .NET", .trusted = true, .creatable = false},
 };
 
 static bool kind_exists(struct str kind)
@@ -66,9 +66,9 @@ uint32_t config_partition_of(const struct uuid *workspace, uint32_t n_partitions
 
 const struct source_provider *source_provider_find(struct str id)
 {
-	for (size_t i = 0; i < ARRAY_LEN(providers); i++)
-		if (str_is(id, providers[i].id))
-			return &providers[i];
+	for (size_t i = 0; i < SOURCE_PROVIDER_COUNT; i++)
+		if (str_is(id, source_providers[i].id))
+			return &source_providers[i];
 	return NULL;
 }
 

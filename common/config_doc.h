@@ -55,10 +55,12 @@ uint32_t config_partition_of(const struct uuid *workspace, uint32_t n_partitions
 
 /* A provider of sources, from the API document; `creatable` says whether the API still makes such sources. */
 struct source_provider {
-	const char *id;
+	const char *id, *label, *description;
 	bool trusted;
 	bool creatable;
 };
+#define SOURCE_PROVIDER_COUNT 11
+extern const struct source_provider source_providers[SOURCE_PROVIDER_COUNT];
 const struct source_provider *source_provider_find(struct str id);
 
 /* The secret of a source: 32 random bytes, shown once as hex. Kept and sent is only the hash of the hex text. */

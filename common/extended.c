@@ -33,16 +33,17 @@ static const struct {
 static const struct {
 	const char *name;
 	unsigned types;
+	const char *description;
 } merge_policies[] = {
-        {.name = "OBJ_PRIORITY", .types = TYPES_ALL},
-        {.name = "OBJ_CONCATENATE", .types = TYPE_STRING},
-        {.name = "ARRAY_UNION", .types = TYPE_ARRAY},
-        {.name = "ARRAY_INTERSECTION", .types = TYPE_ARRAY},
-        {.name = "MATH_SUM", .types = TYPES_MATH},
-        {.name = "MATH_AVG", .types = TYPES_MATH},
-        {.name = "MATH_DIFF", .types = TYPES_MATH},
-        {.name = "MATH_MIN", .types = TYPES_MATH},
-        {.name = "MATH_MAX", .types = TYPES_MATH},
+        {"OBJ_PRIORITY", TYPES_ALL, "The value of the customer whose node comes first among the entry nodes"},
+        {"OBJ_CONCATENATE", TYPE_STRING, "The texts one after the other, with a blank between them"},
+        {"ARRAY_UNION", TYPE_ARRAY, "What is in any of the lists"},
+        {"ARRAY_INTERSECTION", TYPE_ARRAY, "What is in all of the lists"},
+        {"MATH_SUM", TYPES_MATH, "The sum"},
+        {"MATH_AVG", TYPES_MATH, "The average"},
+        {"MATH_DIFF", TYPES_MATH, "The first value less the others"},
+        {"MATH_MIN", TYPES_MATH, "The least value"},
+        {"MATH_MAX", TYPES_MATH, "The greatest value"},
 };
 
 static const char *const formats[] = {"date", "date-time", "email", "hostname", "uri", "ipv4", "ipv6"};
@@ -492,4 +493,32 @@ struct json *extended_served_schema(struct arena *arena, const struct json *map)
 	json_add(schema, STR("properties"), map ? json_copy(arena, map, false) : json_new(arena, JSON_OBJECT));
 	json_add(schema, STR("additionalProperties"), json_new_bool(arena, false));
 	return schema;
+}
+
+/* --- merge policies ------------------------------------------------------------------------------------------------
+ */
+
+static struct json *names_of_types(struct arena *arena, unsigned bits)
+{
+	struct json *names = json_new(arena, JSON_ARRAY);
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (bits & types[i].bit)
+			json_append(names, json_new_str(arena, str_of(types[i].name)));
+	return names;
+}
+
+struct json *extended_merge_policies(struct arena *arena)
+{
+	struct json *list = json_new(arena, JSON_ARRAY);
+
+	for (size_t i = 0; i < ARRAY_LEN(merge_policies); i++) {
+		struct json *policy = json_new(arena, JSON_OBJECT);
+
+		json_add(policy, STR("id"), json_new_str(arena, str_of(merge_policies[i].name)));
+		json_add(policy, STR("description"), json_new_str(arena, str_of(merge_policies[i].description)));
+		json_add(policy, STR("supportedTypes"), names_of_types(arena, merge_policies[i].types));
+		json_append(list, policy);
+	}
+	return list;
 }

@@ -39,6 +39,9 @@ struct json *extended_value_schema(struct arena *arena, const struct json *map, 
 /* The JSON schema that is served: the definitions as they were declared. */
 struct json *extended_served_schema(struct arena *arena, const struct json *map);
 
+/* The merge policies that a definition may name: a list of {id, description, supportedTypes}. */
+struct json *extended_merge_policies(struct arena *arena);
+
 /* Base type of a definition ("string"), without "null"; absent when it has none. */
 struct str extended_type(const struct json *definition);
 

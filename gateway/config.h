@@ -121,6 +121,8 @@ const struct json *config_disabled_base_properties(const struct config_workspace
 /* The JSON schemas that the API answers with, the workspace's own properties in their places. resolve: every $ref is
    replaced by what it names. */
 struct json *config_served_customer_schema(struct arena *arena, const struct config_workspace *workspace, bool resolve);
+/* Of a context of events: nothing of it belongs to a workspace. */
+struct json *config_served_context_schema(struct arena *arena, struct str context, bool resolve);
 struct json *config_served_event_schema(
         struct arena *arena, const struct config_workspace *workspace, struct str event_type, bool resolve);
 

@@ -70,6 +70,15 @@ struct json *config_served_customer_schema(
 	return schema;
 }
 
+struct json *config_served_context_schema(struct arena *arena, struct str context, bool resolve_references)
+{
+	struct str name = str_of(arena_printf(arena, "context.%.*s.json", STR_ARG(context)));
+	struct schema_extensions extended = {0};
+	struct serve walk = {.arena = arena, .extended = &extended, .resolve = resolve_references};
+
+	return serve(&walk, catalog_document(name), 0);
+}
+
 struct json *config_served_event_schema(
         struct arena *arena, const struct config_workspace *workspace, struct str event_type, bool resolve_references)
 {

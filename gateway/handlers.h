@@ -50,6 +50,9 @@ route_handler_fn customer_extended_get, customer_extended_put, customer_properti
 route_handler_fn event_type_list, event_type_get, event_type_put, event_type_enabled_put;
 route_handler_fn event_properties_get, event_extended_get, event_extended_put;
 
+/* handlers_model.c */
+route_handler_fn model_merge_policies, model_providers, model_contexts;
+
 /* handlers_workspace.c */
 route_handler_fn workspace_list, workspace_create, workspace_get, workspace_status_put;
 route_handler_fn throttling_get, throttling_put, payload_size_get, payload_size_put, me_get;

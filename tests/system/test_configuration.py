@@ -1,5 +1,6 @@
 """Nodes, sources, matching policies, base and extended properties, event types: what an administrator sets is in force at once."""
 
+import json
 import re
 
 import pytest
@@ -538,3 +539,45 @@ def test_unknown_ids_of_configuration_do_not_leak_between_workspaces(space, make
     node = other.node()
     check_error(space.admin.get(f"configuration/nodes/entries/{node}"), 404, f"node not found {node}")
     check_error(space.admin.get(f"configuration/sources/{new_id()}"), 404)
+
+
+# --- models --------------------------------------------------------------------------------------------------------------------------------
+
+
+def models_of(client, name, **query):
+    answer = check_ok(client.get(f"models/{name}", query))
+    assert list(answer) == ["elements"], "models are no pages"
+    return {element["id"]: element for element in answer["elements"]}
+
+
+def test_merge_policies_are_those_that_properties_may_have(space):
+    policies = models_of(space.admin, "merge-policies")
+    assert set(policies) == {"OBJ_PRIORITY", "OBJ_CONCATENATE", "ARRAY_UNION", "ARRAY_INTERSECTION", "MATH_SUM", "MATH_AVG", "MATH_DIFF",
+                             "MATH_MIN", "MATH_MAX"}
+    assert policies["OBJ_CONCATENATE"]["supportedTypes"] == ["string"] and all(policy["description"] for policy in policies.values())
+    path = "configuration/properties/extended"
+    declared = check_ok(space.admin.get(path))
+    for policy in policies.values():
+        for type_ in ("string", "number", "integer", "boolean"):
+            name = f"p{policy['id']}{type_}"
+            answer = space.admin.put(path, {**declared, name: {"type": type_, "contactlabProperties": {"mergePolicy": policy["id"]}}})
+            declared = answer.json if answer.status == 200 else declared
+            assert (answer.status == 200) == (type_ in policy["supportedTypes"]), f"{policy['id']} of a {type_}: {answer}"
+
+
+def test_providers_are_those_of_sources(space, node):
+    providers = models_of(space.admin, "providers")
+    assert "allowedIPs" in providers["API"]["propertiesSchema"]["properties"]
+    assert {providers["JavaScript"]["role"], providers["API"]["role"]} == {"UNTRUSTED_APPLICATION", "TRUSTED_APPLICATION"}
+    assert {"CONTACTSEND", "CONTACTPLAN", "MAGENTO", "JAVA_SDK"} < set(providers)
+
+
+def test_contexts_are_those_of_events(space):
+    contexts = models_of(space.admin, "contexts")
+    assert set(contexts) == {"CONTACT_CENTER", "DIGITAL_CAMPAIGN", "ECOMMERCE", "IOT", "MOBILE", "OTHER", "RETAIL", "SOCIAL", "WEB"}
+    whole = models_of(space.admin, "contexts", resolveReferences="true")
+    for name, context in contexts.items():
+        assert json.loads(context["propertiesSchema"])["type"] and "$ref" not in whole[name]["propertiesSchema"]
+    assert any("$ref" in context["propertiesSchema"] for context in contexts.values())
+    check_error(space.admin.get("models/contexts", {"resolveReferences": "1"}), 400)
+    check_error(space.admin.get("models/other"), 404)

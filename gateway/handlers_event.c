@@ -382,10 +382,14 @@ static void find_event(struct request *request, enum command_type type,
 	struct uuid id;
 
 	write->found = found;
-	if (request_path_uuid(request, "id", &id))
-		request_query(request, "event_by_id", NULL, by_id_params(request, &id), on_event_to_write);
-	else
+	if (!request_path_uuid(request, "id", &id)) {
 		event_not_found(request);
+		return;
+	}
+	/* as for a POST, except that whom the event is of cannot be asked any more once it is deleted */
+	if (write->command.flags & COMMAND_KEYED)
+		write->command.id = uuid_v5(&write->command.id, (struct str){(const char *)id.b, sizeof(id.b)});
+	request_query(request, "event_by_id", NULL, by_id_params(request, &id), on_event_to_write);
 }
 
 static void put_found(struct request *request, struct write *write, const struct event_row *event)

@@ -568,6 +568,23 @@ def test_a_key_counts_among_the_events_of_one_customer(source, node, people):
     assert [post(source, body, headers=key) for body in bodies] == made
 
 
+def test_a_key_of_changes_counts_for_one_event(source, people):
+    """Whichever customers they are of: changes of many under one key are all made, or all but the first refused."""
+    key = {"Idempotency-Key": unique("key")}
+    made = [post(source, event(people.new()["id"])) for _ in range(12)]
+    for identifier in made:
+        stored(source, identifier)
+    for _ in range(2):
+        for identifier in made:
+            check_ok(source.patch(f"events/{identifier}", {"properties": {"title": "new"}}, headers=key), 202)
+    check_error(source.patch(f"events/{made[0]}", {"properties": {"title": "newer"}}, headers=key), 409)
+    eventually(lambda: [stored(source, identifier)["version"] for identifier in made] == [2] * len(made))
+    key = {"Idempotency-Key": unique("key")}
+    for _ in range(2):
+        for identifier in made:
+            check_empty(source.delete(f"events/{identifier}", headers=key), 204)
+
+
 def test_same_event_twice_without_key_is_two_events(source, people):
     customer = people.new()["id"]
     made = {post(source, event(customer)) for _ in range(2)}

@@ -22,7 +22,7 @@ bool arguments_parse(struct arguments *arguments, int argc, char **argv, const c
 		if (is_flag(item->option, flags))
 			continue;
 		if (i + 1 == argc)
-			return err_set(err, ERR_INVALID, "--%s needs a value", item->option);
+			return err_set(err, ERR_INVALID, "--%s is not known here, or needs a value", item->option);
 		item->value = argv[++i];
 	}
 	return true;

@@ -69,8 +69,8 @@ bool ctl_recount(struct ctl *ctl, struct err *err)
 
 	if (!arguments_done(&ctl->arguments, err))
 		return false;
-	if (name.p && !uuid_parse(name, &workspace))
-		return err_set(err, ERR_INVALID, "--workspace takes a workspace's id");
+	if (name.p && !ctl_workspace_read(ctl, name, &workspace, err))
+		return false;
 	if (name.p ? !one_workspace(ctl, &workspace, with_repair, &differences, err)
 	           : !all_workspaces(ctl, with_repair, &differences, err))
 		return false;

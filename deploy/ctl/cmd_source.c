@@ -3,30 +3,13 @@
 #include "common/json.h"
 #include "deploy/ctl/ctl.h"
 
-static bool check_node(struct ctl *ctl, const struct uuid *workspace, struct str node, struct err *err)
-{
-	struct db_params params;
-	struct uuid id;
-
-	if (!uuid_parse(node, &id))
-		return err_set(err, ERR_INVALID, "--node must be a UUID");
-	db_params_init(&params, ctl->arena);
-	db_param_uuid(&params, workspace);
-	db_param_text(&params, config_id_text(ctl->arena, &id));
-	PGresult *rows = ctl_query(ctl, "node_name", &params, err);
-	bool found =
-	        rows && (PQntuples(rows) == 1 || err_set(err, ERR_NOT_FOUND, "there is no node %.*s", STR_ARG(node)));
-	PQclear(rows);
-	return found;
-}
-
 static bool add_nodes(struct ctl *ctl, const struct uuid *workspace, struct json *doc, struct err *err)
 {
 	struct json *nodes = json_add(doc, STR("nodes"), json_new(ctl->arena, JSON_ARRAY));
 	struct str node;
 
 	while ((node = arguments_option(&ctl->arguments, "node")).p) {
-		if (!check_node(ctl, workspace, node, err))
+		if (!ctl_node_check(ctl, workspace, node, err))
 			return false;
 		json_append(nodes, json_new_str(ctl->arena, node));
 	}

@@ -50,15 +50,17 @@ static bool add_access(struct ctl *ctl, struct json *list, const struct argument
 	struct uuid id;
 
 	if (item->option && !strcmp(item->option, "workspace")) {
-		if (!uuid_parse(str_of(item->value), &id))
-			return err_set(err, ERR_INVALID, "--workspace must be a UUID");
+		if (!ctl_workspace_read(ctl, str_of(item->value), &id, err))
+			return false;
 		workspace = add_named(ctl, list, item->value);
 		json_add(workspace, STR("nodes"), json_new(ctl->arena, JSON_ARRAY));
 		return true;
 	}
 	if (item->option && !strcmp(item->option, "node")) {
-		if (!nodes || !uuid_parse(str_of(item->value), &id))
-			return err_set(err, ERR_INVALID, "--node must be a UUID and stand behind its --workspace");
+		if (!nodes || !uuid_parse(json_text(json_member(workspace, "id")), &id))
+			return err_set(err, ERR_INVALID, "--node must stand behind its --workspace");
+		if (!ctl_node_check(ctl, &id, str_of(item->value), err))
+			return false;
 		json_add(add_named(ctl, nodes, item->value), STR("permission"), json_new_str(ctl->arena, STR("R")));
 		return true;
 	}

@@ -47,6 +47,32 @@ bool ctl_workspace_partition(struct ctl *ctl, const struct uuid *workspace, uint
 	return found;
 }
 
+bool ctl_workspace_read(struct ctl *ctl, struct str text, struct uuid *ret_workspace, struct err *err)
+{
+	uint32_t partition;
+
+	if (!uuid_parse(text, ret_workspace))
+		return err_set(err, ERR_INVALID, "--workspace must be a UUID");
+	return ctl_workspace_partition(ctl, ret_workspace, &partition, err);
+}
+
+bool ctl_node_check(struct ctl *ctl, const struct uuid *workspace, struct str node, struct err *err)
+{
+	struct db_params params;
+	struct uuid id;
+
+	if (!uuid_parse(node, &id))
+		return err_set(err, ERR_INVALID, "--node must be a UUID");
+	db_params_init(&params, ctl->arena);
+	db_param_uuid(&params, workspace);
+	db_param_text(&params, config_id_text(ctl->arena, &id));
+	PGresult *rows = ctl_query(ctl, "node_name", &params, err);
+	bool found =
+	        rows && (PQntuples(rows) == 1 || err_set(err, ERR_NOT_FOUND, "there is no node %.*s", STR_ARG(node)));
+	PQclear(rows);
+	return found;
+}
+
 static void on_delivery(void *context, void *opaque, const struct kafka_delivery *delivery)
 {
 	struct ctl *ctl = context;

@@ -42,6 +42,10 @@ PGresult *ctl_query(struct ctl *ctl, const char *statement, const struct db_para
 bool ctl_workspace_partition(
         struct ctl *ctl, const struct uuid *workspace, uint32_t *ret_partition, struct err *err) must_check;
 
+/* The id of --workspace, which must exist, and a node of it, which must, too. */
+bool ctl_workspace_read(struct ctl *ctl, struct str text, struct uuid *ret_workspace, struct err *err) must_check;
+bool ctl_node_check(struct ctl *ctl, const struct uuid *workspace, struct str node, struct err *err) must_check;
+
 /* Partitions of a topic; false when Kafka does not tell. */
 bool ctl_partition_count(struct ctl *ctl, enum topic topic, uint32_t *ret_n, struct err *err) must_check;
 

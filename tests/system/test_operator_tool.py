@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from conftest import CHECKOUT
+from client import new_id
+from conftest import CHECKOUT, stack_directory
 
 
 def tool(*arguments):
@@ -24,10 +25,26 @@ def test_help_is_no_failure(arguments, told):
 
 @pytest.mark.parametrize("arguments, told", [
     (["nothing"], "there is no command \"nothing\""), (["dead-letters"], "dead-letters show TOPIC:PARTITION:OFFSET"),
-    (["user", "made"], "user create --name"), (["token", "create"], "--user is missing")])
+    (["user", "made"], "user create --name"), (["token", "create"], "--user is missing"),
+    (["replay", "--farce"], "--farce is not known")])
 def test_what_is_wrong_is_told(arguments, told):
     run = tool(*arguments)
     assert run.returncode == 2 and run.stdout == "" and told in run.stderr, run
+
+
+@pytest.mark.parametrize("arguments", [
+    ["user", "create", "--name", "A", "--surname", "B", "--email", "a@example.com", "--roles", "USER"], ["recount"],
+    ["source", "create", "--provider", "API", "--name", "A", "--node", new_id()]])
+def test_a_workspace_that_is_not_there_is_told(stack, arguments):
+    """A mistyped id would make a user who may use nothing, and find every counter of nobody right."""
+    run = script("ctl", stack_directory(), *arguments, "--workspace", new_id())
+    assert run.returncode == 1 and run.stdout == "" and "there is no workspace" in run.stderr, run
+
+
+def test_a_node_that_is_not_there_is_told(stack):
+    run = script("ctl", stack_directory(), "user", "create", "--name", "A", "--surname", "B", "--email", "a@example.com",
+                 "--roles", "USER", "--workspace", stack["CONTACTHUB_WORKSPACE"], "--node", new_id())
+    assert run.returncode == 1 and run.stdout == "" and "there is no node" in run.stderr, run
 
 
 def script(name, stack, *arguments):

@@ -113,7 +113,7 @@ static const struct lookup customer_merge_lookups[] = {
         {"cm_emptying", W ", " NODE, FEW, AT_ONCE},
         {"cm_emptied_events", W ", " NODE ", 9000000000000000, 9223372036854775807, 10", FEW, SOON},
         {"cm_emptied_customers", W ", " NODE ", 9000000000000000, 9223372036854775807, 10", FEW, AT_ONCE},
-        {"cm_emptied_bindings", W ", " NODE ", 0, " ONE("c"), FEW, SOON},
+        {"cm_emptied_bindings", W ", " NODE ", 0, " ONE("c"), FEW, AT_ONCE},
         {"cm_emptied_unbound", W ", " NODE ", 0, " ONE("c"), FEW, SOON},
         {"cm_emptied_late", W ", " ONE("e"), FEW, SOON},
         {"cm_node_customers", W ", " NODE ", " ID("c") ", 10", FEW, AT_ONCE},
@@ -336,6 +336,30 @@ static const char *const rows_of_the_first[] = {
         "INSERT INTO bindings SELECT " W ", " NODE
         ", 1, 'm' || i, time_of(i), id_of('c', 1), 9223372036854775807, NULL "
         "FROM generate_series($1::integer, $2::integer) i",
+};
+
+/* Rows of other workspaces, each with a node of its own: $1 workspaces of $2 customers. */
+#define OTHERS "id_of('W', w), "
+#define OTHERS_NODE "id_of('N', w), "
+#define OF_OTHERS "FROM generate_series(1, $1::integer) w, generate_series(1, $2::integer) i"
+static const char *const rows_of_others[] = {
+        "INSERT INTO customers SELECT " OTHERS "id_of('c' || w, i), " OTHERS_NODE "i, 1, time_of(i), time_of(i), true, "
+        "NULL, NULL, 'x' || i, '{}' " OF_OTHERS,
+        "INSERT INTO aggregate_members SELECT " OTHERS "id_of('A', w), id_of('c' || w, i), id_of('p' || w, i), false "
+        "" OF_OTHERS,
+        "INSERT INTO customer_keys SELECT " OTHERS OTHERS_NODE "id_of('k' || w, i), id_of('c' || w, i) " OF_OTHERS,
+        "INSERT INTO customer_tombstones SELECT " OTHERS "id_of('t' || w, i), " OTHERS_NODE "time_of(i), time_of(i) "
+        "" OF_OTHERS,
+        "INSERT INTO bindings SELECT " OTHERS OTHERS_NODE "k.kind, k.prefix || i, time_of(i), id_of('c' || w, i), "
+        "9223372036854775807, NULL " OF_OTHERS ", (VALUES (1::smallint, 's'), (2::smallint, 'x')) AS k(kind, prefix)",
+        "INSERT INTO events SELECT " OTHERS "id_of('e' || w, i), " OTHERS_NODE "id_of('c' || w, i), time_of(i), "
+        "time_of(i), time_of(i), 1, 1, 'completedOrder', 'WEB', 's' || i, NULL, '{}' " OF_OTHERS,
+        "INSERT INTO event_tombstones SELECT " OTHERS "id_of('d' || w, i), " OTHERS_NODE "'viewedPage', time_of(i), "
+        "time_of(i) " OF_OTHERS,
+        "INSERT INTO stream_runs SELECT " OTHERS "i, 1, " OTHERS_NODE
+        "time_of(i), '{1}', ARRAY[id_of('c' || w, i)], '{1}' " OF_OTHERS,
+        "INSERT INTO command_results (workspace_id, command_id, keyed, fingerprint, status, created_us) SELECT " OTHERS
+        "id_of('r' || w, i), false, 1, 201, time_of(i) " OF_OTHERS,
 };
 
 static void run_row(struct component *component, const char *row, int from, int to)
@@ -600,6 +624,22 @@ static void plans_stay_good_when_one_customer_has_all(void **state)
 	close_all(component, sessions, count_bad(sessions, true, YOUNG - 1));
 }
 
+/* Most of what there is belongs to others, and the planner, which knows that, has not heard of this workspace and its
+ * node: it takes them for so rare that it need not look for a customer. */
+static void plans_of_a_new_workspace_are_good(void **state)
+{
+	static const struct growth growth = {.analyzed = true, .year_ends_at = 4 * ROWS};
+	struct component *component = open_tables(growth.year_ends_at);
+	PGconn *sessions[ARRAY_LEN(owners)];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows_of_others); i++)
+		run_row(component, rows_of_others[i], 12, ROWS / 4);
+	open_sessions(component, sessions, &growth);
+	run_rows(component, 1, ROWS);
+	close_all(component, sessions, count_bad(sessions, false, ROWS - 7));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -609,6 +649,7 @@ int main(void)
 	        cmocka_unit_test(plans_stay_good_in_a_new_year),
 	        cmocka_unit_test(plans_stay_good_when_events_wait),
 	        cmocka_unit_test(plans_stay_good_when_one_customer_has_all),
+	        cmocka_unit_test(plans_of_a_new_workspace_are_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

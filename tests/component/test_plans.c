@@ -626,18 +626,29 @@ static void plans_stay_good_when_one_customer_has_all(void **state)
 
 /* Most of what there is belongs to others, and the planner, which knows that, has not heard of this workspace and its
  * node: it takes them for so rare that it need not look for a customer. */
-static void plans_of_a_new_workspace_are_good(void **state)
+static void check_new_workspace(int n_others, int customers_of_each)
 {
 	static const struct growth growth = {.analyzed = true, .year_ends_at = 4 * ROWS};
 	struct component *component = open_tables(growth.year_ends_at);
 	PGconn *sessions[ARRAY_LEN(owners)];
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows_of_others); i++)
-		run_row(component, rows_of_others[i], 12, ROWS / 4);
+		run_row(component, rows_of_others[i], n_others, customers_of_each);
 	open_sessions(component, sessions, &growth);
 	run_rows(component, 1, ROWS);
 	close_all(component, sessions, count_bad(sessions, false, ROWS - 7));
+}
+
+static void plans_of_a_new_workspace_are_good(void **state)
+{
+	(void)state;
+	check_new_workspace(12, ROWS / 4);
+}
+
+static void plans_of_a_new_workspace_of_many_are_good(void **state)
+{
+	(void)state;
+	check_new_workspace(300, ROWS / 100);
 }
 
 int main(void)
@@ -650,6 +661,7 @@ int main(void)
 	        cmocka_unit_test(plans_stay_good_when_events_wait),
 	        cmocka_unit_test(plans_stay_good_when_one_customer_has_all),
 	        cmocka_unit_test(plans_of_a_new_workspace_are_good),
+	        cmocka_unit_test(plans_of_a_new_workspace_of_many_are_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

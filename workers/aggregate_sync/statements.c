@@ -120,12 +120,13 @@ const struct statement sync_statements[] = {
         {.name = "sync_create",
                 .sql = "INSERT INTO customers (" PROFILE_COLUMNS ") SELECT * FROM " PROFILE_ROWS,
                 .n_params = 12},
+        /* by the id alone, lest the planner take an index of the node's customers */
         {.name = "sync_update",
                 .sql = "UPDATE customers c SET int_id = u.int_id, version = u.version, "
                        "registered_us = u.registered_us, updated_us = u.updated_us, enabled = u.enabled, "
                        "registered_by = u.registered_by, updated_by = u.updated_by, external_id = u.external_id, "
                        "doc = u.doc FROM " PROFILE_ROWS " AS u(" PROFILE_COLUMNS ") "
-                       "WHERE c.workspace_id = u.workspace_id AND c.id = u.id AND c.node_id = u.node_id",
+                       "WHERE c.workspace_id = u.workspace_id AND c.id = u.id AND (c.node_id = u.node_id) IS TRUE",
                 .n_params = 12},
         {.name = "sync_delete",
                 .sql = "DELETE FROM customers c USING unnest($1::uuid[], $2::uuid[]) AS u(w, id) "

@@ -46,18 +46,20 @@ const struct statement update_statements[] = {
                        "FROM stream_heads h WHERE h.workspace_id = $1::uuid), 0)",
                 .n_params = 4},
         /* Always one row at least; `bytes` is of the events before: as stored where they are small, since to unpack all
-           of them takes a fifth of the time. LIMIT ends the search at the partition that has the event. */
+           of them takes a fifth of the time. LIMIT ends the search at the partition that has the event. An aggregate
+           node's own event is gone while its profile is, as it is for whoever reads or lists it. */
         {.name = "updates_entities",
                 .sql = "SELECT e.i, " CUSTOMER_ROW_COLUMNS ", " EVENT_COLUMNS
                        " FROM (SELECT u.i, u.customer, e.*, COALESCE(sum(CASE WHEN pg_column_size(e.body) < 2000 "
                        "THEN pg_column_size(e.body) ELSE octet_length(e.body::text) END) OVER "
                        "(ORDER BY u.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes "
-                       "FROM unnest($2::integer[], $3::uuid[], $4::uuid[]) AS u(i, customer, event) "
-                       "LEFT JOIN LATERAL (SELECT * FROM events "
-                       "WHERE workspace_id = $1::uuid AND id = u.event LIMIT 1) e ON true) e "
+                       "FROM unnest($2::integer[], $3::uuid[], $4::uuid[], $6::boolean[]) "
+                       "AS u(i, customer, event, of_profile) LEFT JOIN LATERAL (SELECT * FROM events "
+                       "WHERE workspace_id = $1::uuid AND id = u.event LIMIT 1) e ON NOT u.of_profile OR "
+                       "(SELECT true FROM customers p WHERE p.workspace_id = $1 AND p.id = e.customer_id)) e "
                        "LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = e.customer "
                        "WHERE e.bytes < $5::bigint ORDER BY e.i",
-                .n_params = 5},
+                .n_params = 6},
 };
 const size_t update_statement_count = ARRAY_LEN(update_statements);
 
@@ -219,22 +221,31 @@ static void take_slice(struct request *request, const PGresult *rows)
 		finish(request, updates);
 }
 
+static bool is_of_aggregate(struct request *request, const struct uuid *node)
+{
+	const struct config_node *found = config_node_find(request_workspace(request), node);
+
+	return found && found->aggregate;
+}
+
 /* Looks for those of its entries that have not come yet. */
 static void send_slice(struct request *request, const struct slice *slice)
 {
 	struct updates *updates = request_state(request);
 	struct arena *arena = request_arena(request);
 	struct db_params *params = arena_alloc(arena, sizeof(*params));
-	struct db_array numbers, customers, events;
+	struct db_array numbers, customers, events, of_profiles;
 
 	db_array_init(&numbers, arena, DB_I32);
 	db_array_init(&customers, arena, DB_UUID);
 	db_array_init(&events, arena, DB_UUID);
+	db_array_init(&of_profiles, arena, DB_BOOL);
 	for (int64_t i = slice->first + slice->n_read; i < slice->first + slice->n; i++) {
 		const struct entry *entry = &updates->entries[i];
 		db_array_i64(&numbers, i);
 		db_array_uuid(&customers, entry->entity == ENTITY_CUSTOMER ? &entry->id : NULL);
 		db_array_uuid(&events, entry->entity == ENTITY_EVENT ? &entry->id : NULL);
+		db_array_i64(&of_profiles, is_of_aggregate(request, &entry->node));
 	}
 	db_params_init(params, arena);
 	db_param_uuid(params, config_workspace_id(request_workspace(request)));
@@ -242,6 +253,7 @@ static void send_slice(struct request *request, const struct slice *slice)
 	db_param_array(params, &customers);
 	db_param_array(params, &events);
 	db_param_i64(params, SLICE_EVENT_BYTES);
+	db_param_array(params, &of_profiles);
 	updates->n_expected++;
 	request_query_beside(request, "updates_entities", params, take_slice);
 }

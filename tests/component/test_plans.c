@@ -207,7 +207,10 @@ static const struct lookup gateway_lookups[] = {
         {"updates_after", W ", at(), NULL, NULL, 10, 1000, 64", FEW, SOON},
         {"updates_offset_at", W ", " TIME, FEW, SOON},
         {"updates_last", W ", 1000, NULL, NULL", FEW, SOON},
-        {"updates_entities", W ", ARRAY[0, 1], ARRAY[" ID("c") ", NULL], ARRAY[NULL, " ID("e") "], 1000000", FEW, SOON},
+        {"updates_entities",
+                W ", ARRAY[0, 1], ARRAY[" ID("c") ", NULL], ARRAY[NULL, " ID("e") "], 1000000, "
+                                                                                  "ARRAY[false, true]",
+                FEW, SOON},
         {"results_of_commands",
                 WS
                 ", " ONE("r") ", ARRAY[1]::bigint[], ARRAY[1]::bigint[], ARRAY['customer-commands'], ARRAY[0], " TIMES,

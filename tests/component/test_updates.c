@@ -291,7 +291,8 @@ static void a_slice_is_bounded(void **state)
 	                          "FROM generate_series(0, 7) AS i"); /* the last is gone */
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		PGresult *rows = ask(c, "updates_entities",
-		        (const char *[]){W, numbers, "{NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL}", ids, cases[i].bytes});
+		        (const char *[]){W, numbers, "{NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL}", ids, cases[i].bytes,
+		                "{f,f,f,f,f,f,f,f}"});
 		assert_int_equal(PQntuples(rows), cases[i].rows);
 		for (int row = 0; row < PQntuples(rows); row++)
 			assert_int_equal(strtol(PQgetvalue(rows, row, 0), NULL, 10), row);

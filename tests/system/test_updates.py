@@ -144,6 +144,27 @@ def test_profiles_of_aggregate_nodes_are_in_it_and_their_events_are_not(space):
     assert entries[-1]["entity"]["data"] == {"id": profile["id"], "nodeId": aggregate.id}
 
 
+def test_events_of_a_profile_go_with_it(space):
+    """Who reads or lists them does not find them either, until the profile is there again."""
+    aggregate = Aggregate(space).ready()
+    external = unique("x")
+    one = aggregate.new(aggregate.shop, external)
+    profile = aggregate.of(one)
+    own = aggregate.post_event(profile)
+
+    def told():
+        entries, _ = read_stream(space.admin, nodeId=aggregate.id, entity="EVENT")
+        [entry] = entries
+        return entry["operation"], entry["entity"]["data"]
+    assert told() == ("CREATE", own)
+    check_empty(aggregate.client.delete(f"customers/{one['id']}"))
+    aggregate.gone(profile)
+    check_error(space.admin.get(f"events/{own['id']}"), 404)
+    assert told() == ("CREATE", {"id": own["id"], "nodeId": aggregate.id})
+    assert aggregate.of(aggregate.new(aggregate.shop, external))["id"] == profile["id"]
+    assert told() == ("CREATE", own)
+
+
 def test_a_page_of_large_entities_ends_early(shop):
     admin, client, node = shop
     made = check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)["id"]

@@ -519,6 +519,15 @@ static void in_small_steps_at_the_end(struct stage *stage)
 	assert_true(number(stage, EMPTYINGS) > 1);
 }
 
+/* Events come when a node has been emptied again and again, and who it was emptied of is there still. */
+static void in_small_steps_before_the_events(struct stage *stage)
+{
+	customer_merge_empty_at_once(stage->state, 1);
+	feed_run(stage->merge, 50);
+	assert_true(number(stage, EMPTYINGS) > 1);
+	feed_run(stage->ingest, 50);
+}
+
 static const char *const compared[] = {
         "events", "event_tombstones", "customers", "customer_tombstones", "bindings", "node_rules", "customer_heads"};
 
@@ -574,6 +583,7 @@ static void emptying_a_node_in_steps_does_not_show(void **state)
 		run_order(seed, true, events_first, hashes, false);
 		run_order(seed, true, in_small_steps, hashes, false);
 		run_order(seed, true, in_small_steps_at_the_end, hashes, false);
+		run_order(seed, true, in_small_steps_before_the_events, hashes, false);
 	}
 }
 

@@ -226,24 +226,28 @@ static struct str keep(struct ingest *ingest, struct str s)
 	return arena_str(ingest->arena, s);
 }
 
+/* One that its node was emptied of may have its row still: who buries it takes the row away, or it would be counted as
+ * there and as gone. */
 static void take_found(struct ingest *ingest, const PGresult *rows, int row)
 {
 	struct event *event = &ingest->events[db_i64(rows, row, 0)];
 
-	if (db_is_null(rows, row, 1) && !db_is_null(rows, row, 6)) {
+	event->stored = !db_is_null(rows, row, 6);
+	if (event->stored)
 		event_row_read(rows, row, 6, &event->row);
+	if (event->stored && db_is_null(rows, row, 1)) {
 		event->row.type = keep(ingest, event->row.type);
 		event->row.context = keep(ingest, event->row.context);
 		event->row.bind_value = keep(ingest, event->row.bind_value);
 		event->row.json = keep(ingest, event->row.json);
 		event->source = db_uuid(rows, row, 5);
 		event->state = EVENT_LIVE;
-		event->stored = true;
 	} else if (!db_is_null(rows, row, 1)) {
 		event->state = EVENT_DELETED;
 		event->deleted_us = db_i64(rows, row, 1);
 		event->row.node = db_uuid(rows, row, 2);
 		event->row.type = keep(ingest, db_text(rows, row, 3));
+		event->row.context = event->row.bind_value = event->row.json = STR_NONE;
 		event->row.registered_us = db_i64(rows, row, 4);
 	}
 }

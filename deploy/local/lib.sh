@@ -42,6 +42,16 @@ take_no_arguments() {
 	esac
 }
 
+# For scripts whose arguments somebody else reads, or that begin with something long.
+explain_if_asked() {
+	case ${1:-} in
+	-h | --help)
+		explain
+		exit 0
+		;;
+	esac
+}
+
 explain() {
 	sed -n '2,$ { /^#/! q; s/^# \{0,1\}//; p }' "$0"
 }

@@ -318,6 +318,29 @@ struct db *db_open(const struct settings *settings, const char *application_name
 	return NULL;
 }
 
+static bool is_postgres(pid_t pid)
+{
+	char path[64], name[32] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return false;
+	bool good = fgets(name, sizeof(name), file) && !strncmp(name, "postgres", strlen("postgres"));
+	fclose(file);
+	return good;
+}
+
+/* The number of a process in another container may be that of somebody else here, so its name is looked at. */
+pid_t db_local_backend(const struct db *db)
+{
+	const char *address = PQhostaddr(db->connection);
+	pid_t pid = PQbackendPID(db->connection);
+	bool local = address && (!*address || !strncmp(address, "127.", 4) || !strcmp(address, "::1"));
+
+	return local && pid > 0 && is_postgres(pid) ? pid : 0;
+}
+
 void db_close(struct db *db)
 {
 	if (!db)

@@ -6,6 +6,7 @@
 #include "common/uuid.h"
 
 #include <libpq-fe.h>
+#include <sys/types.h>
 
 struct arena;
 
@@ -67,6 +68,8 @@ struct db;
 struct db *db_open(const struct settings *settings, const char *application_name, struct err *err) must_check;
 bool db_prepare(struct db *db, const struct statement *statements, size_t n, struct err *err) must_check;
 void db_close(struct db *db);
+/* The server's process for this connection where that runs on this machine; 0 = it does not, or nobody knows. */
+pid_t db_local_backend(const struct db *db);
 
 /*
  * Pipeline: queue any number of executions, then fetch their results in order with db_result after db_flush. A failed

@@ -9,6 +9,7 @@
 #include "common/json.h"
 #include "common/leaks.h"
 #include "common/log.h"
+#include "common/precedence.h"
 #include "common/replay_limits.h"
 #include "common/worker_batch.h"
 
@@ -747,6 +748,15 @@ static void open_database(struct worker *worker)
 		log_die("database", "cannot prepare (has `contacthubctl migrate` been run?): %s", err.message);
 }
 
+/* The server's process does nearly all of the work. */
+static void let_others_go_first(const struct worker *worker)
+{
+	pid_t backend = db_local_backend(worker->db);
+
+	if (backend && worker->definition->niceness)
+		precedence_yield(backend, worker->definition->niceness);
+}
+
 /* A young topic takes a moment to be known; a first send would wait for its metadata anyway. */
 static void wait_for_topic(struct worker *worker)
 {
@@ -803,6 +813,7 @@ static void open_worker(struct worker *worker)
 	if (!worker->messages)
 		log_die("memory", "out of memory");
 	open_database(worker);
+	let_others_go_first(worker);
 	open_kafka(worker);
 	if (worker->definition->open) {
 		worker->state = worker->definition->open(worker, &err);

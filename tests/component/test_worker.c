@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -740,6 +741,42 @@ static void test_a_table_that_has_grown_is_analyzed(void **state)
 	stop_worker(pid, SIGTERM);
 }
 
+/* Niceness of the server's process that works for the worker, and of its session where that counts. */
+static bool is_nice(struct component *component, int wanted)
+{
+	long long pid = component_number(
+	        component, "SELECT COALESCE(max(pid), 0) FROM pg_stat_activity WHERE application_name = 'test-worker'");
+	char path[64], line[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/%lld/autogroup", pid);
+	if (!pid || getpriority(PRIO_PROCESS, (id_t)pid) != wanted)
+		return false;
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return true; /* this Linux shares the processors otherwise */
+	const char *nice = fgets(line, sizeof(line), file) ? strstr(line, "nice ") : NULL;
+	fclose(file);
+	return nice && strtol(nice + strlen("nice "), NULL, 10) == wanted;
+}
+
+static void test_a_worker_that_nobody_waits_for_lets_others_go_first(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct {
+		const char *kind;
+		int niceness;
+	} cases[] = {{"worker", 0}, {"follower", 3}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		pid_t pid = start("0", cases[i].kind);
+
+		for (int tries = 0; tries < 100 && !is_nice(fixture->component, cases[i].niceness); tries++)
+			usleep(50 * 1000);
+		assert_true(is_nice(fixture->component, cases[i].niceness));
+		stop_worker(pid, SIGTERM);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "worker"))
@@ -756,6 +793,7 @@ int main(int argc, char **argv)
 		follower.topic = TOPIC_CHANGES;
 		follower.handle = test_follow;
 		follower.background = NULL;
+		follower.niceness = 3;
 		return worker_main(&follower, 1, argv);
 	}
 	if (argc > 1)
@@ -785,6 +823,8 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(test_forgotten_keys_are_removed, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_many_old_results_are_removed, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_table_that_has_grown_is_analyzed, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_worker_that_nobody_waits_for_lets_others_go_first, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

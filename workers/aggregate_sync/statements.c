@@ -192,6 +192,7 @@ const struct worker_definition sync_definition = {
         .n_statements = ARRAY_LEN(sync_statements),
         .batch_records = 1000,
         .fetch_wait_ms = 50,
+        .niceness = 5,
         .open = sync_open,
         .handle = sync_handle,
         .background = sync_background,

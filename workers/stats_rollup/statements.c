@@ -200,6 +200,7 @@ const struct worker_definition rollup_definition = {
         .open = open_state,
         .batch_records = 1000,
         .fetch_wait_ms = 100,
+        .niceness = 10,
         .handle = rollup_handle,
         .background = rollup_background,
         .background_ms = 5000,

@@ -33,11 +33,11 @@ struct worker_definition {
 	/* For workers that nobody waits for: more records than the settings say, and how long the broker may keep them
 	   until there are many. Larger batches cost less for each record. */
 	int64_t batch_records, fetch_wait_ms;
-	/* How far it lets others go first for the processors, as the server's process that works for it: 0 = not at
-	   all, up to 19. Those of workers that clients wait for have more of them then. */
-	int niceness;
 	/* More than that again while the worker is behind: 0 = no. */
 	int64_t catch_up_records;
+	/* How far the database's process that works for it lets others go first, where it runs on this machine: 0 = not
+	   at all, up to 19. Workers that clients wait for get more of the processors then. */
+	int niceness;
 	/* State of the process, given to the handler through batch_state; made once, after the connection. May be NULL.
 	   State that mirrors tables must be dropped or reloaded when `aborted` tells that a transaction was rolled
 	   back. */

@@ -569,7 +569,13 @@ def test_providers_are_those_of_sources(space, node):
     providers = models_of(space.admin, "providers")
     assert "allowedIPs" in providers["API"]["propertiesSchema"]["properties"]
     assert {providers["JavaScript"]["role"], providers["API"]["role"]} == {"UNTRUSTED_APPLICATION", "TRUSTED_APPLICATION"}
-    assert {"CONTACTSEND", "CONTACTPLAN", "MAGENTO", "JAVA_SDK"} < set(providers)
+    for provider in providers:
+        answer = space.admin.post("configuration/sources", {"provider": provider, "name": unique(), "nodes": [node]})
+        if provider in ("API", "CONTACTSEND", "CONTACTPLAN"):
+            check_ok(answer, 201)
+        else:
+            assert "can no longer be created" in str(check_error(answer, 400)), f"{provider} is known, though of the past: {answer}"
+    assert {"API", "CONTACTSEND", "CONTACTPLAN", "JavaScript", "MAGENTO", "JAVA_SDK"} < set(providers)
 
 
 def test_contexts_are_those_of_events(space):

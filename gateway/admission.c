@@ -19,8 +19,9 @@
 /* Fewer finished requests say nothing; a window with some of them is closed after a while all the same. */
 #define WINDOW_REQUESTS 16
 #define WINDOW_MAX_US 2000000
-/* Waiting less than 1/50 of the time: the loop is busy. */
-#define BUSY_PART 50
+/* The event loop has no time left; it has enough to do much more. */
+#define BUSY_IDLE_PERCENT 2
+#define ROOMY_IDLE_PERCENT 50
 #define TELL_EVERY_US (10 * INT64_C(1000000))
 
 struct lane {
@@ -55,14 +56,25 @@ bool admission_fits(size_t limit, size_t least, size_t in_work, size_t own)
 	return in_work + own < limit;
 }
 
+/* More in work than a burst needs would be done sooner. */
+static bool is_worth_more(const struct admission_window *window)
+{
+	return window->full && window->n_late * 2 <= window->n && window->idle_percent >= ROOMY_IDLE_PERCENT;
+}
+
 size_t admission_next_limit(size_t limit, const struct admission_window *window, size_t least, size_t most)
 {
+	bool is_busy = window->idle_percent < BUSY_IDLE_PERCENT;
+	size_t step = limit / 6 + 1;
+
 	if (window->n_late * 4 > window->n * 3)
 		limit -= limit / 3 + 1;
-	else if (window->busy && window->full)
-		limit -= limit / 6 + 1;
-	else if (!window->busy && (window->full || limit < REST_LIMIT))
-		limit += limit / 6 + 1;
+	else if (is_busy && window->full)
+		limit -= step;
+	else if (limit < REST_LIMIT ? !is_busy : is_worth_more(window))
+		limit += step;
+	else if (limit > REST_LIMIT)
+		limit = limit - step < REST_LIMIT ? REST_LIMIT : limit - step;
 	return between(limit, least, most);
 }
 
@@ -275,7 +287,7 @@ void admission_tick(struct admission *admission, int64_t idle_us, int64_t now_us
 		int64_t age_us = now_us - lane->window_us;
 		if (age_us < WINDOW_US || (lane->window.n < WINDOW_REQUESTS && age_us < WINDOW_MAX_US))
 			continue;
-		lane->window.busy = lane->idle_us * BUSY_PART < age_us;
+		lane->window.idle_percent = (int)(lane->idle_us * 100 / age_us);
 		lane->limit = admission_next_limit(lane->limit, &lane->window, admission->least, admission->most);
 		lane->window = (struct admission_window){0};
 		lane->window_us = now_us;

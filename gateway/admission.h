@@ -15,11 +15,13 @@ struct tenant;
  *
  * Requests wait for different things, so each kind has a lane with a limit of its own. The limit follows the time that
  * requests take: every operation learns what it usually takes while few are in work; when nearly all take much longer,
- * the limit falls, and when they do not, it rises: by itself to what a burst needs, and further when it was reached. It
- * also falls when it is reached while the gateway itself has no time left: fewer are done as fast then, and each turn
- * of its loop is shorter. A workspace may have as many in work as are still free: alone it gets half of the limit, and
- * another one finds room for as many again; n of them get 1/(n+1) each. So half of a lane is what the limit lets
- * through, and the limit follows that.
+ * the limit falls, and when they do not, it rises by itself to what a burst needs. It is higher for as long as it is
+ * reached, most are not late and the gateway itself has half of its time left: where Kafka or PostgreSQL are far away,
+ * more in work are done sooner; where the gateway is busy, they would only wait for it. It falls when it is reached
+ * while the gateway has no time left at all: fewer are done as fast then, and each turn of its loop is shorter. A
+ * workspace may have as many in work as are still free: alone it gets half of the limit, and another one finds room for
+ * as many again; n of them get 1/(n+1) each. So half of a lane is what the limit lets through, and the limit follows
+ * that.
  *
  * Those that wait do so by workspace: each place that becomes free goes to the next workspace in turn, and there to the
  * request that has waited longest. A workspace may have CONTACTHUB_CALM_IN_FLIGHT requests in work or waiting in any
@@ -42,8 +44,8 @@ bool admission_fits(size_t limit, size_t least, size_t in_work, size_t own);
 /* What has been seen since the limit was looked at last. */
 struct admission_window {
 	size_t n, n_late;
-	bool full; /* somebody had to wait or was put off */
-	bool busy; /* the gateway itself had no time left: more in work would not be done sooner */
+	bool full;        /* somebody had to wait or was put off */
+	int idle_percent; /* of the gateway's event loop */
 };
 size_t admission_next_limit(size_t limit, const struct admission_window *window, size_t least, size_t most);
 

@@ -109,24 +109,29 @@ static void test_next_limit(void **state)
 		size_t next; /* between 8 and 1000 */
 	} cases[] = {
 	        /* nearly all are late */
-	        {100, {.n = 40, .n_late = 30}, 117},
-	        {100, {.n = 40, .n_late = 31}, 66},
-	        {100, {.n = 40, .n_late = 31, .full = true}, 66},
-	        /* they are not: up to 256 in any case, above it when there was no room */
-	        {100, {.n = 0}, 117},
-	        {300, {.n = 40, .n_late = 0}, 300},
-	        {300, {.n = 40, .n_late = 30, .full = true}, 351},
-	        {300, {.n = 0, .full = true}, 351},
-	        {8, {.n = 50, .n_late = 50, .full = true}, 8},
-	        {9, {.n = 50, .n_late = 50, .full = true}, 8},
-	        {8, {.n = 50, .n_late = 0, .full = true}, 10},
-	        {1000, {.n = 50, .n_late = 0, .full = true}, 1000},
+	        {100, {.n = 40, .n_late = 30, .idle_percent = 100}, 117},
+	        {100, {.n = 40, .n_late = 31, .idle_percent = 100}, 66},
+	        {100, {.n = 40, .n_late = 31, .full = true, .idle_percent = 100}, 66},
+	        {8, {.n = 50, .n_late = 50, .full = true, .idle_percent = 100}, 8},
+	        {9, {.n = 50, .n_late = 50, .full = true, .idle_percent = 100}, 8},
+	        {600, {.n = 40, .n_late = 31, .full = true}, 399},
+	        /* they are not: up to 256 in any case */
+	        {100, {.n = 0, .idle_percent = 2}, 117},
+	        {8, {.n = 50, .n_late = 0, .full = true, .idle_percent = 2}, 10},
+	        {255, {.n = 50, .n_late = 30, .full = true, .idle_percent = 2}, 298},
+	        /* above it only while there is no room, most are in time and the gateway could do more */
+	        {300, {.n = 40, .n_late = 20, .full = true, .idle_percent = 50}, 351},
+	        {300, {.n = 0, .full = true, .idle_percent = 100}, 351},
+	        {1000, {.n = 50, .n_late = 0, .full = true, .idle_percent = 100}, 1000},
+	        {600, {.n = 40, .n_late = 20, .idle_percent = 50}, 499},
+	        {600, {.n = 40, .n_late = 21, .full = true, .idle_percent = 50}, 499},
+	        {600, {.n = 40, .n_late = 20, .full = true, .idle_percent = 49}, 499},
+	        {257, {.n = 40, .n_late = 0, .idle_percent = 100}, 256},
+	        {256, {.n = 40, .n_late = 0, .idle_percent = 100}, 256},
 	        /* the gateway itself has no time left: fewer are done as fast */
-	        {300, {.n = 40, .n_late = 0, .full = true, .busy = true}, 249},
-	        {300, {.n = 40, .n_late = 0, .busy = true}, 300},
-	        {100, {.n = 40, .n_late = 0, .busy = true}, 100},
-	        {9, {.n = 40, .n_late = 0, .full = true, .busy = true}, 8},
-	        {600, {.n = 40, .n_late = 31, .full = true, .busy = true}, 399},
+	        {300, {.n = 40, .n_late = 0, .full = true, .idle_percent = 1}, 249},
+	        {9, {.n = 40, .n_late = 0, .full = true, .idle_percent = 1}, 8},
+	        {100, {.n = 40, .n_late = 0, .idle_percent = 1}, 100},
 	};
 
 	(void)state;

@@ -17,11 +17,12 @@
 	"n.doc -> 'exclusionFilters' IS NOT DISTINCT FROM excluded.doc -> 'exclusionFilters')"
 
 const struct statement sync_statements[] = {
-        /* rows are found by key: plans that read whole tables, made while these were small, are ruled out */
+        /* rows are found by key and read in its order: plans that read whole tables or all of a node and sort it,
+           made while these were small, are ruled out */
         {.name = "sync_settings",
                 .sql = "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
-                       "false), set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false), "
-                       "set_config('plan_cache_mode', 'force_generic_plan', false)",
+                       "false), set_config('enable_mergejoin', 'off', false), set_config('enable_sort', 'off', false), "
+                       "set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false)",
                 .n_params = 0},
 
         /* rules: a node that works otherwise than before is built again, one that is active no more is dropped */
@@ -170,11 +171,12 @@ const struct statement sync_statements[] = {
                        "WHERE x.workspace_id = $1 AND x.node_id = $2::uuid)",
                 .n_params = 3},
         {.name = "sync_profile_chunk",
-                .sql = "SELECT m.profile_id, m.excluded, " MEMBER_COLUMNS
-                       " FROM (SELECT m.profile_id, m.customer_id, m.excluded FROM aggregate_members m "
+                .sql = "SELECT m.profile_id, m.excluded, c.* "
+                       "FROM (SELECT m.profile_id, m.customer_id, m.excluded FROM aggregate_members m "
                        "WHERE m.workspace_id = $1::uuid AND m.node_id = $2::uuid AND m.profile_id > $3::uuid "
                        "ORDER BY m.workspace_id, m.profile_id, m.customer_id LIMIT $4::bigint) m "
-                       "LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = m.customer_id "
+                       "LEFT JOIN LATERAL (SELECT " MEMBER_COLUMNS
+                       " FROM customers c WHERE c.workspace_id = $1 AND c.id = m.customer_id OFFSET 0) c ON true "
                        "ORDER BY m.profile_id, m.customer_id",
                 .n_params = 4},
         /* none when another process has begun the build anew meanwhile (sync_stale looks at all workspaces) */

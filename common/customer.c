@@ -296,6 +296,7 @@ const struct customer_fields *customer_fields_parse(struct arena *arena, struct 
 	while (str_split(&text, ',', &path)) {
 		struct customer_fields *field = root;
 
+		path = str_trim(path);
 		while (str_split(&path, '.', &name))
 			field = field_below(arena, field, name);
 		field->whole = true;
@@ -340,11 +341,30 @@ static void render_object(struct buf *buf, const struct json *value, const struc
 	buf_add_char(buf, '}');
 }
 
+static void render_free(struct buf *buf, const struct json *value, const struct customer_fields *fields);
+
+static void render_free_list(struct buf *buf, const struct json *list, const struct customer_fields *fields)
+{
+	buf_add_char(buf, '[');
+	for
+		json_each(item, list)
+		{
+			if (item != list->first)
+				buf_add_char(buf, ',');
+			render_free(buf, item, fields);
+		}
+	buf_add_char(buf, ']');
+}
+
 /* Members of the workspace's choice: only those that are there. */
 static void render_free(struct buf *buf, const struct json *value, const struct customer_fields *fields)
 {
 	char before = '{';
 
+	if (value->type == JSON_ARRAY && !fields->whole) {
+		render_free_list(buf, value, fields);
+		return;
+	}
 	if (fields->whole || value->type != JSON_OBJECT) {
 		json_write(buf, value);
 		return;
@@ -367,7 +387,8 @@ static void render_free(struct buf *buf, const struct json *value, const struct 
 	buf_add_char(buf, '}');
 }
 
-static void render_items(struct buf *buf, const struct json *list, const struct customer_shape *shape)
+static void render_items(struct buf *buf, const struct json *list, const struct customer_shape *shape,
+        const struct customer_fields *fields)
 {
 	buf_add_char(buf, '[');
 	for
@@ -375,7 +396,7 @@ static void render_items(struct buf *buf, const struct json *list, const struct 
 		{
 			if (item != list->first)
 				buf_add_char(buf, ',');
-			render_object(buf, item, shape, &all);
+			render_object(buf, item, shape, fields);
 		}
 	buf_add_char(buf, ']');
 }
@@ -406,7 +427,7 @@ static void render_member(struct buf *buf, const struct json *value, const struc
 		break;
 	case CUSTOMER_ITEMS:
 	case CUSTOMER_SUBSCRIPTIONS:
-		render_items(buf, value, shape);
+		render_items(buf, value, shape, fields);
 		break;
 	case CUSTOMER_VALUE:
 	case CUSTOMER_TIME:

@@ -79,8 +79,8 @@ bool customer_enabled(const struct customer *customer);
 /* Size in bytes of a document as JSON text, with numbers written out as PostgreSQL does (1e3 counts as 1000). */
 size_t customer_doc_bytes(const struct json *doc);
 
-/* Selection of fields (query parameter `fields`): comma separated dotted paths. Absent text selects everything: NULL.
- */
+/* Selection of fields (query parameter `fields`): comma separated dotted paths; through a list a path means all of its
+   elements. Blanks around a path mean nothing. Absent text selects everything: NULL. */
 struct customer_fields;
 const struct customer_fields *customer_fields_parse(struct arena *arena, struct str text);
 

@@ -44,6 +44,22 @@ bool str_split(struct str *rest, char separator, struct str *ret_part)
 	return true;
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+struct str str_trim(struct str s)
+{
+	while (s.n && is_blank(s.p[0])) {
+		s.p++;
+		s.n--;
+	}
+	while (s.n && is_blank(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret_value)
 {
 	uint64_t value = 0;

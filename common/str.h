@@ -50,6 +50,9 @@ bool str_eq_nocase(struct str a, struct str b);
  * absent. */
 bool str_split(struct str *rest, char separator, struct str *ret_part);
 
+/* Without the blanks and tabs at both ends. */
+struct str str_trim(struct str s);
+
 /* Strict decimal without sign or blanks; false on anything else or above max. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret_value);
 

@@ -177,17 +177,26 @@ static void check_own_id(const struct json *body, const struct uuid *id, bool re
 		problems_add(problems, STR("/id"), "the id cannot be changed");
 }
 
-struct json *check_entry_node(struct arena *arena, const struct json *body, const struct uuid *id, bool is_put,
-        const struct config_workspace *workspace, struct problems *problems)
+static bool names_no_property(const struct json *policy)
+{
+	const struct json *properties = json_member(policy, "properties");
+
+	return json_is(properties, JSON_ARRAY) && !properties->count;
+}
+
+struct json *check_entry_node(struct arena *arena, const struct json *body, const struct uuid *id,
+        const struct json *stored, const struct config_workspace *workspace, struct problems *problems)
 {
 	const struct json *extended = config_extended(workspace, STR("customer"));
 	const struct json *policy = json_member(body, "uniqueCustomer"), *image = json_member(body, "imageUrl");
 	struct json *doc = json_new(arena, JSON_OBJECT);
 
-	if (is_put)
+	if (stored)
 		check_own_id(body, id, true, problems);
-	if (is_put && json_is_null(policy))
+	if (stored && json_is_null(policy))
 		problems_add(problems, STR("/uniqueCustomer"), "uniqueCustomer is required");
+	if (names_no_property(policy) && !names_no_property(json_member(stored, "uniqueCustomer")))
+		problems_add(problems, STR("/uniqueCustomer/properties"), "properties must name at least one property");
 	if (json_is(image, JSON_STRING) && !schema_format_matches(STR("uri"), image->text))
 		problems_add(problems, STR("/imageUrl"), "imageUrl must be a URL");
 	json_add(doc, STR("id"), json_new_str(arena, config_id_text(arena, id)));

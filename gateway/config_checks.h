@@ -21,9 +21,10 @@ struct json *check_policy(struct arena *arena, const struct json *body, struct s
 struct json *default_policy(struct arena *arena);
 bool policy_equal(const struct json *a, const struct json *b);
 
-/* Entry node, from a POST (present NULL) or a PUT (needs uniqueCustomer, and the node's own id if it has one). */
-struct json *check_entry_node(struct arena *arena, const struct json *body, const struct uuid *id, bool is_put,
-        const struct config_workspace *workspace, struct problems *problems);
+/* Entry node, from a POST (stored NULL) or a PUT (needs uniqueCustomer, and the node's own id if it has one). A policy
+   that is sent names a property, unless the node has none and is put as it was read. */
+struct json *check_entry_node(struct arena *arena, const struct json *body, const struct uuid *id,
+        const struct json *stored, const struct config_workspace *workspace, struct problems *problems);
 
 /*
  * Aggregate node, from a POST (present NULL) or a PUT: then entryNodes and matchingProperties are those of the present

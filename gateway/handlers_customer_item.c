@@ -53,14 +53,11 @@ static bool check_item(struct request *request, const struct json *item)
 	struct arena *arena = request_arena(request);
 	struct problems *problems = arena_alloc(arena, sizeof(*problems));
 	enum item_kind kind = kind_of(request);
-	const struct json *id = json_member(item, "id");
 	struct str name = customer_item_name(kind);
 
 	problems_init(problems, arena);
 	customer_validate(request, wrap(arena, kind, item), problems);
 	unwrap_pointers(arena, kind, problems);
-	if (kind != ITEM_SUBSCRIPTION && json_is(id, JSON_STRING) && id->text.n == 0)
-		problems_add(problems, STR("/id"), "must not be empty");
 	if (kind == ITEM_SUBSCRIPTION && json_is_null(json_member(item, "subscribed")))
 		problems_add(problems, STR("/subscribed"), "is required");
 	if (problems->n == 0)

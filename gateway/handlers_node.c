@@ -150,7 +150,7 @@ void entry_node_create(struct request *request)
 	/* derived, so that a repeat with the same Idempotency-Key means the same node */
 	struct uuid id = uuid_derive(&write.command.id, 1);
 	problems_init(&problems, arena);
-	write.doc = check_entry_node(arena, request_body(request), &id, false, request_workspace(request), &problems);
+	write.doc = check_entry_node(arena, request_body(request), &id, NULL, request_workspace(request), &problems);
 	if (!write.doc) {
 		request_fail_problems(request, STR("The node is not valid"), &problems);
 		return;
@@ -224,8 +224,8 @@ void entry_node_put(struct request *request)
 	if (!node)
 		return;
 	problems_init(&problems, arena);
-	const struct json *fresh =
-	        check_entry_node(arena, request_body(request), &node->id, true, request_workspace(request), &problems);
+	const struct json *fresh = check_entry_node(
+	        arena, request_body(request), &node->id, node->doc, request_workspace(request), &problems);
 	if (fresh)
 		change_node(request, node, fresh, answer_entry_node);
 	else

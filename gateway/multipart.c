@@ -1,16 +1,5 @@
 #include "gateway/multipart.h"
 
-static struct str trim(struct str s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 /* --- header values: type; name=value; name="value" --- */
 
 /* Cuts the next parameter off *rest. A quoted value leaves without its quotes, still escaped. */
@@ -23,7 +12,7 @@ static bool next_param(struct str *rest, struct str *ret_name, struct str *ret_v
 	const char *name = p;
 	while (p < end && *p != '=' && *p != ';')
 		p++;
-	*ret_name = trim((struct str){name, (size_t)(p - name)});
+	*ret_name = str_trim((struct str){name, (size_t)(p - name)});
 	*ret_value = (struct str){p, 0};
 	if (p < end && *p == '=') {
 		bool quoted = ++p < end && *p == '"';
@@ -35,7 +24,7 @@ static bool next_param(struct str *rest, struct str *ret_name, struct str *ret_v
 		}
 		*ret_value = (struct str){value, (size_t)(p - value)};
 		if (!quoted)
-			*ret_value = trim(*ret_value);
+			*ret_value = str_trim(*ret_value);
 		else if (p < end)
 			p++;
 	}
@@ -48,7 +37,7 @@ static struct str cut_type(struct str *rest)
 {
 	const char *end = rest->n ? memchr(rest->p, ';', rest->n) : NULL;
 	size_t n = end ? (size_t)(end - rest->p) : rest->n;
-	struct str type = trim((struct str){rest->p, n});
+	struct str type = str_trim((struct str){rest->p, n});
 
 	*rest = (struct str){rest->p + n, rest->n - n};
 	return type;
@@ -155,7 +144,7 @@ static const char *take_header(struct multipart *reader, struct str line)
 	if (!colon)
 		return "A header of a part has no colon";
 	struct str name = {line.p, (size_t)(colon - line.p)};
-	struct str value = trim((struct str){colon + 1, line.n - name.n - 1});
+	struct str value = str_trim((struct str){colon + 1, line.n - name.n - 1});
 	if (str_eq_nocase(name, STR("Content-Disposition")))
 		return take_disposition(reader, value);
 	if (str_eq_nocase(name, STR("Content-Transfer-Encoding")) && !is_identity(value))

@@ -71,6 +71,7 @@ def test_bad_paging(admin_, path, query):
     ({"name": None}, "/name"), ({"name": 5}, "/name"), ({"description": 5}, "/description"), ({"uniqueCustomer": []}, "/uniqueCustomer"),
     ({"uniqueCustomer": {"properties": "externalId"}}, "/uniqueCustomer/properties"),
     ({"uniqueCustomer": {"properties": [1]}}, "/uniqueCustomer/properties/0"),
+    ({"uniqueCustomer": {"properties": []}}, "/uniqueCustomer/properties"),
     ({"uniqueCustomer": {"properties": ["externalId"], "caseSensitive": "no"}}, "/uniqueCustomer/caseSensitive"),
     ({"mandatoryProperties": "x"}, "/mandatoryProperties"), ({"sourcePriority": ["not-a-uuid"]}, "/sourcePriority/0")], ids=str)
 def test_wrong_nodes(admin_, change, pointer):
@@ -86,6 +87,17 @@ def test_put_of_a_node_needs(admin_, missing):
     made = check_ok(admin_.post("configuration/nodes/entries", {"name": unique(), **NODE}), 201)
     body = {name: value for name, value in made.items() if name != missing}
     check_error(admin_.put(f"configuration/nodes/entries/{made['id']}", body), 400, pointer=f"/{missing}")
+
+
+def test_a_node_without_a_matching_policy(admin_):
+    made = check_ok(admin_.post("configuration/nodes/entries", {"name": unique()}), 201)
+    assert made["uniqueCustomer"]["properties"] == [], "a node that was made without a policy has none"
+    path = f"configuration/nodes/entries/{made['id']}"
+    assert check_ok(admin_.put(path, {**made, "name": "other"}))["name"] == "other", "it can be put as it was read"
+    policy = {"properties": ["externalId"], "caseSensitive": True}
+    check_ok(admin_.put(path, {**made, "uniqueCustomer": policy}))
+    check_error(admin_.put(path, made), 400, pointer="/uniqueCustomer/properties")
+    assert check_ok(admin_.get(path))["uniqueCustomer"] == policy
 
 
 @pytest.mark.parametrize("node", ["123", "00000000-0000-4000-8000-000000000000"])

@@ -54,6 +54,19 @@ def test_put_takes_the_id_from_the_path(people, source, name):
 
 
 @each
+def test_an_item_has_an_id_that_can_be_addressed(people, source, name):
+    customer = people.new()
+    path = f"customers/{customer['id']}"
+    sent = {"nodeId": customer["nodeId"], "base": {"contacts": customer["base"]["contacts"], name: [{"id": ""}]}}
+    pointer = f"/base/{name}/0/id"
+    check_error(source.post("customers", sent), 400, pointer=pointer)
+    check_error(source.patch(path, {"base": {name: [{"id": ""}]}}), 400, pointer=pointer)
+    check_error(source.put(path, sent), 400, pointer=pointer)
+    check_error(source.post(f"{path}/{name}", {**ITEMS[name], "id": ""}), 400, pointer="/id")
+    assert people.get(customer["id"]) == customer
+
+
+@each
 def test_items_keep_their_order(people, source, name):
     customer = people.new()
     path = f"customers/{customer['id']}/{name}"

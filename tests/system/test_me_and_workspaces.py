@@ -63,6 +63,11 @@ def test_create_get_list(admin):
     assert check_page(admin.get("/workspaces", {"name": sent["name"], "groupPk": 7})) == [made], "groupPk filters"
 
 
+@pytest.mark.parametrize("group", ["x", "7.5", "-1", "7,8", "9" * 30])
+def test_what_is_no_group_filters_nothing(admin, group):
+    check_error(admin.get("/workspaces", {"groupPk": group}), 400, pointer="/groupPk")
+
+
 @pytest.mark.parametrize("missing", ["name", "slug", "groupPk", "shard"])
 def test_required_fields(admin, missing):
     sent = body()

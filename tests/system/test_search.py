@@ -378,6 +378,21 @@ def test_fields_of_whole_branches(crowd):
     assert ada["extended"]["points"] == 5 and not ada["extended"].get("colour") and ada["base"]["firstName"] is None
 
 
+@pytest.mark.parametrize("fields", ["base.firstName, base.lastName", " base.firstName ,base.lastName\t", "base.firstName,  ,base.lastName"])
+def test_blanks_around_fields_mean_nothing(crowd, fields):
+    [ada] = check_page(search(crowd, externalId="ada", fields=fields))
+    assert (ada["base"]["firstName"], ada["base"]["lastName"], ada["base"]["dob"]) == ("Ada", "Alfa", None)
+
+
+def test_fields_of_list_items(crowd):
+    [ada] = check_page(search(crowd, externalId="ada", fields="base.jobs.companyName"))
+    assert [job["companyName"] for job in ada["base"]["jobs"]] == ["Acme", "Byte"]
+    assert all(value is None for job in ada["base"]["jobs"] for name, value in job.items() if name != "companyName"), \
+        "a leaf of an item that is not selected is null"
+    [ada] = check_page(search(crowd, externalId="ada", fields="base.jobs"))
+    assert [job["id"] for job in ada["base"]["jobs"]] == ["1", "2"]
+
+
 def test_unknown_fields_select_nothing(crowd):
     [ada] = check_page(search(crowd, externalId="ada", fields="base.nothing"))
     assert ada["id"] and ada["base"]["firstName"] is None

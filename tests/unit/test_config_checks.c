@@ -109,11 +109,13 @@ static void paths_of_strings_and_numbers(void **state)
 	arena_free(arena);
 }
 
+#define WITHOUT "{\"uniqueCustomer\":{\"properties\":[]}}"
+
 static void nodes_are_checked(void **state)
 {
 	static const struct {
 		const char *name, *body;
-		bool is_put;
+		const char *stored; /* a PUT over this one */
 		const char *problems;
 	} cases[] = {
 	        {.name = "least", .body = "{\"name\":\"n\"}", .problems = ""},
@@ -151,12 +153,19 @@ static void nodes_are_checked(void **state)
 	                .body = "{\"name\":\"n\",\"sourcePriority\":[\"" OTHER "\",\"x\"]}",
 	                .problems = "/sourcePriority/0 /sourcePriority/1"},
 	        {.name = "put",
-	                .is_put = true,
+	                .stored = WITHOUT,
 	                .body = "{\"id\":\"" NODE "\",\"name\":\"n\",\"uniqueCustomer\":{\"properties\":[]}}",
 	                .problems = ""},
-	        {.name = "put needs", .is_put = true, .body = "{}", .problems = "/id /uniqueCustomer /name"},
+	        {.name = "without a property",
+	                .body = "{\"name\":\"n\",\"uniqueCustomer\":{\"properties\":[]}}",
+	                .problems = "/uniqueCustomer/properties"},
+	        {.name = "put takes the property away",
+	                .stored = "{\"uniqueCustomer\":{\"properties\":[\"externalId\"]}}",
+	                .body = "{\"id\":\"" NODE "\",\"name\":\"n\",\"uniqueCustomer\":{\"properties\":[]}}",
+	                .problems = "/uniqueCustomer/properties"},
+	        {.name = "put needs", .stored = WITHOUT, .body = "{}", .problems = "/id /uniqueCustomer /name"},
 	        {.name = "put of another id",
-	                .is_put = true,
+	                .stored = WITHOUT,
 	                .body = "{\"id\":\"" OTHER "\",\"name\":\"n\",\"uniqueCustomer\":{}}",
 	                .problems = "/id"},
 	};
@@ -169,8 +178,9 @@ static void nodes_are_checked(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct problems problems;
 		problems_init(&problems, arena);
-		const struct json *doc = check_entry_node(
-		        arena, parse(arena, cases[i].body), &id, cases[i].is_put, workspace, &problems);
+		const struct json *stored = cases[i].stored ? parse(arena, cases[i].stored) : NULL;
+		const struct json *doc =
+		        check_entry_node(arena, parse(arena, cases[i].body), &id, stored, workspace, &problems);
 		const char *found = pointers(arena, &problems);
 		if (strcmp(found, cases[i].problems) || !doc != (problems.n > 0))
 			CASE_FAIL(cases[i].name, "\"%s\" is not \"%s\"", found, cases[i].problems);

@@ -147,13 +147,23 @@ static void test_fields(void **state)
 	        {"base", "base.jobs.0", NULL},
 	        {"base,base.firstName", "base.lastName", "'Rossi'"},
 	        {"extended.a", "extended", "{'a':1}"},
-	        {"extended", "extended", "{'a':1,'b':2}"},
+	        {"extended", "extended", "{'a':1,'b':2,'c':[{'x':1,'y':2},{'y':3}]}"},
 	        {"unknown,,.", "base.firstName", NULL},
+	        {"base.firstName, base.lastName", "base.lastName", "'Rossi'"},
+	        {" base.firstName\t,base.lastName", "base.firstName", "'Mario'"},
+	        {"base.jobs.jobTitle", "base.jobs",
+	                "[{'id':null,'companyIndustry':null,'companyName':null,'jobTitle':'t','startDate':null,"
+	                "'endDate':null,'isCurrent':null}]"},
+	        {"base.jobs", "base.jobs",
+	                "[{'id':'1','companyIndustry':null,'companyName':null,'jobTitle':'t','startDate':null,"
+	                "'endDate':null,'isCurrent':null}]"},
+	        {"extended.c.x", "extended", "{'c':[{'x':1},{}]}"},
 	        {"version,sourceInfo", "version", "2"},
 	        {"version", "sourceInfo.registeredBy", NULL},
 	};
-	const char *doc = "{'externalId':'1','extended':{'a':1,'b':2},'base':{'firstName':'Mario','lastName':'Rossi',"
-	                  "'contacts':{'email':'a@b','phone':'1'},'jobs':[{'id':'1'}]}}";
+	const char *doc = "{'externalId':'1','extended':{'a':1,'b':2,'c':[{'x':1,'y':2},{'y':3}]},'base':{'firstName':'"
+	                  "Mario','lastName':'Rossi',"
+	                  "'contacts':{'email':'a@b','phone':'1'},'jobs':[{'id':'1','jobTitle':'t'}]}}";
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -30,15 +30,6 @@ static const struct {
         {{"tracking.", 9}, COLUMN_TRACKING},
 };
 
-static struct str trim(struct str text)
-{
-	while (text.n && (*text.p == ' ' || *text.p == '\t'))
-		text.p++, text.n--;
-	while (text.n && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t'))
-		text.n--;
-	return text;
-}
-
 static struct str pointer_of(struct arena *arena, struct str path)
 {
 	struct str rest = path, name;
@@ -76,7 +67,7 @@ static bool unknown(const struct column *column, struct err *err)
 
 static bool read_column(struct columns *columns, struct column *column, struct str name, struct err *err)
 {
-	*column = (struct column){.path = arena_str(columns->arena, trim(name)), .part = COLUMN_CUSTOMER};
+	*column = (struct column){.path = arena_str(columns->arena, str_trim(name)), .part = COLUMN_CUSTOMER};
 	if (!column->path.n)
 		return err_set(err, ERR_INVALID, "a column of the header has no name");
 	if (column->path.n > NAME_BYTES)

@@ -51,11 +51,13 @@
 	                                  "e.customer_id) END",                                                        \
 	        order)
 
-/* A profile's events are its own and its members', $9 profile, $10 aggregate node. */
+/* A profile's events are its own and its members', $9 profile, $10 aggregate node. Customers of other nodes have none
+   here: who may read the aggregate node need not be one who may read them. */
 #define OF_PROFILE(columns, column, rows)                                                                              \
 	"SELECT " columns " FROM (SELECT m.customer_id AS id, m.profile_id FROM aggregate_members m "                  \
 	"WHERE m.workspace_id = $1::uuid AND m.profile_id = $9::uuid AND m.node_id = $10::uuid AND NOT m.excluded "    \
-	"UNION ALL SELECT c.id, NULL FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $9::uuid) m "         \
+	"UNION ALL SELECT c.id, NULL FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $9::uuid "            \
+	"AND c.node_id = $10::uuid) m "                                                                                \
 	"CROSS JOIN LATERAL (SELECT " column                                                                           \
 	" FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = m.id AND e.node_id = ANY "                 \
 	"($2::uuid[])" MATCHES rows ") e"

@@ -183,6 +183,14 @@ def test_events_of_members_are_duplicates(timeline):
     assert of_profile == aggregate.events(3, customerId=profile["id"]), "the ids stay"
 
 
+def test_an_aggregate_node_shows_no_events_under_an_entry_customer(timeline):
+    aggregate, profile, events = timeline
+    outside = aggregate.space.trusted(aggregate.id)
+    assert check_page(outside.get("events", {"nodeId": aggregate.id, "customerId": profile["id"]}), total=3)
+    for client in (outside, aggregate.client):
+        check_page(client.get("events", {"nodeId": aggregate.id, "customerId": events[0]["customerId"]}), total=0)
+
+
 def test_searches_among_duplicates(timeline):
     aggregate, profile, _ = timeline
     everything = aggregate.events(3, customerId=profile["id"])

@@ -174,6 +174,17 @@ static void take_node(struct making *making, struct json *document)
 	json_remove(document, STR("nodeId"));
 }
 
+/* A place has both coordinates or none: they are unset together. */
+static void unset_place(struct making *making, struct json *document)
+{
+	struct json *address = json_path(document, STR("base.address"));
+	const struct json *place = json_member(address, "geo");
+	const struct json *lat = json_member(place, "lat"), *lon = json_member(place, "lon");
+
+	if (lat && lon && json_is_null(lat) && json_is_null(lon))
+		json_set(address, STR("geo"), json_new(making->arena, JSON_NULL));
+}
+
 static void set_customer_body(struct making *making, struct json *document)
 {
 	struct row *row = making->row;
@@ -204,6 +215,7 @@ static void write_customer(struct making *making, struct json *document)
 	else if (making->id.n)
 		read_id(making, "customer", &row->command.entity);
 	take_node(making, document);
+	unset_place(making, document);
 	/* what the node's policy asks for is checked by customer-merge, which knows whether the customer is there */
 	schema_validate(schema_set_customer(making->rules->schemas), document, STR_NONE, &making->problems);
 	fail_with_problems(making);

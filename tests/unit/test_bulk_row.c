@@ -191,6 +191,11 @@ static const struct {
         {"an event of a customer", BULK_EVENT, BULK_INSERT, "customerId,context,properties.url",
                 CUSTOMER_TEXT ",WEB,http://a", NULL, COMMAND_EVENT_POST, 0, LOOKUP_CUSTOMER,
                 "{\"properties\":{\"url\":\"http://a\"},\"contextInfo\":{},\"tracking\":null}"},
+        {"nothing to unset in a new event", BULK_EVENT, BULK_UPSERT,
+                "id,customerId,context,type,properties.orderId,properties.amount.total,contextInfo.client.ip,"
+                "tracking.ga.utm_source",
+                "null," CUSTOMER_TEXT ",WEB,completedOrder,17,null,null,null", NULL, COMMAND_EVENT_POST, 0,
+                LOOKUP_CUSTOMER, "{\"properties\":{\"orderId\":\"17\"},\"contextInfo\":{},\"tracking\":null}"},
         {"an event of an external id", BULK_EVENT, BULK_UPSERT, "externalId,context", "7,WEB", NULL, COMMAND_EVENT_POST,
                 COMMAND_BRING_BACK, LOOKUP_BINDING, NULL},
         {"an event of a session", BULK_EVENT, BULK_INSERT, "sessionId,context,type", "7,WEB,loggedIn", NULL,

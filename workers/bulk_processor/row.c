@@ -17,6 +17,7 @@ struct making {
 	struct problems problems;
 	struct str id;                      /* text of the column id */
 	struct str external_id, session_id; /* of an event's customer */
+	bool new_event;                     /* has nothing to unset */
 };
 
 struct uuid row_id(const struct uuid *job, int64_t line, enum row_id what)
@@ -130,11 +131,14 @@ static void take_cell(struct making *making, struct json *document, size_t index
 	case COLUMN_SESSION_ID:
 		making->session_id = text;
 		break;
-	case COLUMN_CUSTOMER:
-	case COLUMN_EVENT:
 	case COLUMN_PROPERTIES:
 	case COLUMN_CONTEXT_INFO:
 	case COLUMN_TRACKING:
+		if (!(making->new_event && json_is_null(value)))
+			put(making, document, column, value);
+		break;
+	case COLUMN_CUSTOMER:
+	case COLUMN_EVENT:
 		put(making, document, column, value);
 		break;
 	}
@@ -496,6 +500,13 @@ static void found_event(struct making *making)
 		finish_patch(making);
 }
 
+static bool names_event(const struct making *making)
+{
+	const struct csv_cell *id = find_cell(making, "id");
+
+	return id && id->text.n && (id->quoted || !str_is(id->text, "null"));
+}
+
 /* The types of an event's cells depend on its type and context; those of an event that is there are looked up later, so
    their cells are text or what the row says. */
 static void make_event(struct making *making)
@@ -506,6 +517,7 @@ static void make_event(struct making *making)
 
 	if (!known_type && !(type && type->text.n))
 		known_type = making->rules->event_type;
+	making->new_event = making->rules->operation != BULK_DELETE && !names_event(making);
 	document = take_cells(making, known_type, context ? event_context_find(context->text) : NULL);
 	if (making->rules->operation == BULK_DELETE)
 		change_event(making, document, COMMAND_EVENT_DELETE);
@@ -537,6 +549,7 @@ static void begin_making(struct arena *arena, struct row_rules *rules, struct ro
 	making->row = row;
 	making->cells = NULL;
 	making->id = making->external_id = making->session_id = STR_NONE;
+	making->new_event = false;
 	problems_init(&making->problems, arena);
 }
 

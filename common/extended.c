@@ -48,9 +48,27 @@ static const struct {
 
 static const char *const formats[] = {"date", "date-time", "email", "hostname", "uri", "ipv4", "ipv6"};
 
-/* Members of a definition: whether they mean something to us, or are only kept. */
-static const char *const definition_keys[] = {"type", "format", "items", "properties", "contactlabProperties",
-        "additionalProperties", "title", "description", "default", "examples", "$id"};
+/* Members of a definition: what they must be if they are not null, and what the value is told then. 0 and NULL: looked
+   at elsewhere, or only kept. */
+static const struct {
+	const char *name;
+	unsigned types; /* bits of enum json_type */
+	const char *fault;
+} definition_keys[] = {
+        {.name = "type"},
+        {.name = "format"},
+        {.name = "items"},
+        {.name = "properties"},
+        {.name = "contactlabProperties"},
+        {.name = "default"},
+        {.name = "additionalProperties",
+                .types = 1 << JSON_TRUE | 1 << JSON_FALSE,
+                .fault = "the value must be true or false"},
+        {.name = "title", .types = 1 << JSON_STRING, .fault = "the value must be a string"},
+        {.name = "description", .types = 1 << JSON_STRING, .fault = "the value must be a string"},
+        {.name = "$id", .types = 1 << JSON_STRING, .fault = "the value must be a string"},
+        {.name = "examples", .types = 1 << JSON_ARRAY, .fault = "the value must be a list"},
+};
 
 /* One walk through a map. `pointer` is the present place. */
 struct check {
@@ -253,15 +271,31 @@ static void check_items(struct check *check, const struct json *definition, unsi
 	leave(check, before);
 }
 
-static void check_keys(struct check *check, const struct json *definition)
+/* What is wrong with a member, or NULL. */
+static const char *key_fault(const struct json *member, unsigned type)
+{
+	if (str_is(member->key, "items") && type && type != TYPE_ARRAY && !json_is_null(member))
+		return "only a list has items";
+	if (str_is(member->key, "properties") && type && type != TYPE_OBJECT && !json_is_null(member))
+		return "only an object has properties";
+	for (size_t i = 0; i < ARRAY_LEN(definition_keys); i++)
+		if (str_is(member->key, definition_keys[i].name))
+			return definition_keys[i].types && !json_is_null(member) &&
+			                       !(definition_keys[i].types & 1u << member->type)
+			               ? definition_keys[i].fault
+			               : NULL;
+	return "unknown property";
+}
+
+static void check_keys(struct check *check, const struct json *definition, unsigned type)
 {
 	for
 		json_each(member, definition)
 		{
-			if (is_one_of(member->key, definition_keys, ARRAY_LEN(definition_keys)))
-				continue;
+			const char *fault = key_fault(member, type);
 			size_t before = enter(check, member->key);
-			problems_add(check->problems, place(check), "unknown property");
+			if (fault)
+				problems_add(check->problems, place(check), "%s", fault);
 			leave(check, before);
 		}
 }
@@ -272,8 +306,8 @@ static void check_definition(struct check *check, const struct json *definition,
 		problems_add(check->problems, place(check), "the definition of a property must be an object");
 		return;
 	}
-	check_keys(check, definition);
 	unsigned type = check_type(check, definition, allowed);
+	check_keys(check, definition, type);
 	check_format(check, definition, type);
 	check_facts(check, definition, type);
 	if (type == TYPE_OBJECT)
@@ -411,6 +445,8 @@ struct json *extended_check(
  */
 
 static struct json *value_schema(struct arena *arena, const struct json *definition, bool null_removes);
+static struct json *whole_value_schema(
+        struct arena *arena, const struct json *definition, bool nullable, bool null_removes);
 
 static void add_type(struct arena *arena, struct json *schema, struct str type, bool nullable)
 {
@@ -449,12 +485,15 @@ static void add_list(struct arena *arena, struct json *schema, const struct json
 		json_remove(items, STR("contactlabProperties"));
 		json_add(schema, STR("x-maxJoinedLength"), json_new_i64(arena, max_length(definition)));
 	}
-	struct json *element = json_add(schema, STR("items"), value_schema(arena, items, null_removes));
+	/* null takes a value away, but no element of a list */
+	struct json *element =
+	        json_add(schema, STR("items"), whole_value_schema(arena, items, is_nullable(items), null_removes));
 	if (str_is(extended_type(items), "string"))
 		json_remove(element, STR("maxLength"));
 }
 
-static struct json *value_schema(struct arena *arena, const struct json *definition, bool null_removes)
+static struct json *whole_value_schema(
+        struct arena *arena, const struct json *definition, bool nullable, bool null_removes)
 {
 	struct json *schema = json_new(arena, JSON_OBJECT);
 	struct str type = extended_type(definition);
@@ -464,7 +503,7 @@ static struct json *value_schema(struct arena *arena, const struct json *definit
 		json_add(schema, STR("type"), json_new_str(arena, STR("null")));
 		return schema;
 	}
-	add_type(arena, schema, type, null_removes || is_nullable(definition));
+	add_type(arena, schema, type, nullable);
 	if (str_is(type, "string"))
 		json_add(schema, STR("maxLength"), json_new_i64(arena, max_length(definition)));
 	if (json_is(json_member(definition, "format"), JSON_STRING))
@@ -474,6 +513,11 @@ static struct json *value_schema(struct arena *arena, const struct json *definit
 	if (str_is(type, "array"))
 		add_list(arena, schema, definition, null_removes);
 	return schema;
+}
+
+static struct json *value_schema(struct arena *arena, const struct json *definition, bool null_removes)
+{
+	return whole_value_schema(arena, definition, null_removes || is_nullable(definition), null_removes);
 }
 
 struct json *extended_value_schema(struct arena *arena, const struct json *map, bool null_removes)

@@ -32,8 +32,8 @@ struct json *extended_check(
 /* Whether `indexed` of any property differs: only the platform's operator may change it. */
 bool extended_index_differs(const struct json *sent, const struct json *present);
 
-/* The JSON schema that values are checked with: a closed object or null. null_removes: every value may be null, because
-   null takes a value away. map NULL = nothing declared. */
+/* The JSON schema that values are checked with: a closed object or null. null_removes: every value (but no element
+   of a list) may be null, because null takes a value away. map NULL = nothing declared. */
 struct json *extended_value_schema(struct arena *arena, const struct json *map, bool null_removes);
 
 /* The JSON schema that is served: the definitions as they were declared. */

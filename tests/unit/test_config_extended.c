@@ -148,6 +148,21 @@ static const struct {
                 .present = "{\"a\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"string\"}}}}",
                 .sent = "{\"a\":{\"type\":\"object\",\"properties\":{\"c\":{\"type\":\"string\"}}}}",
                 .problems = "/a/properties/b"},
+        {.name = "properties of no object",
+                .sent = "{\"a\":{\"type\":\"string\",\"properties\":{}}}",
+                .problems = "/a/properties"},
+        {.name = "items of no list",
+                .sent = "{\"a\":{\"type\":\"object\",\"properties\":{},\"items\":{\"type\":\"string\"}}}",
+                .problems = "/a/items"},
+        {.name = "words that are none",
+                .sent = "{\"a\":{\"type\":\"string\",\"title\":5,\"description\":[],\"$id\":true,"
+                        "\"additionalProperties\":{},\"examples\":\"x\"}}",
+                .problems = "/a/title /a/description /a/$id /a/additionalProperties /a/examples"},
+        {.name = "words that are kept",
+                .sent = "{\"a\":{\"type\":\"string\",\"title\":\"t\",\"description\":null,\"$id\":\"i\","
+                        "\"additionalProperties\":false,\"examples\":[1],\"default\":7,\"items\":null,"
+                        "\"properties\":null}}",
+                .problems = ""},
         {.name = "items changed",
                 .present = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}",
                 .sent = "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"number\"}}}",
@@ -268,6 +283,10 @@ static const struct json *no_reference(void *context, struct str reference)
 	"\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"contactlabProperties\":{\"maxLength\":5}},"    \
 	"\"group\":{\"type\":\"object\",\"properties\":{\"size\":{\"type\":\"number\"}}}}"
 
+#define LISTS                                                                                                          \
+	"{\"maybe\":{\"type\":\"array\",\"items\":{\"type\":[\"number\",\"null\"]}},\"groups\":{\"type\":\"array\","   \
+	"\"items\":{\"type\":\"object\",\"properties\":{\"size\":{\"type\":\"number\"}}}}}"
+
 static void values_are_checked(void **state)
 {
 	static const struct {
@@ -298,6 +317,12 @@ static void values_are_checked(void **state)
 	                .value = "{\"group\":{\"size\":\"4\",\"other\":1}}",
 	                .problems = "/group/size /group/other"},
 	        {.map = MAP, .value = "{\"group\":{\"size\":null}}", .null_removes = true, .problems = ""},
+	        {.map = MAP, .value = "{\"tags\":[\"a\",null]}", .null_removes = true, .problems = "/tags/1"},
+	        {.map = MAP, .value = "{\"tags\":null}", .null_removes = true, .problems = ""},
+	        {.map = LISTS, .value = "{\"maybe\":[1,null]}", .null_removes = true, .problems = ""},
+	        {.map = LISTS, .value = "{\"maybe\":[1,null]}", .problems = ""},
+	        {.map = LISTS, .value = "{\"groups\":[{\"size\":null}]}", .null_removes = true, .problems = ""},
+	        {.map = LISTS, .value = "{\"groups\":[null]}", .null_removes = true, .problems = "/groups/0"},
 	};
 	struct arena *arena = arena_new(ARENA_BYTES);
 

@@ -231,7 +231,10 @@ unsigned schema_document_types(const struct schema_document *document, struct st
 	const struct json *schema = document->root;
 	struct str rest = dotted_path.n ? dotted_path : STR_NONE, name;
 
-	while (schema && str_split(&rest, '.', &name))
+	while (schema && str_split(&rest, '.', &name)) {
+		if (types_of(document, schema, 0) == SCHEMA_NULL)
+			return SCHEMA_NULL;
 		schema = member_of(document, schema, name, 0);
+	}
 	return schema ? types_of(document, schema, 0) : 0;
 }

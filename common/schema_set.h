@@ -50,7 +50,8 @@ enum schema_types {
 	SCHEMA_ANY = (1 << 6) - 1,
 };
 /* Set of enum schema_types of the member that a dotted path leads to ("base.contacts.email"), 0 when the document has
-   none. An empty path is the document itself. */
+   none. An empty path is the document itself. What can only be null (a property that is disabled) hides its members:
+   whatever their name, they can be nothing else. */
 unsigned schema_document_types(const struct schema_document *document, struct str dotted_path);
 
 #endif

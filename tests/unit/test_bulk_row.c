@@ -15,7 +15,9 @@ static const struct uuid workspace = {{0xa0, [6] = 0x40, [8] = 0x80}};
 static const char extended_text[] = "{\"customer\":{\"points\":{\"type\":\"integer\"},\"vip\":{\"type\":\"boolean\"},"
                                     "\"note\":{\"type\":\"string\"},"
                                     "\"sizes\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
-                                    "\"car\":{\"type\":\"object\",\"properties\":{\"doors\":{\"type\":\"number\"}}}}}";
+                                    "\"car\":{\"type\":\"object\",\"properties\":{\"doors\":{\"type\":\"number\"}}},"
+                                    "\"boat\":{\"type\":\"object\",\"properties\":{\"sails\":{\"type\":\"number\"}},"
+                                    "\"contactlabProperties\":{\"enabled\":false}}}}";
 
 static const struct json *find_extended(const void *context, struct str set)
 {
@@ -38,6 +40,7 @@ static const struct {
                 "base.address.geo.lat,consents.marketing.automatic.email.status", NULL},
         {"an unknown property", BULK_CUSTOMER, NULL, "externalId,base.shoeSize", "base.shoeSize names nothing"},
         {"an undeclared extended property", BULK_CUSTOMER, NULL, "extended.nothing", "extended.nothing names nothing"},
+        {"a member of a disabled property", BULK_CUSTOMER, NULL, "externalId,extended.boat.sails", NULL},
         {"another separator", BULK_CUSTOMER, NULL, "externalId;base.firstName", "is known: commas separate cells"},
         {"inside a scalar", BULK_CUSTOMER, NULL, "externalId.x", "names nothing"},
         {"inside a list", BULK_CUSTOMER, NULL, "base.subscriptions.id", "names nothing"},
@@ -146,6 +149,10 @@ static const struct {
                 "/base/address/geo/lon: is required", 0, 0, LOOKUP_NONE, NULL},
         {"half of a place unset", BULK_CUSTOMER, BULK_UPSERT, "base.address.geo.lat,base.address.geo.lon", "null,2",
                 "/base/address/geo/lat: must be a number", 0, 0, LOOKUP_NONE, NULL},
+        {"nothing of a disabled property", BULK_CUSTOMER, BULK_UPSERT, "externalId,extended.boat.sails", "1,", NULL,
+                COMMAND_CUSTOMER_POST, 0, LOOKUP_NONE, "{\"externalId\":\"1\"}"},
+        {"something of a disabled property", BULK_CUSTOMER, BULK_UPSERT, "externalId,extended.boat.sails", "1,2",
+                "/extended/boat: must be null", 0, 0, LOOKUP_NONE, NULL},
         {"null unsets", BULK_CUSTOMER, BULK_UPSERT, "base.firstName,base.lastName,base.contacts", "null,\"null\",null",
                 NULL, COMMAND_CUSTOMER_POST, 0, LOOKUP_NONE,
                 "{\"base\":{\"firstName\":null,\"lastName\":\"null\",\"contacts\":null}}"},

@@ -271,6 +271,52 @@ bool event_input_keeps(
 	return problems->n == before;
 }
 
+static bool has_path(const struct problems *problems, struct str path)
+{
+	for (size_t i = 0; i < problems->n; i++)
+		if (str_eq(problems->items[i].path, path))
+			return true;
+	return false;
+}
+
+/* The name that a token of a JSON pointer stands for. */
+static struct str pointer_name(struct arena *arena, struct str token)
+{
+	struct buf name;
+
+	buf_init(&name, arena, token.n);
+	for (size_t i = 0; i < token.n; i++) {
+		if (token.p[i] == '~' && i + 1 < token.n)
+			buf_add_char(&name, token.p[++i] == '1' ? '/' : '~');
+		else
+			buf_add_char(&name, token.p[i]);
+	}
+	return buf_str(&name);
+}
+
+/* Whether a patch sets what a pointer leads to, or something around it: what is no object replaces the whole. */
+static bool patch_sets(struct arena *arena, const struct json *patch, struct str pointer)
+{
+	struct str token;
+
+	str_split(&pointer, '/', &token);
+	while (json_is(patch, JSON_OBJECT) && str_split(&pointer, '/', &token))
+		patch = json_get(patch, pointer_name(arena, token));
+	return patch != NULL;
+}
+
+void event_input_forgive(struct problems *problems, const struct problems *before, const struct json *patch)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < problems->n; i++) {
+		struct str path = problems->items[i].path;
+		if (patch_sets(problems->arena, patch, path) || !has_path(before, path))
+			problems->items[n++] = problems->items[i];
+	}
+	problems->n = n;
+}
+
 void event_input_fill_client(struct arena *arena, struct event_input *input, struct str ip, struct str user_agent)
 {
 	struct json *client;

@@ -50,6 +50,12 @@ bool event_input_read(struct arena *arena, const struct json *body, enum event_w
 bool event_input_keeps(
         const struct event_row *event, const struct json *body, enum event_write write, struct problems *problems);
 
+/*
+ * A patch answers for what it says: takes those faults off `problems` that the event had `before` it and that lie where
+ * the patch says nothing, say, a property that was disabled since.
+ */
+void event_input_forgive(struct problems *problems, const struct problems *before, const struct json *patch);
+
 /* Puts {"ip", "userAgent"} into contextInfo.client when the sender gave no client; absent parts are left out. */
 void event_input_fill_client(struct arena *arena, struct event_input *input, struct str ip, struct str user_agent);
 

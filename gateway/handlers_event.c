@@ -443,7 +443,30 @@ static struct str patch_json(struct request *request, const struct event_input *
 	return buf_str(&buf);
 }
 
-/* The event as it will be has to be valid. False when that has been answered. */
+static void check_all_parts(
+        struct request *request, const struct event_row *event, const struct json *parts, struct problems *problems)
+{
+	check_parts(request, event->type, event->context, json_member(parts, "properties"),
+	        json_member(parts, "contextInfo"), json_member(parts, "tracking"), problems);
+}
+
+/* Faults that the event had before are not the patch's. */
+static void forgive(struct request *request, struct write *write, const struct event_row *event, struct str patch)
+{
+	struct arena *arena = request_arena(request);
+	struct problems *before = arena_alloc(arena, sizeof(*before));
+	struct err err = {0};
+	const struct json *stored = json_parse(arena, event->json, &err);
+	const struct json *said = json_parse(arena, patch, &err);
+
+	problems_init(before, arena);
+	if (!stored || !said)
+		return;
+	check_all_parts(request, event, stored, before);
+	event_input_forgive(&write->problems, before, said);
+}
+
+/* The event as it will be has to be valid, as far as the patch goes. False when that has been answered. */
 static bool check_merged(struct request *request, struct write *write, const struct event_row *event, struct str patch)
 {
 	struct arena *arena = request_arena(request);
@@ -457,8 +480,9 @@ static bool check_merged(struct request *request, struct write *write, const str
 	}
 	if (!check_size(request, event->type, merged.n))
 		return false;
-	check_parts(request, event->type, event->context, json_member(parts, "properties"),
-	        json_member(parts, "contextInfo"), json_member(parts, "tracking"), &write->problems);
+	check_all_parts(request, event, parts, &write->problems);
+	if (write->problems.n)
+		forgive(request, write, event, patch);
 	return !answer_problems(request, write);
 }
 

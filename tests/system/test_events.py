@@ -590,3 +590,27 @@ def test_same_event_twice_without_key_is_two_events(source, people):
     made = {post(source, event(customer)) for _ in range(2)}
     assert len(made) == 2
     eventually(lambda: check_page(source.get("events", {"customerId": customer}), total=2))
+
+
+def test_a_patch_answers_for_what_it_says(space):
+    """A property that was disabled after events had it stops no change of anything else."""
+    node = space.node(["externalId"])
+    client = space.trusted(node)
+    path = "configuration/events/openedTicket/properties/extended"
+    declared = {"colour": {"type": "string"}}
+    check_ok(space.admin.put(path, declared))
+    customer = check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)["id"]
+    body = {"type": "openedTicket", "context": "WEB", "properties": {"extended": {"colour": "red"}}, "customerId": customer}
+    event = check_ok(client.post("events", body), 202)["id"]
+    eventually(lambda: check_ok(client.get(f"events/{event}")))
+    check_ok(space.admin.put(path, {"colour": {"type": "string", "contactlabProperties": {"enabled": False}}}))
+    check_ok(client.patch(f"events/{event}", {"date": "2020-01-02T03:04:05.000+0000", "properties": {"extraProperties": {"a": 1}}}), 202)
+
+    def changed():
+        found = check_ok(client.get(f"events/{event}"))
+        assert found["date"] == "2020-01-02T03:04:05.000+0000"
+        assert found["properties"] == {"extended": {"colour": "red"}, "extraProperties": {"a": 1}}
+    eventually(changed)
+    pointer = "/properties/extended/colour"
+    check_error(client.patch(f"events/{event}", {"properties": {"extended": {"colour": "blue"}}}), 400, pointer=pointer)
+    check_ok(client.patch(f"events/{event}", {"properties": {"extended": {"colour": None}}}), 202)

@@ -245,6 +245,44 @@ static void some_members_stay(void **state)
 	}
 }
 
+static void a_patch_answers_for_what_it_says(void **state)
+{
+	/* faults before and after a patch, and those that are left */
+	static const struct {
+		const char *before, *after, *patch, *left;
+	} cases[] = {
+	        {"/properties/extended/a", "/properties/extended/a", "{\"properties\":{\"title\":\"t\"}}", ""},
+	        {"/properties/extended/a", "/properties/extended/a", "{}", ""},
+	        {"/properties/extended/a", "/properties/extended/a", "{\"properties\":{\"extended\":{\"a\":1}}}",
+	                "/properties/extended/a"},
+	        {"", "/properties/extended/a", "{\"properties\":{\"title\":\"t\"}}", "/properties/extended/a"},
+	        {"/properties/id", "/properties/id", "{\"properties\":{\"id\":null}}", "/properties/id"},
+	        {"/properties/id", "/properties/id", "{\"properties\":null}", "/properties/id"},
+	        {"/properties/list/0/price", "/properties/list/0/price", "{\"properties\":{\"list\":[{}]}}",
+	                "/properties/list/0/price"},
+	        {"/properties/list/0/price", "/properties/list/0/price /contextInfo/x", "{\"contextInfo\":{\"x\":1}}",
+	                "/contextInfo/x"},
+	        {"/properties/a~1b~0", "/properties/a~1b~0", "{\"properties\":{\"a/b~\":1}}", "/properties/a~1b~0"},
+	        {"/properties/a~1b~0", "/properties/a~1b~0", "{\"properties\":{\"a\":1}}", ""},
+	};
+	struct arena *arena = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct problems before, after;
+		const char *const texts[] = {cases[i].before, cases[i].after};
+		struct problems *const lists[] = {&before, &after};
+		for (size_t j = 0; j < 2; j++) {
+			struct str rest = str_of(texts[j]), path;
+			problems_init(lists[j], arena);
+			while (rest.n && str_split(&rest, ' ', &path))
+				problems_add(lists[j], path, "wrong");
+		}
+		event_input_forgive(&after, &before, parse(arena, cases[i].patch));
+		if (!str_eq(paths(arena, &after), str_of(cases[i].left)))
+			CASE_FAIL(cases[i].patch, "left: %.*s", STR_ARG(paths(arena, &after)));
+	}
+}
+
 static void clients_are_filled_in(void **state)
 {
 	static const struct {
@@ -276,6 +314,7 @@ int main(void)
 	        cmocka_unit_test(values_of_255_characters_fit),
 	        cmocka_unit_test(parts_are_found),
 	        cmocka_unit_test(some_members_stay),
+	        cmocka_unit_test(a_patch_answers_for_what_it_says),
 	        cmocka_unit_test(clients_are_filled_in),
 	};
 

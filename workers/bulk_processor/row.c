@@ -307,11 +307,11 @@ static void complete_event(struct making *making, struct json *document)
 }
 
 static void check_parts(struct making *making, const struct event_type *type, const struct event_context *context,
-        const struct json *properties, const struct json *context_info, const struct json *tracking)
+        const struct json *properties, const struct json *context_info, const struct json *tracking,
+        struct problems *problems)
 {
 	const struct json *nothing = json_new(making->arena, JSON_OBJECT);
 	struct schema_set *schemas = making->rules->schemas;
-	struct problems *problems = &making->problems;
 
 	schema_validate(schema_set_event(schemas, (size_t)(type - event_types)),
 	        json_is_null(properties) ? nothing : properties, STR("/properties"), problems);
@@ -390,8 +390,8 @@ static void create_event(struct making *making, struct json *document)
 	if (input->type && input->context) {
 		if (making->rules->event_disabled[input->type - event_types])
 			problems_add(&making->problems, STR("/type"), "this event type is disabled");
-		check_parts(
-		        making, input->type, input->context, input->properties, input->context_info, input->tracking);
+		check_parts(making, input->type, input->context, input->properties, input->context_info,
+		        input->tracking, &making->problems);
 	}
 	fail_with_problems(making);
 	if (!input->type || !input->context)
@@ -440,7 +440,31 @@ static struct str patch_json(struct arena *arena, const struct event_input *inpu
 	return buf_str(&text);
 }
 
-/* The event as it will be has to be valid. */
+static void check_all_parts(struct making *making, const struct json *parts, struct problems *problems)
+{
+	const struct event_row *event = making->row->event;
+
+	check_parts(making, event_type_find(event->type), event_context_find(event->context),
+	        json_member(parts, "properties"), json_member(parts, "contextInfo"), json_member(parts, "tracking"),
+	        problems);
+}
+
+/* Faults that the event had before are not the row's. */
+static void forgive(struct making *making, struct str patch)
+{
+	struct problems *before = arena_alloc(making->arena, sizeof(*before));
+	struct err err = {0};
+	const struct json *stored = json_parse(making->arena, making->row->event->json, &err);
+	const struct json *said = json_parse(making->arena, patch, &err);
+
+	problems_init(before, making->arena);
+	if (!stored || !said)
+		return;
+	check_all_parts(making, stored, before);
+	event_input_forgive(&making->problems, before, said);
+}
+
+/* The event as it will be has to be valid, as far as the row goes. */
 static void check_merged(struct making *making, struct str patch)
 {
 	const struct event_row *event = making->row->event;
@@ -454,8 +478,9 @@ static void check_merged(struct making *making, struct str patch)
 		fail(making->row, arena_printf(making->arena, "%s", err.message));
 	} else if (type && context) {
 		check_size(making, type, merged.n);
-		check_parts(making, type, context, json_member(parts, "properties"), json_member(parts, "contextInfo"),
-		        json_member(parts, "tracking"));
+		check_all_parts(making, parts, &making->problems);
+		if (making->problems.n)
+			forgive(making, patch);
 	}
 }
 

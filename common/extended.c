@@ -492,6 +492,28 @@ static void add_list(struct arena *arena, struct json *schema, const struct json
 		json_remove(element, STR("maxLength"));
 }
 
+/* Some clients send all that they know as null or []: the schema of nothing, as of a disabled base property. */
+static struct json *disabled_schema(struct arena *arena, const struct json *definition)
+{
+	struct json *schema = json_new(arena, JSON_OBJECT), *members;
+	struct str type = extended_type(definition);
+
+	if (str_is(type, "array")) {
+		add_type(arena, schema, type, true);
+		json_add(schema, STR("maxItems"), json_new_i64(arena, 0));
+	} else if (str_is(type, "object")) {
+		add_type(arena, schema, type, true);
+		members = json_add(schema, STR("properties"), json_new(arena, JSON_OBJECT));
+		for
+			json_each(member, json_member(definition, "properties"))
+			        json_add(members, member->key, disabled_schema(arena, member));
+		json_add(schema, STR("additionalProperties"), json_new_bool(arena, false));
+	} else {
+		json_add(schema, STR("type"), json_new_str(arena, STR("null")));
+	}
+	return schema;
+}
+
 static struct json *whole_value_schema(
         struct arena *arena, const struct json *definition, bool nullable, bool null_removes)
 {
@@ -499,10 +521,8 @@ static struct json *whole_value_schema(
 	struct str type = extended_type(definition);
 	const struct json *enabled = json_member(json_member(definition, "contactlabProperties"), "enabled");
 
-	if (json_is(enabled, JSON_FALSE)) {
-		json_add(schema, STR("type"), json_new_str(arena, STR("null")));
-		return schema;
-	}
+	if (json_is(enabled, JSON_FALSE))
+		return disabled_schema(arena, definition);
 	add_type(arena, schema, type, nullable);
 	if (str_is(type, "string"))
 		json_add(schema, STR("maxLength"), json_new_i64(arena, max_length(definition)));

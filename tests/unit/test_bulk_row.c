@@ -152,7 +152,7 @@ static const struct {
         {"nothing of a disabled property", BULK_CUSTOMER, BULK_UPSERT, "externalId,extended.boat.sails", "1,", NULL,
                 COMMAND_CUSTOMER_POST, 0, LOOKUP_NONE, "{\"externalId\":\"1\"}"},
         {"something of a disabled property", BULK_CUSTOMER, BULK_UPSERT, "externalId,extended.boat.sails", "1,2",
-                "/extended/boat: must be null", 0, 0, LOOKUP_NONE, NULL},
+                "/extended/boat/sails: must be null", 0, 0, LOOKUP_NONE, NULL},
         {"null unsets", BULK_CUSTOMER, BULK_UPSERT, "base.firstName,base.lastName,base.contacts", "null,\"null\",null",
                 NULL, COMMAND_CUSTOMER_POST, 0, LOOKUP_NONE,
                 "{\"base\":{\"firstName\":null,\"lastName\":\"null\",\"contacts\":null}}"},

@@ -287,6 +287,11 @@ static const struct json *no_reference(void *context, struct str reference)
 	"{\"maybe\":{\"type\":\"array\",\"items\":{\"type\":[\"number\",\"null\"]}},\"groups\":{\"type\":\"array\","   \
 	"\"items\":{\"type\":\"object\",\"properties\":{\"size\":{\"type\":\"number\"}}}}}"
 
+#define OFF                                                                                                            \
+	"{\"list\":{\"type\":\"array\",\"items\":{\"type\":\"number\"},\"contactlabProperties\":{\"enabled\":false}}," \
+	"\"group\":{\"type\":\"object\",\"properties\":{\"size\":{\"type\":\"number\"},\"words\":{\"type\":\"array\"," \
+	"\"items\":{\"type\":\"string\"}}},\"contactlabProperties\":{\"enabled\":false}}}"
+
 static void values_are_checked(void **state)
 {
 	static const struct {
@@ -322,6 +327,11 @@ static void values_are_checked(void **state)
 	        {.map = LISTS, .value = "{\"maybe\":[1,null]}", .null_removes = true, .problems = ""},
 	        {.map = LISTS, .value = "{\"maybe\":[1,null]}", .problems = ""},
 	        {.map = LISTS, .value = "{\"groups\":[{\"size\":null}]}", .null_removes = true, .problems = ""},
+	        {.map = OFF, .value = "{\"list\":[],\"group\":{\"size\":null,\"words\":[]}}", .problems = ""},
+	        {.map = OFF, .value = "{\"list\":null,\"group\":null}", .problems = ""},
+	        {.map = OFF,
+	                .value = "{\"list\":[1],\"group\":{\"size\":1,\"words\":[\"a\"],\"other\":null}}",
+	                .problems = "/list /group/size /group/words /group/other"},
 	        {.map = LISTS, .value = "{\"groups\":[null]}", .null_removes = true, .problems = "/groups/0"},
 	};
 	struct arena *arena = arena_new(ARENA_BYTES);

@@ -423,6 +423,7 @@ static void render_member(struct buf *buf, const struct json *value, const struc
 		render_object(buf, value, shape, fields);
 		break;
 	case CUSTOMER_FREE:
+	case CUSTOMER_LIST:
 		render_free(buf, value, fields);
 		break;
 	case CUSTOMER_ITEMS:
@@ -431,7 +432,6 @@ static void render_member(struct buf *buf, const struct json *value, const struc
 		break;
 	case CUSTOMER_VALUE:
 	case CUSTOMER_TIME:
-	case CUSTOMER_LIST:
 		json_write(buf, value);
 		break;
 	}

@@ -73,7 +73,8 @@ static const struct route_param customer_search_params[] = {
         {.name = "query", .schema = TEXT_SCHEMA, .description = "Query as JSON text."},
         {.name = "fields",
                 .schema = TEXT_SCHEMA,
-                .description = "Dotted paths of the fields to answer, separated by commas."},
+                .description = "Dotted paths of the fields to answer, separated by commas; through a list, of all its "
+                               "elements."},
         PAGE_PARAMS, {0}};
 
 #define SESSION_PARAM                                                                                                  \

@@ -157,13 +157,17 @@ static void test_fields(void **state)
 	        {"base.jobs", "base.jobs",
 	                "[{'id':'1','companyIndustry':null,'companyName':null,'jobTitle':'t','startDate':null,"
 	                "'endDate':null,'isCurrent':null}]"},
+	        {"base.contacts.otherContacts.value", "base.contacts.otherContacts", "[{'value':'v'},{}]"},
+	        {"base.contacts.otherContacts", "base.contacts.otherContacts",
+	                "[{'name':'n','value':'v'},{'name':'m'}]"},
 	        {"extended.c.x", "extended", "{'c':[{'x':1},{}]}"},
 	        {"version,sourceInfo", "version", "2"},
 	        {"version", "sourceInfo.registeredBy", NULL},
 	};
 	const char *doc = "{'externalId':'1','extended':{'a':1,'b':2,'c':[{'x':1,'y':2},{'y':3}]},'base':{'firstName':'"
 	                  "Mario','lastName':'Rossi',"
-	                  "'contacts':{'email':'a@b','phone':'1'},'jobs':[{'id':'1','jobTitle':'t'}]}}";
+	                  "'contacts':{'email':'a@b','phone':'1','otherContacts':[{'name':'n','value':'v'},{'name':'m'}"
+	                  "]},'jobs':[{'id':'1','jobTitle':'t'}]}}";
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

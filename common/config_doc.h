@@ -17,7 +17,8 @@ struct json;
  *                                                           aggregate node is NEW, ACTIVE or REMOVED
  *   source           UUID                                   as answered by the API, with tokenSha256 instead of token
  *   user             number                                 id, name, surname, email, lang, mc, roles, allWorkspaces,
- *                                                           workspaces [{id, nodes [{id, permission}]}]
+ *                                                           workspaces [{id, nodes [{id, permission}]}];
+ *                                                           enabled, when it was changed
  *   base-properties  ""                                     disabled [names]
  *   extended         "customer", "event:<type>", "product"  map of property definitions
  *   event-type       event type                             enabled

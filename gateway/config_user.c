@@ -64,6 +64,8 @@ static bool read_user(struct user_table *table, const struct entry_source *sourc
 	const struct json *doc = json_parse(table->arena, arena_str(table->arena, source->text), err);
 	if (!doc)
 		return err_wrap(err, "user %.*s", STR_ARG(source->id));
+	if (json_is(json_member(doc, "enabled"), JSON_FALSE))
+		return true; /* as if there were no such user */
 	*user = (struct config_user){.id = (int64_t)number,
 	        .roles = read_roles(json_member(doc, "roles")),
 	        .all_workspaces = json_is_true(json_member(doc, "allWorkspaces")),

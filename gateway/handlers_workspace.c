@@ -78,10 +78,18 @@ static void answer_workspace(struct request *request, const struct reply *reply)
 		        request, request_route(request)->status, workspace_view(request_arena(request), doc));
 }
 
+/* Its configuration and its customers lie in partitions of one number, so both topics must have it. */
+static uint32_t partitions_of_a_workspace(struct request *request)
+{
+	uint32_t customers = request_partitions(request, TOPIC_CUSTOMER_COMMANDS);
+	uint32_t configuration = request_partitions(request, TOPIC_CONFIG_COMMANDS);
+
+	return customers < configuration ? customers : configuration;
+}
+
 void workspace_create(struct request *request)
 {
 	struct arena *arena = request_arena(request);
-	const struct settings *settings = request_gateway(request)->settings;
 	struct new_workspace fresh;
 	struct problems problems;
 	struct config_write write;
@@ -93,7 +101,7 @@ void workspace_create(struct request *request)
 	}
 	config_write_init(request, &write, CONFIG_WORKSPACE, STR(""));
 	struct uuid id = uuid_derive(&write.command.id, 1);
-	write.partition = config_partition_of(&id, (uint32_t)settings->customer_partitions);
+	write.partition = config_partition_of(&id, partitions_of_a_workspace(request));
 	write.command.workspace = id;
 	write.key.version = CONFIG_NEW;
 	write.doc = config_workspace_document(

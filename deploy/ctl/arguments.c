@@ -1,10 +1,28 @@
 #include "deploy/ctl/arguments.h"
 
+/* Characters of a name, as the API counts them. */
+#define TEXT_CHARACTERS 255
+
 static bool is_flag(const char *option, const char *const *flags)
 {
 	while (*flags && strcmp(*flags, option))
 		flags++;
 	return *flags != NULL;
+}
+
+/* What is no text would be refused by the database only, when it is a command already; line ends would make two lines
+   of one in the lists. */
+static bool check_text(const char *option, int number, const char *text, struct err *err)
+{
+	const char *control = text;
+
+	while (*control && (unsigned char)*control >= 0x20 && *control != 0x7f)
+		control++;
+	if (!*control && str_is_utf8(str_of(text)))
+		return true;
+	if (option)
+		return err_set(err, ERR_INVALID, "--%s must be UTF-8 without control characters", option);
+	return err_set(err, ERR_INVALID, "argument %d must be UTF-8 without control characters", number);
 }
 
 bool arguments_parse(struct arguments *arguments, int argc, char **argv, const char *const *flags, struct err *err)
@@ -14,6 +32,8 @@ bool arguments_parse(struct arguments *arguments, int argc, char **argv, const c
 		if (arguments->n == ARGUMENTS_MAX)
 			return err_set(err, ERR_INVALID, "more than %d arguments", ARGUMENTS_MAX);
 		struct argument *item = &arguments->items[arguments->n++];
+		if (!check_text(NULL, i + 1, argv[i], err))
+			return false;
 		if (strncmp(argv[i], "--", 2)) {
 			item->value = argv[i];
 			continue;
@@ -24,6 +44,8 @@ bool arguments_parse(struct arguments *arguments, int argc, char **argv, const c
 		if (i + 1 == argc)
 			return err_set(err, ERR_INVALID, "--%s is not known here, or needs a value", item->option);
 		item->value = argv[++i];
+		if (!check_text(item->option, i + 1, item->value, err))
+			return false;
 	}
 	return true;
 }
@@ -80,6 +102,14 @@ bool arguments_required(struct arguments *arguments, const char *option, struct 
 		return err_set(err, ERR_INVALID, "--%s is missing", option);
 	*ret_value = value;
 	return true;
+}
+
+bool arguments_text(struct arguments *arguments, const char *option, struct str *ret_value, struct err *err)
+{
+	if (!arguments_required(arguments, option, ret_value, err))
+		return false;
+	return str_utf8_length(*ret_value) <= TEXT_CHARACTERS ||
+	       err_set(err, ERR_INVALID, "--%s must have at most %d characters", option, TEXT_CHARACTERS);
 }
 
 bool arguments_number(struct arguments *arguments, const char *option, int64_t fallback, int64_t min, int64_t max,

@@ -20,7 +20,7 @@ struct arguments {
 	int n;
 };
 
-/* `flags` are the options that take no value; the list ends with NULL. */
+/* `flags` are the options that take no value; the list ends with NULL. False when an argument is no text. */
 bool arguments_parse(
         struct arguments *arguments, int argc, char **argv, const char *const *flags, struct err *err) must_check;
 
@@ -35,6 +35,8 @@ struct argument *arguments_next(struct arguments *arguments);
 /* An option that must be there; false with a sentence. */
 bool arguments_required(
         struct arguments *arguments, const char *option, struct str *ret_value, struct err *err) must_check;
+/* The same for a name, whose length is bounded like in the API. */
+bool arguments_text(struct arguments *arguments, const char *option, struct str *ret_value, struct err *err) must_check;
 /* Whole number between min and max; fallback when the option was not given. */
 bool arguments_number(struct arguments *arguments, const char *option, int64_t fallback, int64_t min, int64_t max,
         int64_t *ret_value, struct err *err) must_check;

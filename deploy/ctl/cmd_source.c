@@ -25,7 +25,7 @@ static struct json *make_source(struct ctl *ctl, const struct uuid *workspace, c
 	struct str provider, name, description = arguments_option(arguments, "description");
 
 	if (!arguments_required(arguments, "provider", &provider, err) ||
-	        !arguments_required(arguments, "name", &name, err))
+	        !arguments_text(arguments, "name", &name, err))
 		return NULL;
 	if (!source_provider_find(provider)) {
 		err_set(err, ERR_INVALID, "\"%.*s\" is no provider", STR_ARG(provider));

@@ -1,5 +1,6 @@
 #include "common/arena.h"
 #include "common/clock.h"
+#include "common/json.h"
 #include "deploy/ctl/ctl.h"
 
 #include <errno.h>
@@ -41,15 +42,13 @@ static bool read_key(struct ctl *ctl, struct str path, struct str *ret_key, stru
 
 static bool check_user(struct ctl *ctl, int64_t number, struct err *err)
 {
-	struct db_params params;
+	int64_t version;
+	const struct json *user = ctl_user_read(ctl, number, &version, err);
 
-	db_params_init(&params, ctl->arena);
-	db_param_text(&params, str_of(arena_printf(ctl->arena, "%lld", (long long)number)));
-	PGresult *rows = ctl_query(ctl, "user", &params, err);
-	bool found = rows &&
-	             (PQntuples(rows) == 1 || err_set(err, ERR_NOT_FOUND, "there is no user %lld", (long long)number));
-	PQclear(rows);
-	return found;
+	if (!user)
+		return false;
+	return !json_is(json_member(user, "enabled"), JSON_FALSE) ||
+	       err_set(err, ERR_CONFLICT, "user %lld is disabled", (long long)number);
 }
 
 static bool print_token(

@@ -81,23 +81,34 @@ static struct json *make_user(struct ctl *ctl, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct str value;
-		if (!arguments_required(&ctl->arguments, texts[i].p, &value, err))
+		if (!arguments_text(&ctl->arguments, texts[i].p, &value, err))
 			return NULL;
+		if (str_is(texts[i], "email") && !memchr(value.p, '@', value.n)) {
+			err_set(err, ERR_INVALID, "--email must have an @");
+			return NULL;
+		}
 		json_add(doc, texts[i], json_new_str(ctl->arena, value));
 	}
 	if (!add_roles(ctl, doc, err))
 		return NULL;
-	json_add(doc, STR("allWorkspaces"),
-	        json_new_bool(ctl->arena, arguments_flag(&ctl->arguments, "all-workspaces")));
+	bool all = arguments_flag(&ctl->arguments, "all-workspaces");
+	json_add(doc, STR("allWorkspaces"), json_new_bool(ctl->arena, all));
 	json_add(doc, STR("lang"), json_new_str(ctl->arena, STR("en")));
 	json_add(doc, STR("mc"), json_new_bool(ctl->arena, false));
 	struct json *list = json_add(doc, STR("workspaces"), json_new(ctl->arena, JSON_ARRAY));
 	while ((item = arguments_next(&ctl->arguments))) {
 		item->taken = true;
+		if (all && item->option && !strcmp(item->option, "workspace")) {
+			err_set(err, ERR_INVALID, "--workspace or --all-workspaces, not both");
+			return NULL;
+		}
 		if (!add_access(ctl, list, item, err))
 			return NULL;
 	}
-	return doc;
+	if (all || list->count)
+		return doc;
+	err_set(err, ERR_INVALID, "--workspace or --all-workspaces is missing: the user could do nothing");
+	return NULL;
 }
 
 static bool last_user(struct ctl *ctl, int64_t *ret_number, struct err *err)
@@ -141,8 +152,56 @@ bool ctl_user_list(struct ctl *ctl, struct err *err)
 	if (!rows)
 		return false;
 	for (int row = 0; row < PQntuples(rows); row++)
-		printf("%.*s  %.*s %.*s <%.*s>  %.*s\n", STR_ARG(db_text(rows, row, 0)), STR_ARG(db_text(rows, row, 1)),
-		        STR_ARG(db_text(rows, row, 2)), STR_ARG(db_text(rows, row, 3)), STR_ARG(db_text(rows, row, 4)));
+		printf("%.*s  %.*s %.*s <%.*s>  %.*s%.*s\n", STR_ARG(db_text(rows, row, 0)),
+		        STR_ARG(db_text(rows, row, 1)), STR_ARG(db_text(rows, row, 2)), STR_ARG(db_text(rows, row, 3)),
+		        STR_ARG(db_text(rows, row, 4)), STR_ARG(db_text(rows, row, 5)));
 	PQclear(rows);
 	return true;
+}
+
+struct json *ctl_user_read(struct ctl *ctl, int64_t number, int64_t *ret_version, struct err *err)
+{
+	struct json *doc = NULL;
+	struct db_params params;
+
+	db_params_init(&params, ctl->arena);
+	db_param_text(&params, str_of(arena_printf(ctl->arena, "%lld", (long long)number)));
+	PGresult *rows = ctl_query(ctl, "user", &params, err);
+	if (rows && PQntuples(rows) == 1) {
+		doc = json_parse(ctl->arena, arena_str(ctl->arena, db_text(rows, 0, 0)), err);
+		*ret_version = db_i64(rows, 0, 1);
+	} else if (rows) {
+		err_set(err, ERR_NOT_FOUND, "there is no user %lld", (long long)number);
+	}
+	PQclear(rows);
+	return doc;
+}
+
+/* Tokens of users are not kept anywhere: none can be taken back, but the user whom they name can. */
+static bool set_enabled(struct ctl *ctl, bool enabled, struct err *err)
+{
+	int64_t number;
+	struct config_key key = {.kind = STR(CONFIG_USER)};
+
+	if (!arguments_number(&ctl->arguments, "user", 0, 1, INT64_MAX, &number, err) ||
+	        !arguments_done(&ctl->arguments, err))
+		return false;
+	if (!number)
+		return err_set(err, ERR_INVALID, "--user is missing");
+	key.id = str_of(arena_printf(ctl->arena, "%lld", (long long)number));
+	struct json *doc = ctl_user_read(ctl, number, &key.version, err);
+	if (!doc)
+		return false;
+	json_set(doc, STR("enabled"), json_new_bool(ctl->arena, enabled));
+	return ctl_put(ctl, &nobody, 0, &key, doc, err);
+}
+
+bool ctl_user_disable(struct ctl *ctl, struct err *err)
+{
+	return set_enabled(ctl, false, err);
+}
+
+bool ctl_user_enable(struct ctl *ctl, struct err *err)
+{
+	return set_enabled(ctl, true, err);
 }

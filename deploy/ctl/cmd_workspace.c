@@ -3,22 +3,36 @@
 #include "common/json.h"
 #include "deploy/ctl/ctl.h"
 
+/* Its configuration and its customers lie in partitions of one number, so both topics must have it. */
+static bool choose_partition(struct ctl *ctl, const struct uuid *workspace, uint32_t *ret_partition, struct err *err)
+{
+	uint32_t customers, configuration;
+
+	if (!ctl_partition_count(ctl, TOPIC_CUSTOMER_COMMANDS, &customers, err) ||
+	        !ctl_partition_count(ctl, TOPIC_CONFIG_COMMANDS, &configuration, err))
+		return false;
+	*ret_partition = config_partition_of(workspace, customers < configuration ? customers : configuration);
+	return true;
+}
+
 bool ctl_workspace_create(struct ctl *ctl, struct err *err)
 {
 	struct arguments *arguments = &ctl->arguments;
 	struct uuid id = uuid_v7(clock_wall_us());
-	uint32_t partition = config_partition_of(&id, (uint32_t)ctl->settings.customer_partitions);
+	uint32_t partition;
 	struct config_key key = {.kind = STR(CONFIG_WORKSPACE), .id = STR(""), .version = CONFIG_NEW};
 	struct str name, slug, shard = arguments_option(arguments, "shard");
 	int64_t group;
 
-	if (!arguments_required(arguments, "name", &name, err) || !arguments_required(arguments, "slug", &slug, err) ||
+	if (!arguments_text(arguments, "name", &name, err) || !arguments_text(arguments, "slug", &slug, err) ||
 	        !arguments_number(arguments, "group", -1, 0, INT32_MAX, &group, err) || !arguments_done(arguments, err))
 		return false;
 	if (group < 0)
 		return err_set(err, ERR_INVALID, "--group is missing");
 	if (shard.p && !config_shard_exists(shard))
 		return err_set(err, ERR_INVALID, "there is no shard \"%.*s\"", STR_ARG(shard));
+	if (!choose_partition(ctl, &id, &partition, err))
+		return false;
 	struct json *doc = config_workspace_document(
 	        ctl->arena, &id, name, slug, group, shard.n ? shard : STR(CONFIG_DEFAULT_SHARD), partition);
 	if (!ctl_put(ctl, &id, partition, &key, doc, err))

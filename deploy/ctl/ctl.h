@@ -27,7 +27,7 @@ struct ctl {
 typedef bool ctl_fn(struct ctl *ctl, struct err *err);
 ctl_fn ctl_migrate, ctl_topics, ctl_settings;
 ctl_fn ctl_workspace_create, ctl_workspace_list;
-ctl_fn ctl_user_create, ctl_user_list;
+ctl_fn ctl_user_create, ctl_user_list, ctl_user_disable, ctl_user_enable;
 ctl_fn ctl_token_create;
 ctl_fn ctl_source_create;
 ctl_fn ctl_recount;
@@ -45,6 +45,9 @@ bool ctl_workspace_partition(
 /* The id of --workspace, which must exist, and a node of it, which must, too. */
 bool ctl_workspace_read(struct ctl *ctl, struct str text, struct uuid *ret_workspace, struct err *err) must_check;
 bool ctl_node_check(struct ctl *ctl, const struct uuid *workspace, struct str node, struct err *err) must_check;
+
+/* A user's document and its version; ERR_NOT_FOUND when there is no such user. */
+struct json *ctl_user_read(struct ctl *ctl, int64_t number, int64_t *ret_version, struct err *err) must_check;
 
 /* Partitions of a topic; false when Kafka does not tell. */
 bool ctl_partition_count(struct ctl *ctl, enum topic topic, uint32_t *ret_n, struct err *err) must_check;

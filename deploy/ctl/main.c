@@ -29,11 +29,19 @@ static const struct row {
                 .run = ctl_workspace_create},
         {.name = "workspace list", .arguments = "", .help = "all workspaces", .run = ctl_workspace_list},
         {.name = "user create",
-                .arguments = "--name NAME --surname NAME --email EMAIL --roles ROLE,... [--all-workspaces]\n"
-                             "      [--workspace ID [--node ID [--permission R|RW|W]]...]...",
+                .arguments = "--name NAME --surname NAME --email EMAIL --roles ROLE,...\n"
+                             "      --all-workspaces | --workspace ID [--node ID [--permission R|RW|W]]...",
                 .help = "prints the user's number",
                 .run = ctl_user_create},
         {.name = "user list", .arguments = "", .help = "all users with their roles", .run = ctl_user_list},
+        {.name = "user disable",
+                .arguments = "--user N",
+                .help = "nobody may call the API as this user any more",
+                .run = ctl_user_disable},
+        {.name = "user enable",
+                .arguments = "--user N",
+                .help = "the user's tokens are good again",
+                .run = ctl_user_enable},
         {.name = "token create",
                 .arguments = "--user N [--days N] [--key-file PATH]",
                 .help = "prints a token that the user may call the API with",
@@ -102,10 +110,15 @@ static bool print_group(FILE *out, const char *word)
 	return found;
 }
 
+static bool is_help(const char *argument)
+{
+	return !strcmp(argument, "--help") || !strcmp(argument, "-h");
+}
+
 static bool asks_for_help(int argc, char **argv)
 {
 	for (int i = 0; i < argc; i++)
-		if (!strcmp(argv[i], "--help"))
+		if (is_help(argv[i]))
 			return true;
 	return false;
 }
@@ -153,7 +166,7 @@ int main(int argc, char **argv)
 	static struct ctl ctl;
 	struct err err = {0};
 
-	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+	if (argc < 2 || is_help(argv[1]) || !strcmp(argv[1], "help")) {
 		print_help(argc < 2 ? stderr : stdout);
 		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
 	}

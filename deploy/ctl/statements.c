@@ -20,7 +20,8 @@ const struct statement ctl_statements[CTL_STATEMENTS] = {
         {.name = "users",
                 .sql = "SELECT id, doc->>'name', doc->>'surname', doc->>'email', "
                        "(SELECT string_agg(role, ',' ORDER BY place) FROM jsonb_array_elements_text(doc->'roles') "
-                       "WITH ORDINALITY AS r(role, place)) FROM configuration "
+                       "WITH ORDINALITY AS r(role, place)), CASE WHEN doc->'enabled' = 'false' THEN '  (disabled)' "
+                       "ELSE '' END FROM configuration "
                        "WHERE workspace_id = '00000000-0000-0000-0000-000000000000' AND kind = 'user' ORDER BY "
                        "id::bigint",
                 .n_params = 0},
@@ -29,7 +30,8 @@ const struct statement ctl_statements[CTL_STATEMENTS] = {
                        "WHERE workspace_id = '00000000-0000-0000-0000-000000000000' AND kind = 'user'",
                 .n_params = 0},
         {.name = "user",
-                .sql = "SELECT 1 FROM configuration WHERE workspace_id = '00000000-0000-0000-0000-000000000000' "
+                .sql = "SELECT doc::text, version FROM configuration WHERE workspace_id = "
+                       "'00000000-0000-0000-0000-000000000000' "
                        "AND kind = 'user' AND id = $1::text",
                 .n_params = 1},
         {.name = "recount_differences",

@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
-from client import new_id
-from conftest import CHECKOUT, stack_directory
+from client import eventually, new_id, unique
+from conftest import CHECKOUT, contacthubctl, make_user, stack_directory
+from contract import check_error, check_ok
 
 
 def tool(*arguments):
@@ -17,6 +18,7 @@ def tool(*arguments):
 
 @pytest.mark.parametrize("arguments, told", [
     (["--help"], ["migrate", "user create --name", "replay"]), (["user", "create", "--help"], ["user create --name"]),
+    (["-h"], ["migrate", "replay"]), (["user", "create", "-h"], ["user create --name"]),
     (["user", "--help"], ["user create --name", "user list"]), (["recount", "--help"], ["recount [--workspace ID]"])])
 def test_help_is_no_failure(arguments, told):
     run = tool(*arguments)
@@ -26,10 +28,48 @@ def test_help_is_no_failure(arguments, told):
 @pytest.mark.parametrize("arguments, told", [
     (["nothing"], "there is no command \"nothing\""), (["dead-letters"], "dead-letters show TOPIC:PARTITION:OFFSET"),
     (["user", "made"], "user create --name"), (["token", "create"], "--user is missing"),
-    (["replay", "--farce"], "--farce is not known")])
+    (["replay", "--farce"], "--farce is not known"),
+    (["workspace", "create", "--name", b"\xff", "--slug", "a", "--group", "1"], "--name must be UTF-8"),
+    (["workspace", "create", "--name", "a\nb", "--slug", "a", "--group", "1"], "--name must be UTF-8 without control characters"),
+    (["workspace", "create", "--name", "a", "--slug", "a" * 256, "--group", "1"], "--slug must have at most 255 characters"),
+    (["bulk-stop", b"\xff"], "argument 1 must be UTF-8")])
 def test_what_is_wrong_is_told(arguments, told):
     run = tool(*arguments)
     assert run.returncode == 2 and run.stdout == "" and told in run.stderr, run
+
+
+@pytest.mark.parametrize("arguments, told", [
+    ([], "--workspace or --all-workspaces is missing"), (["--all-workspaces", "--workspace", new_id()], "--workspace or --all-workspaces, not both"),
+    (["--all-workspaces", "--email", "nobody"], "--email must have an @")])
+def test_a_user_who_could_do_nothing_is_not_made(arguments, told):
+    """Nor one whose workspaces would be ignored."""
+    email = [] if "--email" in arguments else ["--email", "a@example.com"]
+    run = tool("user", "create", "--name", "A", "--surname", "B", "--roles", "USER", *email, *arguments)
+    assert run.returncode == 2 and run.stdout == "" and told in run.stderr, run
+
+
+def test_a_user_is_disabled_and_enabled(admin, stack):
+    """Tokens of users cannot be taken back one by one: the user can."""
+    user = make_user(admin, ["ADMIN"])
+    number = str(check_ok(user.get("/me"))["id"])
+    contacthubctl("user", "disable", "--user", number)
+    eventually(lambda: check_error(user.get("/me"), 401))
+    run = script("ctl", stack_directory(), "token", "create", "--user", number)
+    assert run.returncode == 1 and run.stdout == "" and f"user {number} is disabled" in run.stderr, run
+    [line] = [line for line in script("ctl", stack_directory(), "user", "list").stdout.splitlines() if line.startswith(number + " ")]
+    assert line.endswith("(disabled)"), line
+    contacthubctl("user", "enable", "--user", number)
+    eventually(lambda: check_ok(user.get("/me")))
+    run = script("ctl", stack_directory(), "user", "disable", "--user", "999999999")
+    assert run.returncode == 1 and "there is no user 999999999" in run.stderr, run
+
+
+def test_a_workspace_lies_in_a_partition_that_is_there(stack):
+    """Whatever the settings say that topics get when they are created: these are there."""
+    for _ in range(4):
+        made = script("ctl", stack_directory(), "workspace", "create", "--name", unique(), "--slug", unique("ws"), "--group", "1",
+                      CONTACTHUB_CUSTOMER_PARTITIONS="1024")
+        assert made.returncode == 0, made
 
 
 @pytest.mark.parametrize("arguments", [
@@ -47,9 +87,9 @@ def test_a_node_that_is_not_there_is_told(stack):
     assert run.returncode == 1 and run.stdout == "" and "there is no node" in run.stderr, run
 
 
-def script(name, stack, *arguments):
+def script(name, stack, *arguments, **environment):
     return subprocess.run([str(CHECKOUT / "deploy/local" / name), *arguments], capture_output=True, text=True, timeout=30,
-                          env={**os.environ, "CONTACTHUB_STACK": str(stack)}, check=False)
+                          env={**os.environ, "CONTACTHUB_STACK": str(stack), **environment}, check=False)
 
 
 @pytest.mark.parametrize("name", ["build", "demo", "down", "install", "replay", "status", "up", "wipe"])

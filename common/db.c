@@ -298,13 +298,24 @@ static bool set_up(struct db *db, const struct settings *settings, struct err *e
 	return db_prepare(db, transaction_statements, ARRAY_LEN(transaction_statements), err);
 }
 
+bool db_uri_check(const char *uri, struct err *err)
+{
+	PQconninfoOption *options = PQconninfoParse(uri, NULL);
+
+	PQconninfoFree(options);
+	return options || err_set(err, ERR_INVALID, "CONTACTHUB_PG is no connection URI that libpq understands");
+}
+
 struct db *db_open(const struct settings *settings, const char *application_name, struct err *err)
 {
 	const char *names[] = {"dbname", "fallback_application_name", "connect_timeout", "tcp_user_timeout",
 	        "keepalives_idle", "client_encoding", NULL};
 	const char *values[] = {settings->pg, application_name, "5", "10000", "5", "UTF8", NULL};
-	struct db *db = calloc(1, sizeof(*db));
+	struct db *db;
 
+	if (!db_uri_check(settings->pg, err))
+		return NULL;
+	db = calloc(1, sizeof(*db));
 	if (!db)
 		log_die("memory", "out of memory");
 	db->connection = PQconnectdbParams(names, values, 1);

@@ -64,7 +64,11 @@ struct str db_text(const PGresult *result, int row, int column); /* text, json, 
 /* A connection. */
 struct db;
 
-/* Connects (search_path = settings->pg_schema), prepares the statements. NULL with ERR_DATABASE when it cannot. */
+/* ERR_INVALID, in words of ours: libpq's may quote the password. */
+bool db_uri_check(const char *uri, struct err *err) must_check;
+
+/* Connects (search_path = settings->pg_schema). NULL with ERR_DATABASE when it cannot, ERR_INVALID when it never will.
+ */
 struct db *db_open(const struct settings *settings, const char *application_name, struct err *err) must_check;
 bool db_prepare(struct db *db, const struct statement *statements, size_t n, struct err *err) must_check;
 void db_close(struct db *db);

@@ -37,7 +37,9 @@ static bool parse_int(const struct setting *row, const char *text, int64_t *ret_
 
 	errno = 0;
 	long long value = strtoll(text, &end, 10);
-	if (errno || end == text || *end || value < row->min || value > row->max)
+	/* strtoll would take spaces and a plus before the digits */
+	if (errno || end == text || (*text != '-' && (*text < '0' || *text > '9')) || *end || value < row->min ||
+	        value > row->max)
 		return false;
 	*ret_value = value;
 	return true;

@@ -52,7 +52,8 @@
 	X(STRING, jwt_algorithm, "CONTACTHUB_JWT_ALGORITHM", "HS256", 0, 0,                                            \
 	        "HS256, RS256 or ES256; pinned, never taken from a token")                                             \
 	X(STRING, jwt_key_file, "CONTACTHUB_JWT_KEY_FILE", "", 0, 0,                                                   \
-	        "file with the secret (HS256) or the PEM key that user tokens are checked with; required by the "      \
+	        "file with the secret (HS256; 32 bytes or more) or the public key (RS256, ES256; PEM) that user "      \
+	        "tokens are checked with; required by the "                                                            \
 	        "gateway")                                                                                             \
 	X(BOOL, hash_passwords, "CONTACTHUB_HASH_PASSWORDS", "false", 0, 0,                                            \
 	        "store base.credential.password as an Argon2id hash and return null for it; each hash (19 MiB, 2 "     \

@@ -736,6 +736,8 @@ static void open_database(struct worker *worker)
 		worker->db = db_open(&worker->settings, worker->definition->name, &err);
 		if (worker->db)
 			break;
+		if (err.code == ERR_INVALID)
+			log_die("settings", "%s", err.message);
 		/* attempt 8: the longest pause; waiting for the database has no end */
 		back_off(attempt < 8 ? attempt : 8, &err);
 	}

@@ -5,10 +5,16 @@
 
 #include <errno.h>
 #include <jwt.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <sodium.h>
 #include <stdlib.h>
 
 #define MAX_KEY_BYTES 16384
+#define ES256_BITS 256
+/* of a secret, by RFC 7518 */
+#define HS256_BYTES 32
 /* Verified tokens are remembered in a table of this size; a new one takes the place of the one that it collides with.
  */
 #define CACHE_ENTRIES 1024
@@ -56,6 +62,38 @@ static bool algorithm_is_known(struct str name)
 	return false;
 }
 
+/* NULL when it is no public key. */
+static EVP_PKEY *read_public_key(struct str text)
+{
+	BIO *memory = BIO_new_mem_buf(text.p, (int)text.n);
+	EVP_PKEY *key = memory ? PEM_read_bio_PUBKEY(memory, NULL, NULL, NULL) : NULL;
+
+	BIO_free(memory);
+	ERR_clear_error();
+	return key;
+}
+
+/* With a key of another kind every user's token would be refused, and nothing said why. */
+static void check_key(const struct auth *auth)
+{
+	EVP_PKEY *key = read_public_key(auth->key_text);
+	int kind = key ? EVP_PKEY_get_base_id(key) : EVP_PKEY_NONE;
+	bool secret = str_is(auth->algorithm, "HS256"), rsa = str_is(auth->algorithm, "RS256");
+	bool fits = rsa ? kind == EVP_PKEY_RSA : kind == EVP_PKEY_EC && EVP_PKEY_get_bits(key) == ES256_BITS;
+
+	EVP_PKEY_free(key);
+	if (secret && kind != EVP_PKEY_NONE)
+		log_die("auth",
+		        "CONTACTHUB_JWT_KEY_FILE holds a public key: as the secret of HS256 everybody who has it "
+		        "could sign tokens (see CONTACTHUB_JWT_ALGORITHM)");
+	if (secret && auth->key_text.n < HS256_BYTES)
+		log_event(LOG_WARN, "auth",
+		        "the secret in CONTACTHUB_JWT_KEY_FILE has less than %d bytes and can be guessed", HS256_BYTES);
+	if (!secret && !fits)
+		log_die("auth", "CONTACTHUB_JWT_KEY_FILE holds no public key for %.*s: PEM, %s",
+		        STR_ARG(auth->algorithm), rsa ? "RSA" : "on the curve P-256");
+}
+
 struct auth *auth_new(const struct settings *settings)
 {
 	struct auth *auth = calloc(1, sizeof(*auth));
@@ -68,6 +106,7 @@ struct auth *auth_new(const struct settings *settings)
 	if (!algorithm_is_known(auth->algorithm))
 		log_die("auth", "CONTACTHUB_JWT_ALGORITHM must be HS256, RS256 or ES256");
 	read_key(auth, settings->jwt_key_file);
+	check_key(auth);
 	return auth;
 }
 

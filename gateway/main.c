@@ -2,6 +2,19 @@
 #include "gateway/gateway.h"
 
 #include <stdio.h>
+#include <string.h>
+
+/* Links begin with it. Empty: they begin with the Host header's. */
+static void check_public_url(const char *url)
+{
+	const char *host = !strncmp(url, "https://", 8) ? url + 8 : !strncmp(url, "http://", 7) ? url + 7 : NULL;
+	const char *end = url;
+
+	while ((unsigned char)*end > ' ' && (unsigned char)*end < 0x7f && !strchr("\"<>\\?#", *end))
+		end++;
+	if (*url && (*end || !host || !*host || *host == '/'))
+		log_die("settings", "CONTACTHUB_PUBLIC_URL must be http:// or https://, a host and perhaps a port");
+}
 
 int main(int argc, char **argv)
 {
@@ -16,5 +29,6 @@ int main(int argc, char **argv)
 		return 1;
 	log_init("gateway", (enum log_level)settings.log_level);
 	settings_require(&settings, true, true);
+	check_public_url(settings.public_url);
 	return gateway_run(&settings);
 }

@@ -424,20 +424,11 @@ static void on_ready(void *context, uint32_t events)
 		lost(connection);
 }
 
-/* libpq's own words may quote the password. */
-static void check_uri(const struct settings *settings)
-{
-	PQconninfoOption *options = PQconninfoParse(settings->pg, NULL);
-
-	if (!options)
-		log_die("settings", "CONTACTHUB_PG is no connection URI that libpq understands");
-	PQconninfoFree(options);
-}
-
 struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pending *pending,
         const struct statement_table *tables, size_t n_tables)
 {
 	size_t n = (size_t)settings->pg_connections;
+	struct err err;
 	struct pgpool *pool = calloc(1, sizeof(*pool) + n * sizeof(pool->connections[0]));
 
 	if (!pool)
@@ -449,7 +440,8 @@ struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pend
 	        .n_tables = n_tables,
 	        .n_connections = n};
 	list_init(&pool->free_queries);
-	check_uri(settings);
+	if (!db_uri_check(settings->pg, &err))
+		log_die("settings", "%s", err.message);
 	for (size_t i = 0; i < n; i++) {
 		struct connection *connection = &pool->connections[i];
 		connection->pool = pool;

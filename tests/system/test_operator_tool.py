@@ -10,10 +10,10 @@ from conftest import CHECKOUT, contacthubctl, make_user, stack_directory
 from contract import check_error, check_ok
 
 
-def tool(*arguments):
+def tool(*arguments, **settings):
     program = os.path.join(os.environ.get("CONTACTHUB_BIN") or CHECKOUT / "build/bin", "contacthubctl")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONTACTHUB_")}
-    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=10, env=environment, check=False)
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=10, env={**environment, **settings}, check=False)
 
 
 @pytest.mark.parametrize("arguments, told", [
@@ -85,6 +85,60 @@ def test_a_node_that_is_not_there_is_told(stack):
     run = script("ctl", stack_directory(), "user", "create", "--name", "A", "--surname", "B", "--email", "a@example.com",
                  "--roles", "USER", "--workspace", stack["CONTACTHUB_WORKSPACE"], "--node", new_id())
     assert run.returncode == 1 and run.stdout == "" and "there is no node" in run.stderr, run
+
+
+PG, KAFKA = "postgresql://contacthub@127.0.0.1:1/contacthub", "127.0.0.1:1"
+
+
+def process(name, tmp_path, seconds=10, **settings):
+    """How it ends that is started with such settings, within a few seconds; nothing is there that it could speak to."""
+    key = tmp_path / "jwt.key"
+    if not key.exists():
+        key.write_text("0123456789abcdef0123456789abcdef")
+    program = os.path.join(os.environ.get("CONTACTHUB_BIN") or CHECKOUT / "build/bin", name)
+    settings = {"CONTACTHUB_PG": PG, "CONTACTHUB_KAFKA": KAFKA, "CONTACTHUB_JWT_KEY_FILE": str(key), **settings}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONTACTHUB_")}
+    return subprocess.run([program], capture_output=True, text=True, timeout=seconds, env={**environment, **settings}, check=False)
+
+
+@pytest.mark.parametrize("name", ["gateway", "customer-merge", "contacthubctl"])
+@pytest.mark.parametrize("uri", ["nonsense", "postgresql://contacthub:gehe%zzim@127.0.0.1:1/contacthub", "dbname=a port"])
+def test_a_connection_that_is_none_is_told_without_the_password(name, uri, tmp_path):
+    """libpq's own words quote it."""
+    if name == "contacthubctl":
+        run = tool("workspace", "list", CONTACTHUB_PG=uri)
+    else:
+        run = process(name, tmp_path, CONTACTHUB_PG=uri)
+    assert run.returncode in (1, 2) and "CONTACTHUB_PG is no connection URI" in run.stderr and "gehe" not in run.stderr, run
+
+
+@pytest.mark.parametrize("url", ["hub.example.com", "ftp://hub.example.com", "https://", "https://hub example.com", 'https://hub.example.com/"'])
+def test_an_address_that_links_cannot_begin_with_is_told(url, tmp_path):
+    run = process("gateway", tmp_path, CONTACTHUB_PUBLIC_URL=url)
+    assert run.returncode == 1 and "CONTACTHUB_PUBLIC_URL must be" in run.stderr, run
+
+
+def make_keys(directory):
+    for algorithm, options in (("RSA", ["rsa_keygen_bits:2048"]), ("EC", ["ec_paramgen_curve:P-256"]), ("EC", ["ec_paramgen_curve:P-384"])):
+        name = algorithm.lower() + options[0][-3:]
+        private = directory / f"{name}.pem"
+        subprocess.run(["openssl", "genpkey", "-algorithm", algorithm, *[word for option in options for word in ("-pkeyopt", option)],
+                        "-out", str(private)], check=True, capture_output=True)
+        subprocess.run(["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(directory / f"{name}.pub")], check=True, capture_output=True)
+
+
+def test_a_key_that_does_not_fit_the_algorithm_is_told(tmp_path):
+    """Otherwise the gateway is ready, and refuses every user; or a public key is the secret that anybody may sign with."""
+    make_keys(tmp_path)
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdef0123456789abcdef")
+    for algorithm, path in (("RS256", "secret"), ("RS256", "ec256.pub"), ("RS256", "rsa048.pem"), ("ES256", "rsa048.pub"),
+                            ("ES256", "ec384.pub"), ("HS256", "rsa048.pub"), ("HS256", "ec256.pub")):
+        run = process("gateway", tmp_path, CONTACTHUB_JWT_ALGORITHM=algorithm, CONTACTHUB_JWT_KEY_FILE=str(tmp_path / path))
+        assert run.returncode == 1 and "CONTACTHUB_JWT_KEY_FILE" in run.stderr, (algorithm, path, run)
+    for algorithm, path in (("RS256", "rsa048.pub"), ("ES256", "ec256.pub"), ("HS256", "secret")):
+        with pytest.raises(subprocess.TimeoutExpired):
+            process("gateway", tmp_path, 1, CONTACTHUB_JWT_ALGORITHM=algorithm, CONTACTHUB_JWT_KEY_FILE=str(tmp_path / path))
 
 
 def script(name, stack, *arguments, **environment):

@@ -108,7 +108,8 @@ def contacthubctl(*arguments):
     """The words that the operator's tool prints."""
     run = subprocess.run([os.environ["CONTACTHUB_CTL"], *arguments], capture_output=True, text=True)
     if run.returncode != 0:
-        raise Failure(f"contacthubctl {' '.join(arguments[:2])}: {run.stderr.strip() or run.stdout.strip()}")
+        words = run.stderr.strip() or run.stdout.strip()
+        raise Failure(words if words.startswith("contacthubctl ") else f"contacthubctl {' '.join(arguments[:2])}: {words}")
     return run.stdout.split()
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from parts import (PROGRAMS, Dockerfile, check_command, document, key_values, processes, settings, shell_array, text)
+from parts import (PROGRAMS, CHECKOUT, Dockerfile, check_command, document, key_values, processes, settings, shell_array, text)
 
 COMPOSE = document("docker-compose.yml")
 SERVICES = COMPOSE["services"]
@@ -128,3 +128,20 @@ def package_of(library):
 def test_the_image_has_the_libraries_that_the_programs_need_and_no_others():
     libraries = set().union(*(needed_libraries(name) for name in Dockerfile().programs()))
     assert {package_of(library) for library in libraries} - {"libc6"} == Dockerfile().packages(1) - {"ca-certificates"}
+
+
+def provision(*arguments):
+    return subprocess.run([str(CHECKOUT / "deploy/docker/provision"), *arguments], capture_output=True, text=True, timeout=10, check=False)
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_provision_says_what_it_does(word):
+    run = provision(word)
+    assert run.returncode == 0 and "provision FILE [URL]" in run.stdout and not run.stderr, run
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dry-run"], ["x.env", "localhost:8080"], ["x.env", "http://localhost:1", "more"]])
+def test_provision_refuses_what_it_does_not_know(arguments):
+    """It would wait for a stack that is not there, and make files of such names."""
+    run = provision(*arguments)
+    assert run.returncode == 2 and "usage: " in run.stderr, run

@@ -146,7 +146,7 @@ def script(name, stack, *arguments, **environment):
                           env={**os.environ, "CONTACTHUB_STACK": str(stack), **environment}, check=False)
 
 
-@pytest.mark.parametrize("name", ["build", "demo", "down", "install", "replay", "status", "up", "wipe"])
+@pytest.mark.parametrize("name", ["build", "demo", "down", "install", "replay", "service", "status", "up", "wipe"])
 def test_scripts_that_are_asked_what_they_do_do_nothing(name, tmp_path):
     (tmp_path / "env").write_text("kept")
     run = script(name, tmp_path, "--help")

@@ -298,12 +298,29 @@ static bool set_up(struct db *db, const struct settings *settings, struct err *e
 	return db_prepare(db, transaction_statements, ARRAY_LEN(transaction_statements), err);
 }
 
+/* A password with one of @ / ? in it, not percent-encoded, ends at it: the rest is taken for an address. */
+static bool holds_rest_of_password(const PQconninfoOption *option)
+{
+	if (!option->val)
+		return false;
+	if (!strcmp(option->keyword, "port"))
+		return option->val[strspn(option->val, "0123456789,")];
+	/* at the start of a host it is a socket's abstract name */
+	return (!strcmp(option->keyword, "host") || !strcmp(option->keyword, "dbname")) && *option->val &&
+	       strchr(option->val + 1, '@');
+}
+
 bool db_uri_check(const char *uri, struct err *err)
 {
-	PQconninfoOption *options = PQconninfoParse(uri, NULL);
+	PQconninfoOption *options = PQconninfoParse(uri, NULL), *option = options;
 
+	while (option && option->keyword && !holds_rest_of_password(option))
+		option++;
+	bool good = option && !option->keyword;
 	PQconninfoFree(options);
-	return options || err_set(err, ERR_INVALID, "CONTACTHUB_PG is no connection URI that libpq understands");
+	return good || err_set(err, ERR_INVALID,
+	                       "CONTACTHUB_PG is no connection URI that libpq understands (is its password "
+	                       "percent-encoded?)");
 }
 
 struct db *db_open(const struct settings *settings, const char *application_name, struct err *err)

@@ -102,7 +102,9 @@ def process(name, tmp_path, seconds=10, **settings):
 
 
 @pytest.mark.parametrize("name", ["gateway", "customer-merge", "contacthubctl"])
-@pytest.mark.parametrize("uri", ["nonsense", "postgresql://contacthub:gehe%zzim@127.0.0.1:1/contacthub", "dbname=a port"])
+@pytest.mark.parametrize("uri", ["nonsense", "postgresql://contacthub:gehe%zzim@127.0.0.1:1/contacthub", "dbname=a port",
+                                 "postgresql://contacthub:a@geheim@127.0.0.1:1/contacthub", "postgresql://contacthub:geheim/a@127.0.0.1:1/contacthub",
+                                 "postgresql://contacthub:a/geheim@127.0.0.1:1/contacthub", "postgresql://contacthub:7/geheim@127.0.0.1:1/contacthub"])
 def test_a_connection_that_is_none_is_told_without_the_password(name, uri, tmp_path):
     """libpq's own words quote it."""
     if name == "contacthubctl":

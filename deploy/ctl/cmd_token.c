@@ -66,7 +66,9 @@ static bool print_token(
 		puts(text);
 	else
 		err_set(err, ERR_INVALID,
-		        "the token could not be signed: the key does not fit the algorithm, or is no private key");
+		        "the token could not be signed: the key does not fit the algorithm, or is no private key "
+		        "(--key-file "
+		        "names it)");
 	bool good = text != NULL;
 	free(text);
 	jwt_free(jwt);

@@ -44,7 +44,8 @@ static const struct row {
                 .run = ctl_user_enable},
         {.name = "token create",
                 .arguments = "--user N [--days N] [--key-file PATH]",
-                .help = "prints a token that the user may call the API with",
+                .help = "prints a token that the user may call the API with; --key-file: the private key, where "
+                        "CONTACTHUB_JWT_KEY_FILE is public",
                 .run = ctl_token_create},
         {.name = "source create",
                 .arguments = "--workspace ID --provider PROVIDER --name NAME --node ID... [--description TEXT]",

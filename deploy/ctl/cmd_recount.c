@@ -79,6 +79,8 @@ bool ctl_recount(struct ctl *ctl, struct err *err)
 	else if (with_repair)
 		printf("%lld rows differed and were counted again\n", (long long)differences);
 	else
-		return err_set(err, ERR_CONFLICT, "%lld rows differ; --repair counts again", (long long)differences);
+		return err_set(err, ERR_CONFLICT,
+		        "%lld rows differ; while there are writes some are not counted yet; --repair counts again",
+		        (long long)differences);
 	return true;
 }

@@ -69,7 +69,9 @@ static const struct row {
                 .run = ctl_bulk_stop},
         {.name = "recount",
                 .arguments = "[--workspace ID] [--repair]",
-                .help = "compares the counters of the statistics with the entities",
+                .help = "compares the counters of the statistics with the entities; under writes the counters are a "
+                        "moment "
+                        "behind",
                 .run = ctl_recount},
         {.name = "replay",
                 .arguments = "[--force] [--keep-old] [--from SCHEMA] | --drop-old",

@@ -78,6 +78,16 @@ static bool is_date_time(const struct json *item)
 	return str_is(item->key, "format") && str_is(json_text(item), "date-time");
 }
 
+static bool may_be_array(const struct json *schema)
+{
+	const struct json *type = json_member(schema, "type");
+
+	if (json_is(type, JSON_ARRAY))
+		for
+			json_each(item, type) if (str_is(json_text(item), "array")) return true;
+	return str_is(json_text(type), "array");
+}
+
 /* A catalog schema as a component: draft 7 and OpenAPI 3.1 agree on everything that the catalog uses. in_names: the
    keys are names of properties, not keywords. */
 static struct json *convert(struct arena *arena, const struct json *value, bool in_names)
@@ -98,6 +108,9 @@ static struct json *convert(struct arena *arena, const struct json *value, bool 
 				                     : convert(arena, item, names));
 			}
 		}
+	/* it means the same, but generators of clients do not take a list that does not tell what is in it */
+	if (!in_names && copy->type == JSON_OBJECT && may_be_array(copy) && !json_member(copy, "items"))
+		json_add(copy, STR("items"), json_new(arena, JSON_OBJECT));
 	return copy;
 }
 
@@ -110,12 +123,14 @@ static const struct json *catalog_or_die(const char *name)
 	return document;
 }
 
-/* A shared definition without what it requires: items whose id comes from the path or is made by the server. */
+/* A shared definition without what it requires: items whose id comes from the path or is made by the server. It has no
+   title: generators of clients name types by titles, and two of one name are none. */
 static void add_without_required(struct arena *arena, struct json *schemas, const struct json *source, const char *name)
 {
 	struct json *schema = convert(arena, source, false);
 
 	json_remove(schema, STR("required"));
+	json_remove(schema, STR("title"));
 	json_set(schemas, str_of(name), schema);
 }
 
@@ -131,7 +146,7 @@ static void add_catalog_schemas(struct arena *arena, struct json *schemas)
 		        json_set(schemas, definition->key, convert(arena, definition, false));
 	for (size_t i = 0; i < ARRAY_LEN(items); i++)
 		add_without_required(arena, schemas, json_get(definitions, str_of(items[i][0])), items[i][1]);
-	json_set(schemas, STR("Customer"), convert(arena, customer, false));
+	json_remove(json_set(schemas, STR("Customer"), convert(arena, customer, false)), STR("title"));
 	json_set(schemas, STR("CustomerCreate"), reference(arena, "Customer"));
 	add_without_required(arena, schemas, customer, "CustomerUpdate");
 	json_set(schemas, STR("CustomerPatch"), reference(arena, "CustomerUpdate"));

@@ -78,14 +78,21 @@ static bool is_date_time(const struct json *item)
 	return str_is(item->key, "format") && str_is(json_text(item), "date-time");
 }
 
-static bool may_be_array(const struct json *schema)
+/* Objects that may be [] as well, which PHP makes of one without members: that is taken, but not told, since generators
+   of clients make no type of either. */
+static void leave_empty_list_out(struct arena *arena, struct json *schema)
 {
-	const struct json *type = json_member(schema, "type");
+	const struct json *kinds = json_member(schema, "type"), *most = json_member(schema, "maxItems");
+	struct json *others = json_new(arena, JSON_ARRAY);
+	int64_t n;
 
-	if (json_is(type, JSON_ARRAY))
-		for
-			json_each(item, type) if (str_is(json_text(item), "array")) return true;
-	return str_is(json_text(type), "array");
+	if (!json_is(kinds, JSON_ARRAY) || !json_to_i64(most, &n) || n)
+		return;
+	for
+		json_each(kind, kinds) if (!str_is(json_text(kind), "array"))
+		        json_append(others, json_copy(arena, kind, false));
+	json_set(schema, STR("type"), others);
+	json_remove(schema, STR("maxItems"));
 }
 
 /* A catalog schema as a component: draft 7 and OpenAPI 3.1 agree on everything that the catalog uses. in_names: the
@@ -108,9 +115,8 @@ static struct json *convert(struct arena *arena, const struct json *value, bool 
 				                     : convert(arena, item, names));
 			}
 		}
-	/* it means the same, but generators of clients do not take a list that does not tell what is in it */
-	if (!in_names && copy->type == JSON_OBJECT && may_be_array(copy) && !json_member(copy, "items"))
-		json_add(copy, STR("items"), json_new(arena, JSON_OBJECT));
+	if (!in_names && copy->type == JSON_OBJECT)
+		leave_empty_list_out(arena, copy);
 	return copy;
 }
 

@@ -109,3 +109,9 @@ def test_generators_of_clients_find_no_name_twice(admin):
 def test_lists_tell_what_is_in_them(admin):
     schemas = openapi(admin)["components"]["schemas"]
     assert not [place for place, schema in nodes_of(schemas) if is_array(schema) and "items" not in schema]
+
+
+def test_nothing_is_an_object_or_a_list(admin):
+    """Generators of clients make no type of that."""
+    schemas = openapi(admin)["components"]["schemas"]
+    assert not [place for place, schema in nodes_of(schemas) if is_array(schema) and "object" in schema["type"]]

@@ -28,9 +28,9 @@ struct lane {
 	size_t limit, in_work;
 	struct list waiting; /* shares of workspaces, in turn */
 	struct admission_window window;
-	int64_t window_us; /* its begin */
-	int64_t idle_us;   /* of the event loop, in the window */
-	size_t n_refused;  /* since the log was told */
+	int64_t window_us;        /* its begin */
+	int64_t idle_us;          /* of the event loop, in the window */
+	size_t n_refused, n_told; /* since the start; those that the log was told of */
 };
 
 struct admission {
@@ -258,23 +258,28 @@ void admission_leave(struct admission *admission, struct admission_ticket *ticke
 	admission->in_work--;
 }
 
-/* Under overload requests are put off thousands of times a second; the log hears of it now and then. */
-static void tell(struct admission *admission, int64_t now_us)
+const char *admission_lane_name(enum admission_lane lane)
 {
 	static const char *const names[] = {[LANE_READS] = "reads",
 	        [LANE_SEARCHES] = "searches",
 	        [LANE_EVENTS] = "events",
 	        [LANE_COMMANDS] = "commands"};
 
+	return names[lane];
+}
+
+/* Under overload requests are put off thousands of times a second; the log hears of it now and then. */
+static void tell(struct admission *admission, int64_t now_us)
+{
 	if (now_us - admission->told_us < TELL_EVERY_US)
 		return;
 	for (int i = 0; i < ADMISSION_LANES; i++) {
 		struct lane *lane = &admission->lanes[i];
-		if (!lane->n_refused)
+		if (lane->n_refused == lane->n_told)
 			continue;
-		log_event(LOG_WARN, "overload", "%zu %s were put off; %zu of them may be in work", lane->n_refused,
-		        names[i], lane->limit);
-		lane->n_refused = 0;
+		log_event(LOG_WARN, "overload", "%zu %s were put off; %zu of them may be in work",
+		        lane->n_refused - lane->n_told, admission_lane_name((enum admission_lane)i), lane->limit);
+		lane->n_told = lane->n_refused;
 		admission->told_us = now_us;
 	}
 }
@@ -294,6 +299,13 @@ void admission_tick(struct admission *admission, int64_t idle_us, int64_t now_us
 		lane->idle_us = 0;
 	}
 	tell(admission, now_us);
+}
+
+struct admission_state admission_look(const struct admission *admission, enum admission_lane lane)
+{
+	const struct lane *of = &admission->lanes[lane];
+
+	return (struct admission_state){.in_work = of->in_work, .limit = of->limit, .n_put_off = of->n_refused};
 }
 
 size_t admission_in_work(const struct admission *admission)

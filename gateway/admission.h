@@ -91,6 +91,12 @@ struct admission_ticket *admission_next(struct admission *admission, int64_t now
 void admission_leave(struct admission *admission, struct admission_ticket *ticket, bool timed, int64_t now_us);
 /* At least ten times a second. idle_us: time that the event loop has waited since the last call. */
 void admission_tick(struct admission *admission, int64_t idle_us, int64_t now_us);
+/* What there is to see of a lane; n_put_off since the start. */
+struct admission_state {
+	size_t in_work, limit, n_put_off;
+};
+struct admission_state admission_look(const struct admission *admission, enum admission_lane lane);
+const char *admission_lane_name(enum admission_lane lane);
 /* Requests in work and waiting, of all lanes. */
 size_t admission_in_work(const struct admission *admission);
 size_t admission_waiting(const struct admission *admission);

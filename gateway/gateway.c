@@ -9,6 +9,7 @@
 #include "gateway/handlers.h"
 #include "gateway/http.h"
 #include "gateway/loop.h"
+#include "gateway/metrics.h"
 #include "gateway/openapi.h"
 #include "gateway/pending.h"
 #include "gateway/pgpool.h"
@@ -98,6 +99,7 @@ static void tick(struct running *running, int64_t now_us)
 	http_tick(gateway->http, now_us);
 	admission_tick(gateway->admission, gateway->refusals.idle_us, now_us);
 	refusals_tick(&gateway->refusals, now_us);
+	metrics_tick(gateway, now_us);
 }
 
 /* One turn: wait, take what came from PostgreSQL and Kafka, then serve HTTP once for all of it. */
@@ -167,6 +169,7 @@ static void start_pool(struct running *running)
 	tables[n++] = (struct statement_table){update_statements, update_statement_count};
 	tables[n++] = (struct statement_table){aggregate_statements, aggregate_statement_count};
 	tables[n++] = (struct statement_table){bulk_statements, bulk_statement_count};
+	tables[n++] = (struct statement_table){metrics_statements, metrics_statement_count};
 	gateway->pool = pgpool_new(gateway->settings, running->loop, gateway->pending, tables, n);
 }
 
@@ -183,6 +186,7 @@ static void make_parts(struct running *running)
 	gateway->pending = pending_new((size_t)gateway->settings->max_in_flight + 1 + UPLOADS_AT_ONCE);
 	gateway->tenants = tenants_new();
 	gateway->admission = admission_new(gateway->settings, route_count);
+	gateway->metrics = metrics_new(route_count);
 	gateway->http = http_new(gateway, running->loop);
 	start_pool(running);
 	gateway->config_feed = config_feed_new(gateway);

@@ -10,6 +10,7 @@ struct admission;
 struct auth;
 struct config_feed;
 struct http;
+struct metrics;
 struct pending;
 struct pgpool;
 struct replies;
@@ -36,6 +37,7 @@ struct gateway {
 	struct admission *admission;
 	struct refusals refusals;
 	struct http *http;
+	struct metrics *metrics;
 	struct str openapi; /* the served document */
 	uint64_t boot; /* random per process: tells our replies from those of the process that had the partition before
 	                */

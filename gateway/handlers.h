@@ -64,7 +64,7 @@ route_handler_fn stats_get, customer_stats_get, stats_info, stats_nodes;
 route_handler_fn update_list, update_last_offset;
 
 /* handlers_system.c */
-route_handler_fn health_get, health_live, health_ready, schema_document_get, openapi_get;
+route_handler_fn health_get, health_live, health_ready, metrics_get, schema_document_get, openapi_get;
 
 /* Statements that the handlers' queries name; the pool prepares them on each connection. */
 extern const struct statement customer_statements[], customer_search_statements[], event_statements[],

@@ -1,9 +1,10 @@
 #include "common/json.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
+#include "gateway/metrics.h"
 #include "gateway/schema_documents.h"
 
-/* Health, and the documents that describe the API. All of it is public. */
+/* Health, metrics, and the documents that describe the API. All but the metrics are public. */
 
 static const char *up_or_down(bool up)
 {
@@ -38,6 +39,13 @@ void health_ready(struct request *request)
 void health_get(struct request *request)
 {
 	answer_health(request, gateway_is_ready(request_gateway(request)));
+}
+
+void metrics_get(struct request *request)
+{
+	struct str text = metrics_text(request_gateway(request), request_arena(request));
+
+	request_answer_text(request, 200, "text/plain; version=0.0.4", text);
 }
 
 void schema_document_get(struct request *request)

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "gateway/admission.h"
 #include "gateway/loop.h"
+#include "gateway/metrics.h"
 #include "gateway/request_state.h"
 #include "gateway/upload.h"
 
@@ -168,8 +169,17 @@ static void on_completed(
 	give_arena(http, request->arena);
 }
 
+static void count_answer(const struct request *request)
+{
+	const struct route *route = request->match.route;
+	size_t row = route ? (size_t)(route - routes) : route_count;
+
+	metrics_count(request->gateway->metrics, row, request->answer.status, clock_monotonic_us() - request->began_us);
+}
+
 static enum MHD_Result send_answer(struct request *request)
 {
+	count_answer(request);
 	request->phase = REQUEST_ANSWERED;
 	if (request->gateway->stopping)
 		request->answer.close = true;
@@ -590,6 +600,12 @@ void http_give_up(struct http *http)
 {
 	while (!list_is_empty(&http->clients[CLIENT_WORKING]))
 		expire(list_owner(http->clients[CLIENT_WORKING].next, struct client, link), CLIENT_WORKING);
+}
+
+size_t http_connections(const struct http *http)
+{
+	return http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections
+	                    : 0;
 }
 
 bool http_is_quiet(const struct http *http)

@@ -43,6 +43,8 @@ void http_stream_ready(struct http *http, struct request *request);
 /* No new connections; idle ones are closed. True when nothing is in work or on its way any more. */
 void http_stop_listening(struct http *http);
 bool http_is_quiet(const struct http *http);
+/* Of clients, idle ones included. */
+size_t http_connections(const struct http *http);
 /* What is in work or waits for a place is answered as at its deadline. */
 void http_give_up(struct http *http);
 

@@ -82,6 +82,8 @@ bool request_page(struct request *request, int64_t default_size, int64_t max_siz
 /* Answers. Bodies are copied or live in the request's arena. */
 void request_answer(struct request *request, unsigned status, struct str json_body); /* absent body = empty */
 void request_answer_json(struct request *request, unsigned status, const struct json *value);
+/* Text of another type, in the request's arena; `type` is a constant. */
+void request_answer_text(struct request *request, unsigned status, const char *type, struct str body);
 /* {"elements": [...], "page": {all seven fields}}; elements is an array. */
 void request_answer_page(struct request *request, const struct page *page, int64_t total, const struct json *elements);
 /* Error body {message, logref, data: null, errors: []}. */

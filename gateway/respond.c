@@ -82,6 +82,7 @@ static void answer(struct request *request, unsigned status, struct str body)
 		return;
 	}
 	if (!has_room(request, status)) {
+		request->answer.type = NULL;
 		request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
 		return;
 	}
@@ -98,6 +99,12 @@ static void answer(struct request *request, unsigned status, struct str body)
 void request_answer(struct request *request, unsigned status, struct str json_body)
 {
 	answer(request, status, arena_str(request->arena, json_body));
+}
+
+void request_answer_text(struct request *request, unsigned status, const char *type, struct str body)
+{
+	request->answer.type = type;
+	answer(request, status, body);
 }
 
 void request_answer_json(struct request *request, unsigned status, const struct json *value)

@@ -1296,5 +1296,17 @@ const struct route routes[] = {
                 .roles = ROLE_PUBLIC,
                 .response_schema = "Anything",
                 .handler = openapi_get},
+        {.operation = 133,
+                .tag = "Health",
+                .title = "Get metrics",
+                .description = "What this gateway has counted since it began, in Prometheus' text format 0.0.4.",
+                .method = "GET",
+                .path = "/metrics",
+                .status = 200,
+                .roles = ROLE_CLAB_OPERATOR,
+                .response_schema = "Text",
+                .response_type = "text/plain",
+                .handler = metrics_get,
+                .flags = ROUTE_UNLIMITED},
 };
 const size_t route_count = ARRAY_LEN(routes);

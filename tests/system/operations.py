@@ -128,8 +128,9 @@ OPERATIONS = [
     Operation(129, "GET", "/docs/schema/{schemaPath}", 200, PUBLIC),
 ]
 
-# Also served, beyond the numbered ones: is the process alive, may it get requests, and the description of the API itself.
-SYSTEM_PATHS = {"/health/live", "/health/ready"}
+# Also served, beyond the numbered ones: is the process alive, may it get requests, what has it done, and the description of
+# the API itself.
+SYSTEM_PATHS = {"/health/live", "/health/ready", "/metrics"}
 
 # Values for path parameters that name nothing which exists.
 ABSENT = {

@@ -63,6 +63,8 @@ bool pipeline_is_idempotency_key(struct str key)
 struct str pipeline_method(struct str method, struct str override, char buffer[PIPELINE_METHOD_BYTES])
 {
 	override = override.p ? trim(override) : STR_NONE;
+	if (str_is(method, "HEAD"))
+		return STR("GET"); /* libmicrohttpd leaves the body out */
 	if (!str_is(method, "POST") || override.n == 0 || override.n > PIPELINE_METHOD_BYTES)
 		return method;
 	for (size_t i = 0; i < override.n; i++)
@@ -426,6 +428,7 @@ bool pipeline_begin(struct request *request, struct str method)
 	struct framing framing = {0};
 	char *buffer = arena_alloc(request->arena, PIPELINE_METHOD_BYTES);
 
+	request->head = str_is(method, "HEAD");
 	request->method = pipeline_method(method, request_header(request, "X-HTTP-Method-Override"), buffer);
 	return check_framing(request, &framing) && check_header_size(request) && find_route(request) &&
 	       check_token(request) && check_workspace(request) && check_role(request) && check_status(request) &&

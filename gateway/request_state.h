@@ -60,7 +60,8 @@ struct request {
 	/* target */
 	struct str target; /* as sent */
 	struct str path, query;
-	struct str method; /* the one that counts: X-HTTP-Method-Override included */
+	struct str method; /* the one that counts: X-HTTP-Method-Override included, GET for HEAD */
+	bool head;         /* no body may follow the answer's headers */
 	struct route_match match;
 	const struct uri_param *params;
 	size_t n_params;

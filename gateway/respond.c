@@ -298,9 +298,15 @@ static struct MHD_Response *new_response(struct request *request)
 {
 	const struct answer *made = &request->answer;
 
-	if (made->stream)
-		return MHD_create_response_from_callback(
+	if (made->stream) {
+		struct MHD_Response *response = MHD_create_response_from_callback(
 		        MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream, request, NULL);
+		/* libmicrohttpd 0.9.75 ends a body in pieces also where none may be; without pieces it ends the
+		 * connection */
+		if (response && request->head)
+			MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
+		return response;
+	}
 	/* The body lives in the request's arena, and that until the completion callback: libmicrohttpd need not copy
 	 * it. */
 	return MHD_create_response_from_buffer(made->body.n, (void *)made->body.p, MHD_RESPMEM_PERSISTENT);

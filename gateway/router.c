@@ -113,7 +113,8 @@ static void describe_methods(struct node *node)
 
 	for (size_t i = 0; i < METHOD_COUNT; i++) {
 		if (node->rows[i])
-			n += (size_t)snprintf(node->methods + n, sizeof(node->methods) - n, "%s, ", methods[i].p);
+			n += (size_t)snprintf(
+			        node->methods + n, sizeof(node->methods) - n, "%s, ", i ? methods[i].p : "GET, HEAD");
 	}
 	if (n)
 		snprintf(node->methods + n, sizeof(node->methods) - n, "OPTIONS");

@@ -337,6 +337,20 @@ def test_results_come_when_the_job_has_ended(fresh):
     assert [row[0] for row in results(client, node, job["id"])] == [str(n) for n in range(1, 5001)], "one line a row, in order"
 
 
+def test_head_of_results_has_no_body(fresh):
+    """Nor the end of one in pieces, which the next answer on the connection would begin with."""
+    node, client = fresh
+    job, _ = run(client, node, csv_of(["base.contacts.email"], [f"{node}@example.com"]))
+    path = client.path(f"nodes/{node}/bulk-jobs/{job['id']}/results")
+    with socket.create_connection(client.address, timeout=10) as line:
+        line.sendall(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.token}\r\n\r\n".encode())
+        answer = b""
+        while more := line.recv(65536):
+            answer += more
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 200 OK\r\n" in head and b"text/csv" in head and body == b"", answer
+
+
 def test_a_stopped_job_has_no_results(fresh):
     """It waits behind a long one, so it is stopped before its first row."""
     node, client = fresh

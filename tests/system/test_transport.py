@@ -112,6 +112,17 @@ def test_wrong_method_is_405_with_its_name(admin, path, methods):
         assert set(methods) <= allowed, f"405 lists the methods that the route has in Allow: {answer.headers}"
 
 
+def test_head_is_get_without_its_body(admin, source, people):
+    """What watches a server, or asks for a size before it fetches, sends it."""
+    customer = people.new()
+    for client, path in ((admin, "/health/ready"), (admin, "/openapi.json"), (source, f"customers/{customer['id']}"), (source, "customers/nothing")):
+        for _ in range(2):  # nothing of the first answer is left on the connection
+            get, head = client.get(path), client.request("HEAD", path)
+            assert (head.status, head.raw) == (get.status, b""), path
+            assert {"content-type", "content-length"} <= head.headers.keys() and head.headers["content-type"] == get.headers["content-type"]
+    assert "HEAD" in admin.request("POST", "/health").headers["allow"]
+
+
 # --- roles ---------------------------------------------------------------------------------------------------------------
 
 

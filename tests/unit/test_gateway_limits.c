@@ -498,8 +498,8 @@ static void test_method_override(void **state)
 	static const struct {
 		const char *method, *override, *counts;
 	} cases[] = {{"POST", NULL, "POST"}, {"POST", "PATCH", "PATCH"}, {"POST", " delete ", "DELETE"},
-	        {"POST", "", "POST"}, {"GET", "DELETE", "GET"}, {"PUT", "DELETE", "PUT"},
-	        {"POST", "ABCDEFGHIJKLMNOPQ", "POST"}, {"POST", "X", "X"}};
+	        {"POST", "", "POST"}, {"GET", "DELETE", "GET"}, {"PUT", "DELETE", "PUT"}, {"HEAD", NULL, "GET"},
+	        {"HEAD", "DELETE", "GET"}, {"POST", "ABCDEFGHIJKLMNOPQ", "POST"}, {"POST", "X", "X"}};
 	char buffer[PIPELINE_METHOD_BYTES];
 
 	(void)state;

@@ -1,4 +1,4 @@
-"""The operator's tool and the scripts of the local stack explain themselves: no stack is asked for that."""
+"""The operator's tool, the processes and the scripts of the local stack explain themselves, and refuse what could not work."""
 
 import os
 import subprocess

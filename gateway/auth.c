@@ -161,6 +161,16 @@ static bool read_subject(jwt_t *jwt, int64_t *ret_user)
 	return *ret_user > 0;
 }
 
+/* The library reads one that is no whole number as 0, as it does one that is not there. */
+static bool is_readable_time(jwt_t *jwt, const char *claim)
+{
+	char *text = jwt_get_grants_json(jwt, claim);
+	bool good = !text || !text[strspn(text, "-0123456789")];
+
+	free(text);
+	return good;
+}
+
 static bool read_claims(jwt_t *jwt, struct str algorithm, int64_t now_us, int64_t *ret_user, int64_t *ret_expires_us)
 {
 	int64_t expires_s = jwt_get_grant_int(jwt, "exp"), not_before_s = jwt_get_grant_int(jwt, "nbf");
@@ -169,6 +179,8 @@ static bool read_claims(jwt_t *jwt, struct str algorithm, int64_t now_us, int64_
 	/* The library has checked the signature with the algorithm that the token names. Unless that is ours, a public
 	   key could have served as an HMAC secret, or nothing was signed at all. */
 	if (jwt_get_alg(jwt) == JWT_ALG_NONE || !str_is(algorithm, jwt_alg_str(jwt_get_alg(jwt))))
+		return false;
+	if (!is_readable_time(jwt, "nbf"))
 		return false;
 	if (expires_s <= now_s || not_before_s > now_s || expires_s > INT64_MAX / 1000000)
 		return false;

@@ -19,6 +19,7 @@ struct claims {
 	const char *subject;
 	int64_t number; /* instead of subject */
 	int64_t expires_s, not_before_s;
+	const char *more; /* other claims as a JSON object */
 };
 
 /* A token as somebody else's tool would make it. */
@@ -36,6 +37,8 @@ static char *make_token(jwt_alg_t algorithm, struct str key, const struct claims
 		jwt_add_grant_int(jwt, "exp", claims->expires_s);
 	if (claims->not_before_s)
 		jwt_add_grant_int(jwt, "nbf", claims->not_before_s);
+	if (claims->more)
+		assert_int_equal(jwt_add_grants_json(jwt, claims->more), 0);
 	if (algorithm != JWT_ALG_NONE)
 		assert_int_equal(jwt_set_alg(jwt, algorithm, (const unsigned char *)key.p, (int)key.n), 0);
 	token = jwt_encode_str(jwt);
@@ -77,6 +80,13 @@ static void test_claims(void **state)
 	        {{.subject = "0", .expires_s = NOW_S + 60}, 0},
 	        {{.subject = "99999999999999999999", .expires_s = NOW_S + 60}, 0},
 	        {{.number = -8, .expires_s = NOW_S + 60}, 0},
+	        /* a time that cannot be read is none that has passed */
+	        {{.subject = "7", .expires_s = NOW_S + 60, .more = "{\"nbf\":1800000030.5}"}, 0},
+	        {{.subject = "7", .expires_s = NOW_S + 60, .more = "{\"nbf\":\"1800000030\"}"}, 0},
+	        {{.subject = "7", .expires_s = NOW_S + 60, .more = "{\"nbf\":{}}"}, 0},
+	        {{.subject = "7", .expires_s = NOW_S + 60, .more = "{\"nbf\":null}"}, 0},
+	        {{.subject = "7", .expires_s = NOW_S + 60, .more = "{\"nbf\":0}"}, 7},
+	        {{.subject = "7", .more = "{\"exp\":1800000060.5}"}, 0},
 	};
 
 	(void)state;

@@ -326,8 +326,8 @@ bool db_uri_check(const char *uri, struct err *err)
 struct db *db_open(const struct settings *settings, const char *application_name, struct err *err)
 {
 	const char *names[] = {"dbname", "fallback_application_name", "connect_timeout", "tcp_user_timeout",
-	        "keepalives_idle", "client_encoding", NULL};
-	const char *values[] = {settings->pg, application_name, "5", "10000", "5", "UTF8", NULL};
+	        "keepalives_idle", "keepalives_interval", "client_encoding", NULL};
+	const char *values[] = {settings->pg, application_name, "5", "10000", "5", "2", "UTF8", NULL};
 	struct db *db;
 
 	if (!db_uri_check(settings->pg, err))

@@ -21,17 +21,6 @@ static const struct str api_prefix[] = {{"hub", 3}, {"v1", 2}};
 
 /* --- pure parts --- */
 
-static struct str trim(struct str s)
-{
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	return s;
-}
-
 static bool ends_with_nocase(struct str s, struct str end)
 {
 	return s.n >= end.n && str_eq_nocase((struct str){s.p + s.n - end.n, end.n}, end);
@@ -44,7 +33,7 @@ bool pipeline_is_json_type(struct str content_type)
 
 	if (!str_split(&rest, ';', &type))
 		return true;
-	type = trim(type);
+	type = str_trim(type);
 	if (type.n == 0 || str_eq_nocase(type, STR("application/json")) || str_eq_nocase(type, STR("text/json")))
 		return true;
 	return type.n > application.n && str_eq_nocase((struct str){type.p, application.n}, application) &&
@@ -62,7 +51,7 @@ bool pipeline_is_idempotency_key(struct str key)
 
 struct str pipeline_method(struct str method, struct str override, char buffer[PIPELINE_METHOD_BYTES])
 {
-	override = override.p ? trim(override) : STR_NONE;
+	override = override.p ? str_trim(override) : STR_NONE;
 	if (str_is(method, "HEAD"))
 		return STR("GET"); /* libmicrohttpd leaves the body out */
 	if (!str_is(method, "POST") || override.n == 0 || override.n > PIPELINE_METHOD_BYTES)
@@ -89,10 +78,10 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
 	(void)kind;
 	if (str_eq_nocase(str_of(name), STR("Content-Length"))) {
 		framing->n_lengths++;
-		framing->bad_length |= !str_to_u64(trim(str_of(value ? value : "")), INT64_MAX, &framing->length);
+		framing->bad_length |= !str_to_u64(str_trim(str_of(value ? value : "")), INT64_MAX, &framing->length);
 	} else if (str_eq_nocase(str_of(name), STR("Transfer-Encoding"))) {
 		framing->n_encodings++;
-		framing->chunked = value && str_eq_nocase(trim(str_of(value)), STR("chunked"));
+		framing->chunked = value && str_eq_nocase(str_trim(str_of(value)), STR("chunked"));
 	}
 	return MHD_YES;
 }
@@ -377,7 +366,7 @@ static bool check_idempotency_key(struct request *request)
 
 static bool check_encoding(struct request *request)
 {
-	struct str encoding = trim(request_header(request, "Content-Encoding"));
+	struct str encoding = str_trim(request_header(request, "Content-Encoding"));
 
 	if (!encoding.n || str_eq_nocase(encoding, STR("identity")))
 		return true;

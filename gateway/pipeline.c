@@ -69,13 +69,26 @@ struct framing {
 	bool chunked;
 	uint64_t length;
 	bool bad_length;
+	bool bad_name; /* readers differ in which header it is: "Transfer-Encoding : chunked" */
 };
+
+/* RFC 9110: a token. */
+static bool is_header_name(struct str name)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+
+	for (size_t i = 0; i < name.n; i++)
+		if (!isalnum((unsigned char)name.p[i]) && !memchr(others, name.p[i], sizeof(others) - 1))
+			return false;
+	return name.n > 0;
+}
 
 static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	struct framing *framing = context;
 
 	(void)kind;
+	framing->bad_name |= !is_header_name(str_of(name));
 	if (str_eq_nocase(str_of(name), STR("Content-Length"))) {
 		framing->n_lengths++;
 		framing->bad_length |= !str_to_u64(str_trim(str_of(value ? value : "")), INT64_MAX, &framing->length);
@@ -91,11 +104,15 @@ static bool check_framing(struct request *request, struct framing *framing)
 {
 	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, note_header, framing);
 	request->has_body = framing->n_encodings > 0 || framing->length > 0;
-	if (framing->n_lengths + framing->n_encodings <= 1 && !framing->bad_length &&
+	if (framing->n_lengths + framing->n_encodings <= 1 && !framing->bad_length && !framing->bad_name &&
 	        (framing->n_encodings == 0 || framing->chunked))
 		return true;
 	request->answer.close = true;
-	request_fail(request, ERR_INVALID, "Content-Length and Transfer-Encoding of the request contradict each other");
+	if (framing->bad_name)
+		request_fail(request, ERR_INVALID, "The name of a header of the request is not valid");
+	else
+		request_fail(request, ERR_INVALID,
+		        "Content-Length and Transfer-Encoding of the request contradict each other");
 	return false;
 }
 

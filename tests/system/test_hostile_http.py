@@ -293,7 +293,8 @@ def test_bad_chunks_end_the_line(source, chunks):
 AMBIGUOUS = [["Content-Length: 4", "Transfer-Encoding: chunked"], ["Transfer-Encoding: chunked", "Content-Length: 4"],
              ["Content-Length: 4", "Content-Length: 60"], ["Content-Length: 60", "Content-Length: 4"], ["Content-Length: 4, 60"],
              ["Transfer-Encoding: identity", "Content-Length: 4"], ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
-             ["Transfer-Encoding : chunked"], ["Transfer-Encoding: xchunked"], ["Content-Length: +4"], ["Content-Length: 0x4"], ["Content-Length: 4 4"]]
+             ["Transfer-Encoding : chunked"], ["Content-Length: 5", "Transfer-Encoding : chunked"],
+             ["Content-Length: 5", "Transfer-Encoding\t: chunked"], ["Content-Length: 5", "Transfer-Encoding\v: chunked"], ["Transfer-Encoding: xchunked"], ["Content-Length: +4"], ["Content-Length: 0x4"], ["Content-Length: 4 4"]]
 
 
 @pytest.mark.parametrize("lines", AMBIGUOUS, ids=str)
@@ -311,6 +312,7 @@ HEADS = {
     # the HTTP library's texts end at a NUL, and the target with them
     "NUL in the target": (b"GET /hub/v1/health\x00x HTTP/1.1\r\nHost: x\r\n\r\n", (None, 200, 400, 404)),
     "space before the colon": (b"GET /hub/v1/health HTTP/1.1\r\nHost : x\r\n\r\n", (None, 400)),
+    "space before the colon of another header": (b"GET /hub/v1/health HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n", (400,)),
     "folded": (b"GET /hub/v1/health HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", (None, 200, 400)),
     "no colon": (b"GET /hub/v1/health HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n", (None, 400)),
     "unknown method": (b"BREW /hub/v1/health HTTP/1.1\r\nHost: x\r\n\r\n", (405, 501)),

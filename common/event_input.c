@@ -279,21 +279,6 @@ static bool has_path(const struct problems *problems, struct str path)
 	return false;
 }
 
-/* The name that a token of a JSON pointer stands for. */
-static struct str pointer_name(struct arena *arena, struct str token)
-{
-	struct buf name;
-
-	buf_init(&name, arena, token.n);
-	for (size_t i = 0; i < token.n; i++) {
-		if (token.p[i] == '~' && i + 1 < token.n)
-			buf_add_char(&name, token.p[++i] == '1' ? '/' : '~');
-		else
-			buf_add_char(&name, token.p[i]);
-	}
-	return buf_str(&name);
-}
-
 /* Whether a patch sets what a pointer leads to, or something around it: what is no object replaces the whole. */
 static bool patch_sets(struct arena *arena, const struct json *patch, struct str pointer)
 {
@@ -301,7 +286,7 @@ static bool patch_sets(struct arena *arena, const struct json *patch, struct str
 
 	str_split(&pointer, '/', &token);
 	while (json_is(patch, JSON_OBJECT) && str_split(&pointer, '/', &token))
-		patch = json_get(patch, pointer_name(arena, token));
+		patch = json_get(patch, json_pointer_token(arena, token));
 	return patch != NULL;
 }
 

@@ -84,5 +84,7 @@ void json_write_string(struct buf *buf, struct str s);
 
 /* Adds "/<token>" with ~ and / escaped (RFC 6901). */
 void json_pointer_add(struct buf *pointer, struct str token);
+/* The name that such a token stands for, in the arena; a lone ~ stays. */
+struct str json_pointer_token(struct arena *arena, struct str token);
 
 #endif

@@ -130,3 +130,17 @@ void json_pointer_add(struct buf *pointer, struct str token)
 			buf_add_char(pointer, token.p[i]);
 	}
 }
+
+struct str json_pointer_token(struct arena *arena, struct str token)
+{
+	struct buf name;
+
+	buf_init(&name, arena, token.n);
+	for (size_t i = 0; i < token.n; i++) {
+		char next = token.p[i] == '~' && i + 1 < token.n ? token.p[i + 1] : 0;
+
+		buf_add_char(&name, next == '1' ? '/' : token.p[i]);
+		i += next == '0' || next == '1';
+	}
+	return buf_str(&name);
+}

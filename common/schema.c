@@ -511,8 +511,8 @@ static bool compile_keyword(struct compiler *compiler, struct schema *schema, co
 	return fail(compiler, "unknown keyword", value->key);
 }
 
-/* Undoes %XX (the reference is a URI), then ~1 and ~0 (RFC 6901), in place. */
-static struct str decode_token(char *p, size_t n)
+/* Undoes %XX (the reference is a URI), in place, then what a JSON pointer escapes. */
+static struct str decode_token(struct arena *arena, char *p, size_t n)
 {
 	size_t out = 0;
 
@@ -522,15 +522,7 @@ static struct str decode_token(char *p, size_t n)
 		p[out++] = percent ? (char)(str_hex_digit(p[i + 1]) << 4 | str_hex_digit(p[i + 2])) : p[i];
 		i += percent ? 2 : 0;
 	}
-	n = out;
-	out = 0;
-	for (size_t i = 0; i < n; i++) {
-		bool tilde = p[i] == '~' && i + 1 < n && (p[i + 1] == '0' || p[i + 1] == '1');
-
-		p[out++] = !tilde ? p[i] : p[i + 1] == '0' ? '~' : '/';
-		i += tilde;
-	}
-	return (struct str){p, out};
+	return json_pointer_token(arena, (struct str){p, out});
 }
 
 static const struct json *child_at(const struct json *parent, struct str token)
@@ -557,7 +549,7 @@ static const struct json *follow_pointer(struct arena *arena, const struct json 
 	while (document && str_split(&pointer, '/', &token)) {
 		struct str copy = arena_str(arena, token);
 
-		document = child_at(document, decode_token((char *)copy.p, copy.n));
+		document = child_at(document, decode_token(arena, (char *)copy.p, copy.n));
 	}
 	return document;
 }

@@ -428,7 +428,7 @@ struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pend
         const struct statement_table *tables, size_t n_tables)
 {
 	size_t n = (size_t)settings->pg_connections;
-	struct err err;
+	struct err err = {0};
 	struct pgpool *pool = calloc(1, sizeof(*pool) + n * sizeof(pool->connections[0]));
 
 	if (!pool)

@@ -446,6 +446,22 @@ static void jansson_agrees(void **state)
 	}
 }
 
+/* RFC 6901, read back. */
+static void pointer_tokens_are_read(void **state)
+{
+	static const struct {
+		const char *token, *name;
+	} cases[] = {{"", ""}, {"a", "a"}, {"a~1b", "a/b"}, {"a~0b", "a~b"}, {"~01", "~1"}, {"~1~0", "/~"}, {"~", "~"},
+	        {"a~2", "a~2"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str name = json_pointer_token(*state, str_of(cases[i].token));
+
+		if (!str_is(name, cases[i].name))
+			CASE_FAIL(cases[i].token, "became %.*s", STR_ARG(name));
+	}
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, new_arena, free_arena)
@@ -461,6 +477,7 @@ int main(void)
 	        TEST(large_objects_compare_in_any_order),
 	        TEST(members_are_set_and_removed),
 	        TEST(paths_are_followed),
+	        TEST(pointer_tokens_are_read),
 	        TEST(scalars_are_read),
 	        TEST(copies_stand_alone),
 	        TEST(jansson_agrees),

@@ -158,6 +158,79 @@ static void add_catalog_schemas(struct arena *arena, struct json *schemas)
 	json_set(schemas, STR("CustomerPatch"), reference(arena, "CustomerUpdate"));
 }
 
+/* The other one of two alternatives, where one is null; NULL when they are otherwise. */
+static const struct json *other_than_null(const struct json *alternatives)
+{
+	if (!json_is(alternatives, JSON_ARRAY) || alternatives->count != 2)
+		return NULL;
+	if (str_is(json_text(json_member(alternatives->first, "type")), "null"))
+		return alternatives->last;
+	return str_is(json_text(json_member(alternatives->last, "type")), "null") ? alternatives->first : NULL;
+}
+
+static const struct json *referenced(const struct json *schemas, const struct json *schema)
+{
+	struct str target = json_text(json_member(schema, "$ref")), prefix = STR(COMPONENTS);
+
+	return str_starts(target, prefix) ? json_get(schemas, (struct str){target.p + prefix.n, target.n - prefix.n})
+	                                  : NULL;
+}
+
+/* What the schema takes, or null. */
+static void add_null(struct arena *arena, struct json *schema)
+{
+	struct json *types = json_new(arena, JSON_ARRAY), *values = json_member(schema, "enum");
+
+	json_append(types, json_copy(arena, json_member(schema, "type"), false));
+	json_append(types, text(arena, "null"));
+	json_set(schema, STR("type"), types);
+	if (values)
+		json_append(values, json_new(arena, JSON_NULL));
+}
+
+/* "One of null and a reference" becomes what is referenced, of a type or null. */
+static void join_null(struct arena *arena, const struct json *schemas, struct json *schema)
+{
+	static const char *const keywords[] = {"oneOf", "anyOf"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keywords); i++) {
+		const struct json *other = other_than_null(json_get(schema, str_of(keywords[i])));
+		const struct json *found = referenced(schemas, other);
+		if (!found || !json_is(json_member(found, "type"), JSON_STRING))
+			continue;
+		json_remove(schema, str_of(keywords[i]));
+		for
+			json_each(member, found) if (!json_get(schema, member->key))
+			        json_set(schema, member->key, json_copy(arena, member, false));
+		add_null(arena, schema);
+	}
+}
+
+/* An object of which nothing is told has any members. */
+static void tell_free_form(struct arena *arena, struct json *schema)
+{
+	const struct json *types = json_member(schema, "type");
+	bool is_object = str_is(json_text(types), "object");
+
+	if (json_is(types, JSON_ARRAY))
+		for
+			json_each(type, types) is_object = is_object || str_is(json_text(type), "object");
+	if (is_object && !json_member(schema, "properties") && !json_member(schema, "additionalProperties"))
+		json_set(schema, STR("additionalProperties"), json_new_bool(arena, true));
+}
+
+/* Generators of Java clients make code that does not compile of a type that is null alone and of an object of which
+   nothing is told: the same is said here in words that they understand. */
+static void suit_generators(struct arena *arena, const struct json *schemas, struct json *value)
+{
+	if (value->type == JSON_OBJECT) {
+		join_null(arena, schemas, value);
+		tell_free_form(arena, value);
+	}
+	for
+		json_each(item, value) suit_generators(arena, schemas, item);
+}
+
 static void add_schemas(struct arena *arena, struct json *document)
 {
 	struct json *schemas = object_in(arena, object_in(arena, document, "components"), "schemas");
@@ -167,6 +240,7 @@ static void add_schemas(struct arena *arena, struct json *document)
 	add_catalog_schemas(arena, schemas);
 	for
 		json_each(schema, own) json_set(schemas, schema->key, json_copy(arena, schema, false));
+	suit_generators(arena, schemas, schemas);
 }
 
 /* --- operations --- */

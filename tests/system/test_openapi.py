@@ -72,10 +72,15 @@ def test_every_answer_is_as_documented(tool, admin, make_space, tmp_path):
     assert "returned only 401/403" not in run.stdout, "the requests came further than to the gateway's door"
 
 
+def may_be(kind, schema):
+    kinds = schema.get("type")
+    return kinds == kind or isinstance(kinds, list) and kind in kinds
+
+
 def inline_names(name, schema):
     """What generators of clients name after a component and its property: enumerations and objects that have no name of their own."""
     for key, value in schema.get("properties", {}).items():
-        if "enum" in value or value.get("type") == "object":
+        if "enum" in value or may_be("object", value):
             yield name + key[0].upper() + key[1:]
 
 
@@ -87,11 +92,6 @@ def nodes_of(value, place=""):
     elif isinstance(value, list):
         for inner in value:
             yield from nodes_of(inner, place)
-
-
-def is_array(schema):
-    kind = schema.get("type")
-    return kind == "array" or isinstance(kind, list) and "array" in kind
 
 
 def test_generators_of_clients_find_no_name_twice(admin):
@@ -108,10 +108,22 @@ def test_generators_of_clients_find_no_name_twice(admin):
 
 def test_lists_tell_what_is_in_them(admin):
     schemas = openapi(admin)["components"]["schemas"]
-    assert not [place for place, schema in nodes_of(schemas) if is_array(schema) and "items" not in schema]
+    assert not [place for place, schema in nodes_of(schemas) if may_be("array", schema) and "items" not in schema]
 
 
 def test_nothing_is_an_object_or_a_list(admin):
     """Generators of clients make no type of that."""
     schemas = openapi(admin)["components"]["schemas"]
-    assert not [place for place, schema in nodes_of(schemas) if is_array(schema) and "object" in schema["type"]]
+    assert not [place for place, schema in nodes_of(schemas) if may_be("array", schema) and "object" in schema["type"]]
+
+
+def test_null_is_one_of_a_schemas_types(admin):
+    """Generators of Java clients make code that does not compile of a type that is null alone."""
+    assert not [place for place, schema in nodes_of(openapi(admin)["components"]["schemas"]) if schema.get("type") == "null"]
+
+
+def test_objects_of_any_members_say_so(admin):
+    """Neither does what they make of an object of which nothing is told."""
+    told = ("properties", "additionalProperties")
+    assert not [place for place, schema in nodes_of(openapi(admin)["components"]["schemas"])
+                if may_be("object", schema) and not any(word in schema for word in told)]

@@ -3,6 +3,8 @@
 #include "common/clock.h"
 #include "deploy/ctl/ctl.h"
 
+#include <stdlib.h>
+
 /* Where a dead letter stood in the log: its name is TOPIC:PARTITION:OFFSET. */
 struct place {
 	enum topic topic;
@@ -190,4 +192,40 @@ bool ctl_dead_letters_rerun(struct ctl *ctl, struct err *err)
 	if (all && !name.p)
 		return rerun_all(ctl, err);
 	return parse_place(name, &place, err) && rerun(ctl, &place, err);
+}
+
+static bool drop(struct ctl *ctl, const char *statement, struct db_params *params, int64_t *ret_n, struct err *err)
+{
+	PGresult *dropped = ctl_query(ctl, statement, params, err);
+
+	if (dropped)
+		*ret_n = strtoll(PQcmdTuples(dropped), NULL, 10);
+	PQclear(dropped);
+	return dropped != NULL;
+}
+
+/* The log keeps the record. */
+bool ctl_dead_letters_drop(struct ctl *ctl, struct err *err)
+{
+	bool sent_again = arguments_flag(&ctl->arguments, "sent-again");
+	struct str name = arguments_word(&ctl->arguments);
+	struct place place;
+	int64_t n;
+
+	if (!arguments_done(&ctl->arguments, err))
+		return false;
+	if (sent_again && !name.p) {
+		if (!drop(ctl, "dead_letters_drop_sent_again", NULL, &n, err))
+			return false;
+	} else {
+		if (!parse_place(name, &place, err))
+			return false;
+		struct db_params params = place_params(ctl, &place);
+		if (!drop(ctl, "dead_letter_drop", &params, &n, err))
+			return false;
+		if (!n)
+			return err_set(err, ERR_NOT_FOUND, "there is no such dead letter");
+	}
+	printf("%lld dropped\n", (long long)n);
+	return true;
 }

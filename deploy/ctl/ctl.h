@@ -33,7 +33,7 @@ ctl_fn ctl_source_create;
 ctl_fn ctl_recount;
 ctl_fn ctl_bulk_stop;
 ctl_fn ctl_replay;
-ctl_fn ctl_dead_letters_list, ctl_dead_letters_show, ctl_dead_letters_rerun;
+ctl_fn ctl_dead_letters_list, ctl_dead_letters_show, ctl_dead_letters_rerun, ctl_dead_letters_drop;
 
 /* A query by the name of its row in ctl.c's statements. NULL on failure. */
 PGresult *ctl_query(struct ctl *ctl, const char *statement, const struct db_params *params, struct err *err) must_check;

@@ -63,6 +63,11 @@ static const struct row {
                 .arguments = "TOPIC:PARTITION:OFFSET | --all",
                 .help = "send it once more as a new command",
                 .run = ctl_dead_letters_rerun},
+        {.name = "dead-letters drop",
+                .arguments = "TOPIC:PARTITION:OFFSET | --sent-again",
+                .help = "takes what needs nothing more off the list, unapplied: one of them, or all that were sent "
+                        "again",
+                .run = ctl_dead_letters_drop},
         {.name = "bulk-stop",
                 .arguments = "WORKSPACE JOB",
                 .help = "ends a bulk job: rows that are on their way are still applied, no more are read",
@@ -80,7 +85,8 @@ static const struct row {
                 .run = ctl_replay},
 };
 
-static const char *const flags[] = {"all", "all-workspaces", "drop-old", "force", "keep-old", "repair", NULL};
+static const char *const flags[] = {
+        "all", "all-workspaces", "drop-old", "force", "keep-old", "repair", "sent-again", NULL};
 
 static void print_row(FILE *out, const struct row *row)
 {

@@ -63,6 +63,13 @@ const struct statement ctl_statements[CTL_STATEMENTS] = {
                        "$2::integer "
                        "AND record_offset = $3::bigint",
                 .n_params = 4},
+        {.name = "dead_letter_drop",
+                .sql = "DELETE FROM dead_letters WHERE topic = $1::text AND partition = $2::integer "
+                       "AND record_offset = $3::bigint",
+                .n_params = 3},
+        {.name = "dead_letters_drop_sent_again",
+                .sql = "DELETE FROM dead_letters WHERE rerun_us IS NOT NULL",
+                .n_params = 0},
         {.name = "bulk_job_status",
                 .sql = "SELECT status FROM bulk_jobs WHERE workspace_id = $1::uuid AND id = $2::uuid",
                 .n_params = 2},

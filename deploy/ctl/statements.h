@@ -4,7 +4,7 @@
 #include "common/db.h"
 
 /* Everything that the operator's tool asks the tables. It writes one thing: that a dead letter was sent again. */
-#define CTL_STATEMENTS 14
+#define CTL_STATEMENTS 16
 extern const struct statement ctl_statements[CTL_STATEMENTS];
 
 #endif

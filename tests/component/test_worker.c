@@ -491,6 +491,16 @@ static void check_operators_view(struct fixture *fixture)
 	ask_ctl("dead-letters list", said, sizeof(said));
 	assert_int_equal(lines_with(said, SET_ASIDE), 2);
 	assert_int_equal(lines_with(said, "(sent again) " SET_ASIDE), 1);
+	ask_ctl("dead-letters drop --sent-again", said, sizeof(said));
+	assert_string_equal(said, "1 dropped\n");
+	ask_ctl("dead-letters list", said, sizeof(said));
+	assert_int_equal(lines_with(said, SET_ASIDE), 1);
+	assert_int_equal(sscanf(said, "%63s", place), 1);
+	snprintf(words, sizeof(words), "dead-letters drop %s", place);
+	ask_ctl(words, said, sizeof(said));
+	assert_string_equal(said, "1 dropped\n");
+	ask_ctl("dead-letters list", said, sizeof(said));
+	assert_string_equal(said, "");
 }
 
 static void test_a_record_that_kills_its_worker_is_set_aside_after_three_tries(void **state)

@@ -125,26 +125,35 @@ static void log_kafka(const rd_kafka_t *client, int level, const char *facility,
 	log_event(level <= 3 ? LOG_WARN : LOG_DEBUG, "kafka", "%s: %s", facility, words);
 }
 
-/* How brokers are spoken to; what is empty is left to librdkafka. */
+/* How brokers are spoken to; what is empty is left to librdkafka. What the way of speaking makes no use of is refused:
+   whoever sets a password believes that it is asked for. */
 static void set_security(rd_kafka_conf_t *conf, const struct settings *settings)
 {
-	bool sasl = !strncasecmp(settings->kafka_security, "sasl", 4);
+	bool sasl = strcasestr(settings->kafka_security, "sasl"), ssl = strcasestr(settings->kafka_security, "ssl");
 	const struct {
 		const char *name, *variable, *value;
+		bool is_used;
 	} rows[] = {
-	        {"security.protocol", "CONTACTHUB_KAFKA_SECURITY", settings->kafka_security},
-	        {"ssl.ca.location", "CONTACTHUB_KAFKA_CA_FILE", settings->kafka_ca_file},
-	        {"ssl.certificate.location", "CONTACTHUB_KAFKA_CERTIFICATE_FILE", settings->kafka_certificate_file},
-	        {"ssl.key.location", "CONTACTHUB_KAFKA_KEY_FILE", settings->kafka_key_file},
-	        {"sasl.mechanism", "CONTACTHUB_KAFKA_SASL_MECHANISM", sasl ? settings->kafka_sasl_mechanism : ""},
-	        {"sasl.username", "CONTACTHUB_KAFKA_USER", settings->kafka_user},
-	        {"sasl.password", "CONTACTHUB_KAFKA_PASSWORD", settings->kafka_password},
+	        {"security.protocol", "CONTACTHUB_KAFKA_SECURITY", settings->kafka_security, true},
+	        {"ssl.ca.location", "CONTACTHUB_KAFKA_CA_FILE", settings->kafka_ca_file, ssl},
+	        {"ssl.certificate.location", "CONTACTHUB_KAFKA_CERTIFICATE_FILE", settings->kafka_certificate_file,
+	                ssl},
+	        {"ssl.key.location", "CONTACTHUB_KAFKA_KEY_FILE", settings->kafka_key_file, ssl},
+	        {"sasl.mechanism", "CONTACTHUB_KAFKA_SASL_MECHANISM", sasl ? settings->kafka_sasl_mechanism : "", true},
+	        {"sasl.username", "CONTACTHUB_KAFKA_USER", settings->kafka_user, sasl},
+	        {"sasl.password", "CONTACTHUB_KAFKA_PASSWORD", settings->kafka_password, sasl},
 	};
 	char why[256];
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (*rows[i].value && rd_kafka_conf_set(conf, rows[i].name, rows[i].value, why, sizeof(why)))
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (!*rows[i].value)
+			continue;
+		if (rd_kafka_conf_set(conf, rows[i].name, rows[i].value, why, sizeof(why)))
 			log_die("settings", "%s: %s", rows[i].variable, why);
+		if (!rows[i].is_used)
+			log_die("settings", "%s is not used with CONTACTHUB_KAFKA_SECURITY=%s", rows[i].variable,
+			        settings->kafka_security);
+	}
 }
 
 static rd_kafka_conf_t *new_conf(const struct settings *settings)

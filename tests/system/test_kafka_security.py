@@ -1,6 +1,7 @@
 """Kafka behind TLS and SASL: a broker of its own with listeners that want them, and processes that are told so by their settings."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -137,14 +138,17 @@ def test_a_broker_lets_in_who_shows_what_it_wants(broker, listener, more):
     ("PASSWORD", {**BY_PASSWORD, "PASSWORD": "another-word"}, "Invalid username or password"),
     ("PASSWORD", {**BY_PASSWORD, "CA_FILE": "client.pem"}, "certificate verify failed"),
     ("PASSWORD", {**BY_PASSWORD, "SASL_MECHANISM": "SCRAM-SHA-512"}, "SCRAM-SHA-512"),
-    ("PASSWORD", {}, "Timed out"),
+    ("PASSWORD", {}, "Timed out|did not answer in time"),
     ("CERTIFICATE", {"SECURITY": "ssl", "CA_FILE": "ca.pem"}, "certificate"),
     ("PASSWORD", {**BY_PASSWORD, "SECURITY": "tls"}, "CONTACTHUB_KAFKA_SECURITY"),
     ("PASSWORD", {**BY_PASSWORD, "CA_FILE": "none.pem"}, "ssl.ca.location"),
-    ("PASSWORD", {**BY_PASSWORD, "USER": ""}, "sasl.username")])
+    ("PASSWORD", {**BY_PASSWORD, "USER": ""}, "sasl.username"),
+    ("PASSWORD", {**BY_PASSWORD, "SECURITY": "ssl"}, "CONTACTHUB_KAFKA_USER is not used with CONTACTHUB_KAFKA_SECURITY=ssl"),
+    ("PASSWORD", {"PASSWORD": PASSWORD}, "CONTACTHUB_KAFKA_PASSWORD is not used"),
+    ("CERTIFICATE", {"CA_FILE": "ca.pem"}, "CONTACTHUB_KAFKA_CA_FILE is not used")])
 def test_who_does_not_is_told_why(broker, listener, more, told):
     run = contacthubctl(broker.settings(listener, **in_directory(broker, more)), "topics", "--timeout-ms", "2000")
-    assert run.returncode != 0 and told in run.stderr, run
+    assert run.returncode != 0 and re.search(told, run.stderr), run
     assert more.get("PASSWORD", PASSWORD) not in run.stdout + run.stderr
 
 

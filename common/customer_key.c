@@ -69,6 +69,14 @@ static const struct json *unique_value(const struct json *doc, struct str path)
 	return value;
 }
 
+static bool is_unique(const struct customer_policy *policy, struct str path)
+{
+	for (size_t i = 0; i < policy->n_unique; i++)
+		if (str_eq(policy->unique[i], path))
+			return true;
+	return false;
+}
+
 bool customer_check_required(const struct customer_policy *policy, const struct json *body, struct problems *problems)
 {
 	size_t before = problems->n;
@@ -77,8 +85,9 @@ bool customer_check_required(const struct customer_policy *policy, const struct 
 		if (!unique_value(body, policy->unique[i]))
 			problems_add(problems, pointer_of(problems->arena, policy->unique[i]),
 			        "unique customer property is required");
+	/* One entry per property: what identifies a customer is told above. */
 	for (size_t i = 0; i < policy->n_mandatory; i++)
-		if (json_is_null(json_path(body, policy->mandatory[i])))
+		if (!is_unique(policy, policy->mandatory[i]) && json_is_null(json_path(body, policy->mandatory[i])))
 			problems_add(problems, pointer_of(problems->arena, policy->mandatory[i]),
 			        "mandatory customer property is required");
 	return problems->n == before;

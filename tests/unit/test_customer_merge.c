@@ -304,6 +304,18 @@ static void test_required_messages(void **state)
 	assert_string_equal(result.problems->items[1].message.p, "mandatory customer property is required");
 }
 
+/* A property that is unique and mandatory is missing once. */
+static void test_required_twice(void **state)
+{
+	static const struct str both[] = {{"externalId", 10}};
+	const struct customer_policy policy = {both, 1, both, 1, false};
+	struct merge_result result = merge(NULL, "{}", POST, &policy);
+
+	(void)state;
+	assert_int_equal(result.problems->n, 1);
+	assert_string_equal(result.problems->items[0].message.p, "unique customer property is required");
+}
+
 static char *repeated(const char *before, const char *item, size_t n, const char *after)
 {
 	struct buf buf;
@@ -412,6 +424,7 @@ int main(void)
 	        cmocka_unit_test(test_inputs_stay),
 	        cmocka_unit_test(test_required),
 	        cmocka_unit_test(test_required_messages),
+	        cmocka_unit_test(test_required_twice),
 	        cmocka_unit_test(test_limits),
 	        cmocka_unit_test(test_long_lists),
 	        cmocka_unit_test(test_items),

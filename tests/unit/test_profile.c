@@ -246,6 +246,33 @@ static void long_lists_are_united_soon(void **state)
 	arena_free(arena);
 }
 
+/* Who shares a profile may each bring a list of their own, and all of them are one list then. */
+static void lists_of_many_members_are_united_soon(void **state)
+{
+	enum { MEMBERS = 1000, ITEMS = 100, MOST_S = 5 };
+	struct arena *arena = arena_new(512UL * 1024 * 1024);
+	struct profile_node node = read_node(arena);
+	struct customer *members = arena_alloc(arena, MEMBERS * sizeof(*members));
+	clock_t begin = clock();
+
+	(void)state;
+	for (int m = 0; m < MEMBERS; m++) {
+		struct buf doc;
+		buf_init(&doc, arena, 1024);
+		buf_add_literal(&doc, "{\"base\":{\"likes\":[{\"id\":\"none\"}");
+		for (int i = 0; i < ITEMS; i++)
+			buf_printf(&doc, ",{\"id\":\"%d\"}", m * ITEMS + i);
+		buf_add_literal(&doc, "]}}");
+		buf_add_char(&doc, '\0');
+		members[m] = member(arena, SHOP, (uint8_t)m, m, doc.p);
+	}
+	struct uuid id = {{1}};
+	struct customer profile = profile_merge(arena, &node, &id, members, MEMBERS);
+	assert_int_equal(json_path(profile.doc, STR("base.likes"))->count, 1 + MEMBERS * ITEMS);
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < MOST_S);
+	arena_free(arena);
+}
+
 /* Their matching property may be a common last name. */
 static void texts_of_many_members(void **state)
 {
@@ -308,6 +335,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(numbers_follow_from_the_set, setup, teardown),
 	        cmocka_unit_test_setup_teardown(customers_with_the_same_key_share_a_profile, setup, teardown),
 	        cmocka_unit_test(long_lists_are_united_soon),
+	        cmocka_unit_test(lists_of_many_members_are_united_soon),
 	        cmocka_unit_test(texts_of_many_members),
 	        cmocka_unit_test_setup_teardown(filters, setup, teardown),
 	};

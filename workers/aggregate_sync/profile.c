@@ -92,32 +92,56 @@ static int by_priority(const void *a, const void *b)
 /* --- documents
  * -------------------------------------------------------------------------------------------------------- */
 
-static void unite_lists(struct arena *arena, struct json *target, const struct json *other)
+/* All at once, so that what finds the items of a long list is made once for all members, not for each. */
+static void unite_lists(struct arena *arena, struct json *target, const struct json *const *others, size_t n)
 {
 	struct list_builder builder;
 
 	list_builder_init(&builder, arena, target, true);
-	for
-		json_each(item, other)
-		{
-			if (!list_builder_find(&builder, item))
-				list_builder_append(&builder, json_copy(arena, item, false));
-		}
+	for (size_t i = 0; i < n; i++)
+		for
+			json_each(item, others[i])
+			{
+				if (!list_builder_find(&builder, item))
+					list_builder_append(&builder, json_copy(arena, item, false));
+			}
 }
 
-/* Adds what `other`, a less recent member's, has and the target lacks. */
-static void add_missing(struct arena *arena, struct json *target, const struct json *other)
+/* What the others have under the target's key, where it is of the target's type. */
+static size_t counterparts_of(
+        const struct json *target, const struct json *const *others, size_t n, const struct json **ret_counterparts)
 {
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct json *counterpart = json_get(others[i], target->key);
+		if (json_is(counterpart, target->type))
+			ret_counterparts[found++] = counterpart;
+	}
+	return found;
+}
+
+/* Adds what the others, less recent ones (the most recent of them first), have and the target lacks. */
+static void add_missing(struct arena *arena, struct json *target, const struct json *const *others, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for
+			json_each(member, others[i])
+			{
+				if (json_is_null(json_get(target, member->key)))
+					json_set(target, member->key, json_copy(arena, member, false));
+			}
 	for
-		json_each(member, other)
+		json_each(member, target)
 		{
-			struct json *present = json_get(target, member->key);
-			if (json_is_null(present))
-				json_set(target, member->key, json_copy(arena, member, false));
-			else if (json_is(present, JSON_OBJECT) && member->type == JSON_OBJECT)
-				add_missing(arena, present, member);
-			else if (json_is(present, JSON_ARRAY) && member->type == JSON_ARRAY)
-				unite_lists(arena, present, member);
+			if (!n || (member->type != JSON_OBJECT && member->type != JSON_ARRAY))
+				continue;
+			const struct json **counterparts = arena_alloc(arena, n * sizeof(*counterparts));
+			size_t found = counterparts_of(member, others, n, counterparts);
+			if (member->type == JSON_OBJECT)
+				add_missing(arena, member, counterparts, found);
+			else
+				unite_lists(arena, member, counterparts, found);
 		}
 }
 
@@ -232,13 +256,16 @@ static void apply_policies(
 static struct json *merge_documents(
         struct arena *arena, const struct profile_node *node, struct ranked *members, size_t n)
 {
+	const struct json **others;
 	struct json *doc;
 	struct policies policies = {.arena = arena, .members = members, .n = n};
 
 	qsort(members, n, sizeof(*members), by_recency);
 	doc = json_copy(arena, members[0].customer->doc, false);
+	others = arena_alloc(arena, n * sizeof(*others));
 	for (size_t i = 1; i < n; i++)
-		add_missing(arena, doc, members[i].customer->doc);
+		others[i - 1] = members[i].customer->doc;
+	add_missing(arena, doc, others, n - 1);
 	merge_consents(arena, json_member(doc, "consents"), members, n);
 	qsort(members, n, sizeof(*members), by_priority);
 	policies.values = arena_alloc(arena, n * sizeof(*policies.values));

@@ -141,18 +141,29 @@ static void check_build(struct stage *stage)
 	        CUSTOMERS / 2);
 }
 
+static void open_stage(struct stage *stage)
+{
+	stage->component = component_open();
+	stage->feed = feed_open(stage->component, &sync_definition);
+	sync_state_init(&stage->state, ROWS_OF_STEP);
+	feed_set_state(stage->feed, &stage->state);
+	add_rule(stage);
+	feed_run(stage->feed, 0);
+	build(stage);
+}
+
+static void close_stage(struct stage *stage)
+{
+	feed_close(stage->feed);
+	component_close(stage->component);
+}
+
 static void many_large_customers_take_bounded_memory(void **state)
 {
 	struct stage stage = {0};
 
 	(void)state;
-	stage.component = component_open();
-	stage.feed = feed_open(stage.component, &sync_definition);
-	sync_state_init(&stage.state, ROWS_OF_STEP);
-	feed_set_state(stage.feed, &stage.state);
-	add_rule(&stage);
-	feed_run(stage.feed, 0);
-	build(&stage);
+	open_stage(&stage);
 	put_customers(&stage, 1, "a");
 	forget_peak();
 	feed_run(stage.feed, 0);
@@ -164,14 +175,72 @@ static void many_large_customers_take_bounded_memory(void **state)
 	check_peak("a batch of changed customers");
 	check_changes(&stage, 3, "2");
 	check_build(&stage);
-	feed_close(stage.feed);
-	component_close(stage.component);
+	close_stage(&stage);
+}
+
+/* 60 kB each, of values that take eight times as much in memory; all have one key. */
+static void put_dense_customers(struct stage *stage)
+{
+	component_sql(stage->component,
+	        "INSERT INTO customers SELECT '" W "', ('c0000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, "
+	        "'" SHOP "', n + 1, 1, n, n, true, NULL, NULL, 'key', (SELECT jsonb_build_object('base', "
+	        "jsonb_build_object('likes', jsonb_agg(jsonb_build_object('id', (n * 5000 + i)::text)))) "
+	        "FROM generate_series(1, 3500) i) FROM generate_series(0, 249) n");
+}
+
+static void add_fact(struct stage *stage, unsigned n)
+{
+	feed_add(stage->feed,
+	        &(struct command){.type = COMMAND_CHANGE,
+	                .item = ENTITY_CUSTOMER,
+	                .user = CHANGE_UPDATE,
+	                .workspace = workspace,
+	                .entity = {{0xc0, [6] = 0x40, [8] = 0x80, [14] = (uint8_t)(n / 256), (uint8_t)n}}});
+}
+
+static void keep_profile(struct stage *stage)
+{
+	component_sql(stage->component,
+	        "INSERT INTO seen SELECT md5(c::text) FROM customers c WHERE node_id = '" AGGREGATE "'");
+}
+
+/* Made of the members that facts name, of members that are read beside one, and by a build, it is the same. */
+static void a_profile_of_dense_customers_takes_bounded_memory(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	open_stage(&stage);
+	component_sql(stage.component, "CREATE TABLE seen (profile text)");
+	put_dense_customers(&stage);
+	for (unsigned n = 0; n < 250; n++)
+		add_fact(&stage, n);
+	forget_peak();
+	feed_run(stage.feed, 0);
+	check_peak("a batch of customers with one key");
+	keep_profile(&stage);
+	component_sql(stage.component, "DELETE FROM customers WHERE node_id = '" AGGREGATE "'");
+	add_fact(&stage, 60);
+	feed_run(stage.feed, 0);
+	check_peak("one of them");
+	keep_profile(&stage);
+	component_sql(stage.component, "DELETE FROM customers WHERE node_id = '" AGGREGATE "'");
+	component_sql(stage.component, "UPDATE aggregate_nodes SET building = true, built_to = NULL, made_to = NULL");
+	build(&stage);
+	check_peak("a build");
+	keep_profile(&stage);
+	assert_int_equal(component_number(stage.component, "SELECT count(*) FROM seen"), 3);
+	assert_int_equal(component_number(stage.component, "SELECT count(DISTINCT profile) FROM seen"), 1);
+	assert_true(component_number(stage.component, "SELECT jsonb_array_length(doc #> '{base,likes}') FROM customers "
+	                                              "WHERE node_id = '" AGGREGATE "'") > 100 * 3500);
+	close_stage(&stage);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(many_large_customers_take_bounded_memory),
+	        cmocka_unit_test(a_profile_of_dense_customers_takes_bounded_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

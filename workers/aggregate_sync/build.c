@@ -274,9 +274,11 @@ static bool take_member(void *context, const PGresult *row)
 		making->first = id;
 	struct target *target = target_of(work, &id, excluded, &making->members[making->n_rows++]);
 	target->mixed = target->mixed || excluded != target->was_excluded;
-	making->bytes += db_text(row, 0, 2 + CUSTOMER_ROW_DOC).n;
-	if (db_is_null(row, 0, 2) || target->n_members == MAX_MEMBERS)
+	size_t bytes = db_text(row, 0, 2 + CUSTOMER_ROW_DOC).n;
+	making->bytes += bytes;
+	if (db_is_null(row, 0, 2) || target->n_members == MAX_MEMBERS || target->member_bytes >= MOST_MEMBER_BYTES)
 		return true;
+	target->member_bytes += bytes;
 	making->good = work_read_member(work->slice, row, 0, 2, &target->members[target->n_members++], making->err);
 	return making->good;
 }

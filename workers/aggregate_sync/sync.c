@@ -37,6 +37,7 @@ static const struct customer *read_customer(struct placing *placing, const struc
 	if (uuid_eq(&placing->last.customer.id, &id) && uuid_eq(&placing->last.workspace, workspace))
 		return &placing->last.customer;
 	placing->last.workspace = *workspace;
+	placing->last.bytes = db_text(row, 0, 4 + CUSTOMER_ROW_DOC).n;
 	arena_reset(work->slice);
 	if (!work_read_member(is_kept ? work->arena : work->slice, row, 0, 4, &placing->last.customer, placing->err))
 		return NULL;

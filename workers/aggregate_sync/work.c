@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-/* Over it is a profile of MAX_MEMBERS large documents; all else is kept to MOST_READ_BYTES. */
+/* What MOST_MEMBER_BYTES of the densest documents take, with the profile made of them, is less; all else is kept to
+ * MOST_READ_BYTES. */
 #define SLICE_ARENA_BYTES (1024UL * 1024 * 1024)
 /* Targets of a slice. */
 #define SLICE_TARGETS 1000
@@ -119,16 +120,13 @@ static int by_id(const void *a, const void *b)
 	return order ? order : uuid_compare(&left->customer.id, &right->customer.id);
 }
 
-/* What is read is kept sorted. NULL when the customer has not been read. */
-static const struct customer *find_known(const struct work *work, const struct uuid *workspace, const struct uuid *id)
+/* What is read is kept sorted. NULL when the customer is not among them. */
+static const struct known *find(
+        const struct known *known, size_t n, const struct uuid *workspace, const struct uuid *id)
 {
 	struct known wanted = {.workspace = *workspace, .customer.id = *id};
-	const struct known *found =
-	        work->n_known ? bsearch(&wanted, work->known, work->n_known, sizeof(wanted), by_id) : NULL;
 
-	if (!found && work->n_others)
-		found = bsearch(&wanted, work->others, work->n_others, sizeof(wanted), by_id);
-	return found ? &found->customer : NULL;
+	return n ? bsearch(&wanted, known, n, sizeof(wanted), by_id) : NULL;
 }
 
 bool work_read_member(
@@ -151,9 +149,11 @@ bool work_read_member(
 struct slice {
 	struct work *work;
 	size_t first, end;
-	size_t most_used_bytes;        /* of the slice's arena: from there on the slice takes no more targets */
-	const size_t *targets_of_rows; /* whose member a row of `others` is; rows are numbered */
-	size_t n_rows;
+	size_t most_used_bytes;  /* of the slice's arena: from there on the slice takes no more targets */
+	const PGresult *members; /* who they are, by target and id */
+	const int *asked;        /* rows of `members` whose customers are read, in their order */
+	size_t n_asked;
+	int row; /* of `members`: those before it are counted in their targets' bytes */
 	bool good;
 	struct err *err;
 };
@@ -168,45 +168,73 @@ static bool ends_before(struct slice *slice, size_t target)
 	return true;
 }
 
+static size_t target_of_row(const struct slice *slice, int row)
+{
+	return slice->first + (size_t)db_i64(slice->members, row, 0) - 1;
+}
+
+/* A member that is among the customers whose memberships are looked at, or NULL. */
+static const struct known *known_member(const struct slice *slice, int row)
+{
+	const struct work *work = slice->work;
+	struct uuid id = db_uuid(slice->members, row, 2);
+
+	return find(work->known, work->n_known, &work->targets[target_of_row(slice, row)].node->workspace, &id);
+}
+
+static void count_known_before(struct slice *slice, int row)
+{
+	for (; slice->row < row; slice->row++) {
+		const struct known *known = known_member(slice, slice->row);
+		if (known)
+			slice->work->targets[target_of_row(slice, slice->row)].member_bytes += known->bytes;
+	}
+}
+
 static bool take_other_member(void *context, const PGresult *row)
 {
 	struct slice *slice = context;
 	struct work *work = slice->work;
 	struct known *other = &work->others[work->n_others];
+	int member = slice->asked[db_i64(row, 0, 0) - 1];
+	size_t number = target_of_row(slice, member);
 
-	if (ends_before(slice, slice->targets_of_rows[db_i64(row, 0, 0) - 1]))
+	if (ends_before(slice, number))
 		return false;
+	count_known_before(slice, member);
+	if (work->targets[number].member_bytes >= MOST_MEMBER_BYTES)
+		return true;
 	other->workspace = db_uuid(row, 0, 1);
+	other->bytes = db_text(row, 0, 2 + CUSTOMER_ROW_DOC).n;
+	work->targets[number].member_bytes += other->bytes;
 	slice->good = work_read_member(work->slice, row, 0, 2, &other->customer, slice->err);
 	work->n_others += slice->good;
 	return slice->good;
 }
 
 /* Reads the members that are not among the customers whose memberships are looked at. */
-static bool read_other_members(struct slice *slice, const PGresult *rows, struct err *err)
+static bool read_other_members(struct slice *slice, struct err *err)
 {
 	struct work *work = slice->work;
 	struct arena *arena = work->slice;
-	size_t *targets = arena_alloc(arena, ((size_t)PQntuples(rows) + 1) * sizeof(*targets));
+	int *asked = arena_alloc(arena, ((size_t)PQntuples(slice->members) + 1) * sizeof(*asked));
 	struct db_array workspaces, ids;
 	struct db_params params;
 
 	db_array_init(&workspaces, arena, DB_UUID);
 	db_array_init(&ids, arena, DB_UUID);
-	for (int row = 0; row < PQntuples(rows); row++) {
-		size_t target = slice->first + (size_t)db_i64(rows, row, 0) - 1;
-		const struct uuid *workspace = &work->targets[target].node->workspace;
-		struct uuid id = db_uuid(rows, row, 2);
-		if (find_known(work, workspace, &id))
+	for (int row = 0; row < PQntuples(slice->members); row++) {
+		struct uuid id = db_uuid(slice->members, row, 2);
+		if (known_member(slice, row))
 			continue;
-		targets[slice->n_rows++] = target;
-		db_array_uuid(&workspaces, workspace);
+		asked[slice->n_asked++] = row;
+		db_array_uuid(&workspaces, &work->targets[target_of_row(slice, row)].node->workspace);
 		db_array_uuid(&ids, &id);
 	}
-	if (!slice->n_rows)
+	if (!slice->n_asked)
 		return true;
-	slice->targets_of_rows = targets;
-	work->others = arena_alloc(arena, slice->n_rows * sizeof(*work->others));
+	slice->asked = asked;
+	work->others = arena_alloc(arena, slice->n_asked * sizeof(*work->others));
 	db_params_init(&params, arena);
 	db_param_array(&params, &workspaces);
 	db_param_array(&params, &ids);
@@ -217,29 +245,41 @@ static bool read_other_members(struct slice *slice, const PGresult *rows, struct
 	return true;
 }
 
-static void take_members(struct slice *slice, const PGresult *rows)
+/* Room for the members of the row's target, of which it is the first that is there. */
+static void begin_members(struct slice *slice, struct target *target, int row)
+{
+	int end = row;
+
+	while (end < PQntuples(slice->members) && db_i64(slice->members, end, 0) == db_i64(slice->members, row, 0))
+		end++;
+	target->members = arena_alloc(slice->work->slice, (size_t)(end - row) * sizeof(*target->members));
+	target->member_bytes = 0;
+	target->was_excluded = db_i64(slice->members, row, 1);
+}
+
+static void take_members(struct slice *slice)
 {
 	struct work *work = slice->work;
 
-	for (int row = 0; row < PQntuples(rows); row++) {
-		size_t number = slice->first + (size_t)db_i64(rows, row, 0) - 1;
+	for (int row = 0; row < PQntuples(slice->members); row++) {
+		size_t number = target_of_row(slice, row);
 		struct target *target = &work->targets[number];
 		if (number >= slice->end)
 			return;
-		bool excluded = db_i64(rows, row, 1);
-		struct uuid id = db_uuid(rows, row, 2);
-		const struct customer *member = find_known(work, &target->node->workspace, &id);
+		bool excluded = db_i64(slice->members, row, 1);
+		struct uuid id = db_uuid(slice->members, row, 2);
+		const struct known *member = known_member(slice, row);
+		if (!member)
+			member = find(work->others, work->n_others, &target->node->workspace, &id);
 		if (!member)
 			continue; /* it is gone: the fact of that follows */
-		if (!target->members) {
-			int end = row;
-			while (end < PQntuples(rows) && db_i64(rows, end, 0) == db_i64(rows, row, 0))
-				end++;
-			target->members = arena_alloc(work->slice, (size_t)(end - row) * sizeof(*target->members));
-			target->was_excluded = excluded;
-		}
+		if (!target->members)
+			begin_members(slice, target, row);
+		if (target->member_bytes >= MOST_MEMBER_BYTES)
+			continue;
+		target->member_bytes += member->bytes;
 		target->mixed = target->mixed || excluded != target->was_excluded;
-		target->members[target->n_members++] = *member;
+		target->members[target->n_members++] = member->customer;
 	}
 }
 
@@ -279,9 +319,10 @@ static bool load_members(struct slice *slice, struct err *err)
 
 	target_params(slice, &params);
 	PGresult *rows = db_ask(slice->work->db, "sync_members", &params, err);
-	bool good = rows && read_other_members(slice, rows, err);
+	slice->members = rows;
+	bool good = rows && read_other_members(slice, err);
 	if (good)
-		take_members(slice, rows);
+		take_members(slice);
 	PQclear(rows);
 	return good;
 }

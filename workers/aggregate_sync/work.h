@@ -11,6 +11,9 @@
 /* Members that a profile is made of at most: the first ones by id. A matching property that thousands share joins
  * nobody in earnest. */
 #define MAX_MEMBERS 1000
+/* The same in bytes of their documents, as they are read: the member that reaches it is the last one. What 1,000
+ * members of a thousand values each take in memory, several times the text, is more than a worker may have. */
+#define MOST_MEMBER_BYTES (8UL * 1024 * 1024)
 
 /* Memory of the documents, as they are read, that are held at once: of customers that facts name, and as much again of
  * other members, and of profiles. Only the members of one profile may be more. */
@@ -19,6 +22,7 @@
 /* A customer that has been read: it may be a member of several profiles. */
 struct known {
 	struct uuid workspace;
+	size_t bytes; /* of its document, as it was read */
 	struct customer customer;
 };
 
@@ -28,9 +32,10 @@ struct target {
 	struct uuid id;
 	struct customer *members;
 	size_t n_members;
-	bool moved;        /* customers joined or left: their events do, too, even if nothing else shows it */
-	bool was_excluded; /* what the members' rows say */
-	bool mixed;        /* some say so */
+	size_t member_bytes; /* of their documents */
+	bool moved;          /* customers joined or left: their events do, too, even if nothing else shows it */
+	bool was_excluded;   /* what the members' rows say */
+	bool mixed;          /* some say so */
 	bool stored;
 	struct customer present;
 };

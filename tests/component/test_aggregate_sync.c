@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -588,6 +589,45 @@ static void facts_of_other_nodes_are_passed_over(void **state)
 	stage_close(&stage);
 }
 
+/* Each moves from one profile to another in each of the nodes. The worker's own time: not PostgreSQL's. */
+static void many_nodes_of_the_same_customers_are_no_trouble(void **state)
+{
+	enum { NODES = 40, MOVED = 1000, MOST_S = 2 };
+	struct stage stage = {0};
+
+	(void)state;
+	stage_open(&stage, 1, 4000);
+	run_sql(&stage,
+	        "INSERT INTO aggregate_nodes (workspace_id, node_id, seq, active, doc, building) SELECT '" W
+	        "', ('ba000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, n, true, '{\"state\":\"ACTIVE\","
+	        "\"entryNodes\":[\"" SHOP "\"],\"matchingProperties\":{\"properties\":[\"externalId\"]}}', false "
+	        "FROM generate_series(1, %d) n",
+	        NODES);
+	run_sql(&stage,
+	        "INSERT INTO customers SELECT '" W "', ('c0000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, "
+	        "'" SHOP "', n + 1, 1, 0, 0, true, NULL, NULL, 'key' || n, '{}' FROM generate_series(0, %d) n",
+	        MOVED - 1);
+	run_sql(&stage,
+	        "INSERT INTO aggregate_members SELECT c.workspace_id, n.node_id, c.id, gen_random_uuid(), false "
+	        "FROM customers c, aggregate_nodes n");
+	for (unsigned n = 0; n < MOVED; n++) {
+		struct command fact = {.type = COMMAND_CHANGE,
+		        .item = ENTITY_CUSTOMER,
+		        .user = CHANGE_UPDATE,
+		        .time_us = START_US,
+		        .workspace = workspace,
+		        .entity = {{0xc0, [6] = 0x40, [8] = 0x80, [14] = (uint8_t)(n / 256), (uint8_t)n}}};
+		feed_add(stage.feed, &fact);
+	}
+	clock_t begin = clock();
+	feed_run(stage.feed, 0);
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < MOST_S);
+	assert_int_equal(
+	        component_number(stage.component, "SELECT count(*) FROM customers WHERE node_id <> '" SHOP "'"),
+	        NODES * MOVED);
+	stage_close(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -606,6 +646,7 @@ int main(void)
 	        cmocka_unit_test(a_profile_hidden_before_it_is_made_is_told),
 	        cmocka_unit_test(a_profile_of_very_many_is_made_of_the_first),
 	        cmocka_unit_test(facts_of_other_nodes_are_passed_over),
+	        cmocka_unit_test(many_nodes_of_the_same_customers_are_no_trouble),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,27 +89,33 @@ static void make_room(struct work *work)
 		memcpy(work->targets, before, work->n_targets * sizeof(*work->targets));
 }
 
-/* Targets are few hundred: looked for in order of their ids, which is how they are kept. */
 void work_add_target(struct work *work, const struct profile_node *node, const struct uuid *id, bool moved)
 {
-	size_t low = 0, high = work->n_targets;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int order = memcmp(work->targets[middle].id.b, id->b, sizeof(id->b));
-		if (!order) {
-			work->targets[middle].moved |= moved;
-			return;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	make_room(work);
-	memmove(&work->targets[low + 1], &work->targets[low], (work->n_targets - low) * sizeof(*work->targets));
-	work->targets[low] = (struct target){.node = node, .id = *id, .moved = moved};
-	work->n_targets++;
+	work->targets[work->n_targets++] = (struct target){.node = node, .id = *id, .moved = moved};
+}
+
+static int by_target_id(const void *a, const void *b)
+{
+	const struct target *left = a, *right = b;
+
+	return uuid_compare(&left->id, &right->id);
+}
+
+/* Puts the targets into the order of their ids, each once. */
+static void order_targets(struct work *work)
+{
+	size_t kept = 0;
+
+	if (work->n_targets)
+		qsort(work->targets, work->n_targets, sizeof(*work->targets), by_target_id);
+	for (size_t i = 0; i < work->n_targets; i++) {
+		if (kept && uuid_eq(&work->targets[kept - 1].id, &work->targets[i].id))
+			work->targets[kept - 1].moved |= work->targets[i].moved;
+		else
+			work->targets[kept++] = work->targets[i];
+	}
+	work->n_targets = kept;
 }
 
 static int by_id(const void *a, const void *b)
@@ -484,6 +490,7 @@ bool work_make(struct work *work, struct err *err)
 {
 	size_t most = SLICE_TARGETS, n;
 
+	order_targets(work);
 	for (size_t first = 0; first < work->n_targets; first += n) {
 		if (!make_slice(work, first, most, &n, err))
 			return false;

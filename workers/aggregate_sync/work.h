@@ -51,7 +51,7 @@ struct work {
 	size_t n_known;
 	struct known *others; /* the same of other members of the slice */
 	size_t n_others;
-	struct target *targets; /* by id */
+	struct target *targets; /* by id, each once, when they are made */
 	size_t n_targets, room_for_targets;
 	struct rows joins, exclusions, creates, updates, deletes;
 };
@@ -73,6 +73,7 @@ void work_join(
 bool work_read_member(struct arena *arena, const PGresult *rows, int row, int first, struct customer *ret_member,
         struct err *err) must_check;
 
+/* One that is added already may come again. */
 void work_add_target(struct work *work, const struct profile_node *node, const struct uuid *id, bool moved);
 
 /* Makes the targets from the members and the profiles that the tables hold. */

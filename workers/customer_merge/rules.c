@@ -17,7 +17,6 @@ struct entry {
 
 struct rules {
 	struct entry *slots[SLOTS];
-	size_t n;
 };
 
 struct rules *rules_new(void)
@@ -40,7 +39,6 @@ void rules_forget(struct rules *rules)
 			free(entry);
 		}
 	}
-	rules->n = 0;
 }
 
 void rules_free(struct rules *rules)
@@ -98,7 +96,6 @@ static struct entry *add(struct rules *rules, const struct uuid *workspace, cons
 	entry->rules.node = *node;
 	entry->rules.next = rules->slots[slot] ? &rules->slots[slot]->rules : NULL;
 	rules->slots[slot] = entry;
-	rules->n++;
 	return entry;
 }
 

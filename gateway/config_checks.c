@@ -32,7 +32,7 @@ static struct str item_pointer(struct problems *problems, struct str pointer, si
 	return str_of(arena_printf(problems->arena, "%.*s/%zu", STR_ARG(pointer), index));
 }
 
-/* A string of 1 to max characters that is not blank only at its ends. */
+/* A string of 1 to max characters. */
 static struct str required_text(const struct json *body, const char *name, size_t max, struct problems *problems)
 {
 	const struct json *value = json_get(body, str_of(name));

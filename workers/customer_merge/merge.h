@@ -8,11 +8,11 @@ struct arena;
 /*
  * What a write makes of a customer: pure functions of the present document and the body that was sent.
  *
- *                      null               object        [] of a list     list               items with the same id
- *   POST               means nothing      merged        means nothing    appended, no twins replaced in place,
- * subscriptions field by field PATCH, PUT         removes            merged        empties          replaced likewise;
- * a list is the list sent, only subscriptions not named stay PATCH, PUT STRICT  removes            merged empties
- * replaced           subscriptions too are the list sent
+ * - POST: null and [] mean nothing, objects are merged, lists grow: what is there already is not doubled, and an item
+ *   replaces the one with the same id in its place (of a subscription, field by field).
+ * - PATCH, PUT: null removes, [] empties, objects are merged, a list becomes the one that was sent. Subscriptions alone
+ *   are merged by id, field by field, and those that are not named stay.
+ * - STRICT: subscriptions, too, become the list that was sent.
  *
  * PATCH and PUT differ in what the body must hold: PUT and POST need the unique and mandatory properties of the node.
  * What a GET returned and nobody can write (id, nodeId, times ...) is ignored.

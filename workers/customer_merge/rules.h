@@ -5,7 +5,7 @@
 
 /*
  * The rules of nodes as this worker knows them: the mirror of table node_rules. It lives as long as the process; what
- * it holds is checked against the table's seq in every batch (store.c), because another process may have had the
+ * it holds is checked against the table's seq in every batch (load.c), because another process may have had the
  * partition meanwhile, and is dropped when a transaction that changed it was rolled back.
  */
 #define RULES_UNKNOWN (-1) /* seq of a node that has no row */

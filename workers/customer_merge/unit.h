@@ -7,7 +7,8 @@ struct arena;
 
 /*
  * Unit of work: what a run of commands knows and changes, in memory, so that a later command sees what an earlier one
- * did. store.c fills it with one round trip and writes what became of it with another; apply.c works on it in between.
+ * did. load.c fills it with one round trip and write.c writes what became of it with another; apply.c works on it in
+ * between.
  * All of it is in the batch's arena.
  */
 enum binding_kind { BINDING_SESSION = 1, BINDING_EXTERNAL_ID = 2 }; /* as in table bindings */

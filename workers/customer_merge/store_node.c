@@ -91,9 +91,10 @@ static bool drop_keys(struct work *work, const struct command *command, struct e
 }
 
 /*
- * The policy of a node that may have customers changed: they get their keys anew, the oldest first, so that of two that
- * are the same under the new policy the older one is found. The gateway allows the change only for an empty node;
- * commands on their way at that moment are why it is done all the same.
+ * The policy of a node that may have customers changed: they get their keys anew, in the order of their ids, so that of
+ * two that are the same under the new policy the first is found: mostly the older one, but ids that follow from an
+ * Idempotency-Key are in no order of time. The gateway allows the change only for an empty node; commands on their way
+ * at that moment are why it is done all the same.
  */
 static bool rekey(
         struct work *work, const struct command *command, const struct customer_policy *policy, struct err *err)

@@ -236,11 +236,39 @@ static void a_profile_of_dense_customers_takes_bounded_memory(void **state)
 	close_stage(&stage);
 }
 
+/* A customer is read once for all the nodes that it is a member of, but has a profile in each. */
+static void profiles_in_many_nodes_take_bounded_memory(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	open_stage(&stage);
+	component_sql(stage.component,
+	        "INSERT INTO aggregate_nodes (workspace_id, node_id, seq, active, doc, building) SELECT workspace_id, "
+	        "('ba000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, n, true, doc, false "
+	        "FROM aggregate_nodes, generate_series(1, 40) n");
+	component_sql(stage.component,
+	        "INSERT INTO customers SELECT '" W "', ('c0000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, "
+	        "'" SHOP "', n + 1, 1, n, n, true, NULL, NULL, 'key' || n, (SELECT jsonb_build_object('extended', "
+	        "jsonb_build_object('numbers', jsonb_agg(i % 10))) FROM generate_series(1, 20000) i) "
+	        "FROM generate_series(0, 15) n");
+	for (unsigned n = 0; n < 16; n++)
+		add_fact(&stage, n);
+	forget_peak();
+	feed_run(stage.feed, 0);
+	check_peak("a batch of customers of many nodes");
+	assert_int_equal(
+	        component_number(stage.component, "SELECT count(*) FROM customers WHERE node_id <> '" SHOP "'"),
+	        16 * 41);
+	close_stage(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(many_large_customers_take_bounded_memory),
 	        cmocka_unit_test(a_profile_of_dense_customers_takes_bounded_memory),
+	        cmocka_unit_test(profiles_in_many_nodes_take_bounded_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

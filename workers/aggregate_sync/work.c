@@ -164,8 +164,8 @@ struct slice {
 	struct err *err;
 };
 
-/* Whether there is no room for what is read for this target: the slice then ends before it. The first target has room
- * always. */
+/* Whether there is no room for what is read, or made, for this target: the slice then ends before it. The first target
+ * has room always. */
 static bool ends_before(struct slice *slice, size_t target)
 {
 	if (target == slice->first || arena_used_bytes(slice->work->slice) < slice->most_used_bytes)
@@ -448,7 +448,8 @@ static bool make_slice_of_members(struct slice *slice, struct err *err)
 	if (!load_profiles(slice, err))
 		return false;
 	init_rows(work);
-	for (size_t i = slice->first; i < slice->end; i++)
+	slice->most_used_bytes = arena_used_bytes(work->slice) + MOST_READ_BYTES;
+	for (size_t i = slice->first; i < slice->end && !ends_before(slice, i); i++)
 		make_profile(work, &work->targets[i]);
 	return rows_write(&work->exclusions, work->db, "sync_exclude", -1, err) &&
 	       rows_write(&work->deletes, work->db, "sync_delete", rows_count(&work->deletes), err) &&

@@ -16,7 +16,7 @@
 #define MOST_MEMBER_BYTES (8UL * 1024 * 1024)
 
 /* Memory of the documents, as they are read, that are held at once: of customers that facts name, and as much again of
- * other members, and of profiles. Only the members of one profile may be more. */
+ * other members, of profiles as they are, and as they are made. Only the members of one profile may be more. */
 #define MOST_READ_BYTES (24UL * 1024 * 1024)
 
 /* A customer that has been read: it may be a member of several profiles. */

@@ -45,6 +45,12 @@ def test_a_service_starts_after_what_it_needs(name):
         assert OURS[name]["restart"] == "always"
 
 
+def test_one_service_builds_the_image_and_nobody_asks_a_registry_for_it():
+    """Built for two services, the image is exported under its name twice at once, which Docker's newer image store refuses."""
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["setup"]
+    assert {service.get("pull_policy") for service in OURS.values()} == {"never"}
+
+
 def test_health_is_asked_for_with_what_the_image_holds():
     check_command(OURS["gateway"]["healthcheck"]["test"][1:])
     [script] = Dockerfile().scripts().values()

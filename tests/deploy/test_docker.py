@@ -106,7 +106,10 @@ def test_the_image_has_every_program():
 
 
 def test_no_data_and_no_secrets_get_into_the_image():
-    assert {".env", ".stack", ".git"} <= set(text(".dockerignore").split())
+    """Nor into the commit: both lists name what stacks, tests and provisioning leave in a checkout, tokens among it."""
+    ignored = {line.strip("/") for line in text(".gitignore").splitlines()}
+    assert {"*.env", ".stack", ".stack-*"} <= ignored
+    assert {".git", *ignored} <= {line.removeprefix("**/") for line in text(".dockerignore").splitlines()}
 
 
 def test_the_image_is_built_with_what_the_checkout_is_built_with():

@@ -14,6 +14,7 @@ readonly PYTHON=/usr/bin/python3
 readonly PG_BIN=/usr/lib/postgresql/15/bin
 readonly PG_NAME=contacthub
 readonly KAFKA_VERSION=4.3.1
+export HOME=${HOME-~} # the user's, where nobody has set it
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/contacthub
 readonly KAFKA_JARS=$CACHE/kafka-$KAFKA_VERSION
 readonly SCHEMATHESIS_VERSION=4.32.5

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Provisions the demo workspace of the local stack and keeps what it made in the stack's env file.
 
-usage: provision.py ENV_FILE READY_SECONDS KEY=VALUE...
+usage: provision.py ENV_FILE READY_SECONDS KEY[=VALUE]...
 
-The given pairs (addresses) are written as they are. Ids and tokens that the file already holds are kept; each new one is
+The given pairs (addresses) are written as they are; a key alone has its value in the environment, where other users of the
+machine do not see it. Ids and tokens that the file already holds are kept; each new one is
 written as soon as it exists, and the requests carry Idempotency-Keys, so an interrupted run is continued, not repeated.
 """
 
@@ -152,9 +153,14 @@ def make_untrusted_source(env):
     env.set(CONTACTHUB_UNTRUSTED_TOKEN=token)
 
 
+def given(pair):
+    key, equals, value = pair.partition("=")
+    return key, value if equals else os.environ[key]
+
+
 def main(path, ready_seconds, *pairs):
     env = EnvFile(path)
-    env.set(**dict(pair.split("=", 1) for pair in pairs))
+    env.set(**dict(map(given, pairs)))
     api = Api(env.get("CONTACTHUB_URL"))
     api.wait_for("/health/ready", int(ready_seconds))
     make_admin(env)

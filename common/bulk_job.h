@@ -64,7 +64,6 @@ struct bulk_job {
 #define BULK_JOB_COLUMNS                                                                                               \
 	"j.workspace_id, j.id, j.node_id, j.status, j.operation, j.entity, j.event_type, j.filename, j.name, "         \
 	"j.error_message, j.created_us, j.updated_us, j.total, j.processed, j.failed"
-#define BULK_JOB_COLUMN_COUNT 15
 
 /* Reads a row of a binary result whose column `first` is the first of BULK_JOB_COLUMNS. */
 void bulk_job_read(const PGresult *result, int row, int first, struct bulk_job *ret_job);

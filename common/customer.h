@@ -33,7 +33,6 @@ struct customer {
 
 /* Limits of the contract; lengths in characters. */
 #define CUSTOMER_MAX_BYTES 65536
-#define CUSTOMER_MAX_EXTERNAL_ID 255
 #define CUSTOMER_MAX_SESSION 255
 #define CUSTOMER_MAX_ITEM_ID 255
 #define CUSTOMER_MAX_TAGS 1000 /* sum over the tags of one list */

@@ -52,7 +52,7 @@ static const struct type_row {
         {"null", "null", TYPE_NULL},
 };
 
-uint8_t schema_type_bits(struct str name)
+static uint8_t type_bits(struct str name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(type_rows); i++) {
 		if (str_is(name, type_rows[i].name))
@@ -152,7 +152,7 @@ static const struct schema *compile_part(
 
 static bool add_type(struct compiler *compiler, struct schema *schema, const struct json *name)
 {
-	uint8_t bits = schema_type_bits(json_text(name));
+	uint8_t bits = type_bits(json_text(name));
 
 	if (!bits)
 		return fail(compiler, "unknown type", json_text(name));

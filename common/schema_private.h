@@ -89,7 +89,6 @@ struct schema_place {
 /* Writes the pointer; names and the whole are cut to a length that errors can carry. */
 void schema_place_write(struct buf *pointer, const struct schema_place *place);
 
-uint8_t schema_type_bits(struct str name);
 /* "a string or null" */
 struct str schema_types_text(uint8_t types, char out[96]);
 

@@ -106,11 +106,6 @@ struct db *worker_db(struct worker *worker)
 	return worker->db;
 }
 
-struct kafka_producer *worker_producer(struct worker *worker)
-{
-	return worker->producer;
-}
-
 uint32_t worker_partition_count(struct worker *worker)
 {
 	return worker->n_partitions;

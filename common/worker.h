@@ -79,8 +79,6 @@ struct db *worker_db(struct worker *worker);
 /* Partitions of the worker's topic, and those that this process owns now. */
 uint32_t worker_partition_count(struct worker *worker);
 bool worker_owns(struct worker *worker, uint32_t partition);
-/* The runtime's producer: nobody waits for its delivery reports. */
-struct kafka_producer *worker_producer(struct worker *worker);
 
 struct worker *batch_worker(struct batch *batch);
 

@@ -110,13 +110,6 @@ struct auth *auth_new(const struct settings *settings)
 	return auth;
 }
 
-void auth_free(struct auth *auth)
-{
-	if (auth)
-		sodium_memzero(auth->key, sizeof(auth->key));
-	free(auth);
-}
-
 bool auth_bearer(struct str authorization, struct str *ret_token)
 {
 	static const struct str scheme = {"Bearer ", 7};

@@ -15,7 +15,6 @@ struct auth;
 /* Reads the key file. Dies with a clear message when it cannot, the algorithm is not one of the setting's, or the key
    is none of the algorithm. */
 struct auth *auth_new(const struct settings *settings);
-void auth_free(struct auth *auth);
 
 /* Who sent a request: a source with its workspace, or a user. */
 struct identity {

@@ -102,7 +102,6 @@ const struct config_source *config_source_at(const struct config_workspace *work
 bool config_source_on_node(const struct config_source *source, const struct uuid *node);
 
 bool config_event_type_enabled(const struct config_workspace *workspace, struct str event_type);
-bool config_base_property_enabled(const struct config_workspace *workspace, struct str name);
 /* Map of declared extended properties ("customer", "event:<type>", "product"); NULL when none was declared. */
 const struct json *config_extended(const struct config_workspace *workspace, struct str set);
 
@@ -125,8 +124,5 @@ struct json *config_served_customer_schema(struct arena *arena, const struct con
 struct json *config_served_context_schema(struct arena *arena, struct str context, bool resolve);
 struct json *config_served_event_schema(
         struct arena *arena, const struct config_workspace *workspace, struct str event_type, bool resolve);
-
-/* Bit of a role by its name, 0 when there is none. */
-unsigned config_role_bit(struct str name);
 
 #endif

@@ -373,11 +373,6 @@ const struct json *config_disabled_base_properties(const struct config_workspace
 	return workspace->disabled_base;
 }
 
-bool config_base_property_enabled(const struct config_workspace *workspace, struct str name)
-{
-	return !base_property_is_disabled(workspace->disabled_base, name);
-}
-
 static const struct compiled_document *find_document(
         const struct config_workspace *workspace, const char *kind, struct str id)
 {

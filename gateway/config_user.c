@@ -28,7 +28,7 @@ static const struct {
         {.name = "UNTRUSTED_APPLICATION", .bit = ROLE_UNTRUSTED},
 };
 
-unsigned config_role_bit(struct str name)
+static unsigned role_bit(struct str name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(roles); i++)
 		if (str_is(name, roles[i].name))
@@ -50,7 +50,7 @@ static unsigned read_roles(const struct json *list)
 
 	if (list)
 		for
-			json_each(item, list) bits |= config_role_bit(json_text(item));
+			json_each(item, list) bits |= role_bit(json_text(item));
 	return bits & ~(unsigned)(ROLE_TRUSTED | ROLE_UNTRUSTED);
 }
 

@@ -8,10 +8,16 @@
 
 /* handlers_customer.c */
 route_handler_fn customer_create, customer_get, customer_patch, customer_put, customer_delete;
-/* Reads a customer again after its command and answers with it: for results whose row keeps no body. */
+
+/* customer_access.c. Reads a customer again after its command and answers with it: for results whose row keeps no body.
+ */
 route_reread_fn customer_answer_by_id;
-/* One for educations, jobs, likes and subscriptions: the route's variant is the enum item_kind. */
+
+/* handlers_customer_item.c. One for educations, jobs, likes and subscriptions: the route's variant is the enum
+ * item_kind. */
 route_handler_fn item_create, item_get, item_put, item_delete;
+
+/* handlers_customer_session.c */
 route_handler_fn session_list, session_create, session_get, session_delete;
 
 /* handlers_customer_entries.c */
@@ -47,6 +53,8 @@ route_handler_fn source_list, source_create, source_get, source_put, source_refr
 /* handlers_property.c */
 route_handler_fn base_property_list, base_property_put, base_property_enabled_put;
 route_handler_fn customer_extended_get, customer_extended_put, customer_properties_get;
+
+/* handlers_event_type.c */
 route_handler_fn event_type_list, event_type_get, event_type_put, event_type_enabled_put;
 route_handler_fn event_properties_get, event_extended_get, event_extended_put;
 
@@ -55,7 +63,10 @@ route_handler_fn model_merge_policies, model_providers, model_contexts;
 
 /* handlers_workspace.c */
 route_handler_fn workspace_list, workspace_create, workspace_get, workspace_status_put;
-route_handler_fn throttling_get, throttling_put, payload_size_get, payload_size_put, me_get;
+route_handler_fn throttling_get, throttling_put, payload_size_get, payload_size_put;
+
+/* handlers_me.c */
+route_handler_fn me_get;
 
 /* handlers_stats.c */
 route_handler_fn stats_get, customer_stats_get, stats_info, stats_nodes;

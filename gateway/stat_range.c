@@ -19,7 +19,8 @@ static int days_of_month(int year, int month)
 	return month == 1 && leap ? 29 : days[month];
 }
 
-int64_t stat_months_before(int64_t time_us, int months)
+/* The same moment so many months earlier; the last day of a shorter month stands for the days that it lacks. */
+static int64_t months_before(int64_t time_us, int months)
 {
 	int64_t fraction_us = (time_us % SECOND_US + SECOND_US) % SECOND_US;
 	time_t seconds = (time_t)((time_us - fraction_us) / SECOND_US);
@@ -70,7 +71,7 @@ bool stat_range_read(const struct stat_range_rule *rule, struct str start, struc
 
 	ret_range->mode = read_mode(rule, mode, problems);
 	read_time(end, "/end", now_us, &ret_range->end_us, problems);
-	read_time(start, "/start", stat_months_before(ret_range->end_us, rule->default_months), &ret_range->start_us,
+	read_time(start, "/start", months_before(ret_range->end_us, rule->default_months), &ret_range->start_us,
 	        problems);
 	if (problems->n > n_before)
 		return false;
@@ -78,7 +79,7 @@ bool stat_range_read(const struct stat_range_rule *rule, struct str start, struc
 		problems_add(problems, STR("/start"), "must not be later than end");
 		return false;
 	}
-	int64_t earliest_us = stat_months_before(ret_range->end_us, rule->limit_months[ret_range->mode]);
+	int64_t earliest_us = months_before(ret_range->end_us, rule->limit_months[ret_range->mode]);
 	if (ret_range->start_us < earliest_us)
 		ret_range->start_us = earliest_us;
 	return true;

@@ -28,9 +28,6 @@ struct stat_range {
 bool stat_range_read(const struct stat_range_rule *rule, struct str start, struct str end, struct str mode,
         int64_t now_us, struct stat_range *ret_range, struct problems *problems);
 
-/* The same moment so many months earlier; the last day of a shorter month stands for the days that it lacks. */
-int64_t stat_months_before(int64_t time_us, int months);
-
 /* Days are numbers, 0 = 1970-01-01. The step that holds a day: the day itself, its Monday, the first of its month. */
 int32_t stat_step_of(int32_t day, enum stat_mode mode);
 /* The step after one. */

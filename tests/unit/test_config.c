@@ -1,6 +1,7 @@
 #include "tests/unit/unit.h"
 
 #include "common/arena.h"
+#include "common/base_properties.h"
 #include "common/config_doc.h"
 #include "common/json.h"
 #include "gateway/config.h"
@@ -235,7 +236,7 @@ static void defaults_are_open(void **state)
 	(void)state;
 	assert_true(config_event_type_enabled(one, STR("completedOrder")));
 	assert_false(config_event_type_enabled(one, STR("noSuchEvent")));
-	assert_true(config_base_property_enabled(one, STR("contacts.email")));
+	assert_false(base_property_is_disabled(config_disabled_base_properties(one), STR("contacts.email")));
 	assert_int_equal(config_max_requests_per_minute(one), 0);
 	assert_int_equal(config_max_event_bytes(one, STR("viewedPage")), 65535);
 	assert_null(config_extended(one, STR("customer")));
@@ -310,8 +311,8 @@ static void own_settings_count(void **state)
 	assert_int_equal(config_max_requests_per_minute(one), 60);
 	assert_int_equal(config_max_event_bytes(one, STR("viewedPage")), 1000);
 	assert_int_equal(config_max_event_bytes(one, STR("loggedIn")), 65535);
-	assert_false(config_base_property_enabled(one, STR("credential.username")));
-	assert_true(config_base_property_enabled(one, STR("prefix")));
+	assert_true(base_property_is_disabled(config_disabled_base_properties(one), STR("credential.username")));
+	assert_false(base_property_is_disabled(config_disabled_base_properties(one), STR("prefix")));
 	arena_free(arena);
 	config_free(config);
 }

@@ -2,7 +2,6 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
-#include "common/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -437,32 +436,12 @@ static void render_member(struct buf *buf, const struct json *value, const struc
 	}
 }
 
-static void add_uuid(struct buf *buf, const struct uuid *id)
-{
-	char text[UUID_TEXT_BYTES + 1];
-
-	uuid_format(id, text);
-	buf_add_char(buf, '"');
-	buf_add(buf, text, UUID_TEXT_BYTES);
-	buf_add_char(buf, '"');
-}
-
 static void add_uuid_or_null(struct buf *buf, const struct uuid *id, bool selected)
 {
 	if (selected && !uuid_is_nil(id))
-		add_uuid(buf, id);
+		json_write_uuid(buf, id);
 	else
 		buf_add_literal(buf, "null");
-}
-
-static void add_time(struct buf *buf, int64_t time_us)
-{
-	char text[TIME_TEXT_BYTES + 1];
-
-	time_format(time_us, text);
-	buf_add_char(buf, '"');
-	buf_add(buf, text, TIME_TEXT_BYTES);
-	buf_add_char(buf, '"');
 }
 
 static void add_number(struct buf *buf, int64_t number, bool selected)
@@ -515,7 +494,7 @@ void customer_render(
 	if (!fields)
 		fields = &all;
 	buf_add_literal(buf, "{\"id\":");
-	add_uuid(buf, &customer->id);
+	json_write_uuid(buf, &customer->id);
 	buf_add_literal(buf, ",\"intId\":");
 	add_number(buf, customer->int_id, select_member(fields, STR("intId")));
 	render_document_member(buf, doc, MEMBER_EXTERNAL_ID, fields);
@@ -524,9 +503,9 @@ void customer_render(
 	for (int i = MEMBER_BASE; i <= MEMBER_ENABLED; i++)
 		render_document_member(buf, doc, i, fields);
 	buf_add_literal(buf, ",\"registeredAt\":");
-	add_time(buf, customer->registered_us);
+	json_write_time(buf, customer->registered_us);
 	buf_add_literal(buf, ",\"updatedAt\":");
-	add_time(buf, customer->updated_us);
+	json_write_time(buf, customer->updated_us);
 	buf_add_literal(buf, ",\"version\":");
 	add_number(buf, customer->version, select_member(fields, STR("version")));
 	buf_add_literal(buf, ",\"deleted\":");

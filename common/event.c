@@ -2,7 +2,6 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
-#include "common/clock.h"
 
 #include <endian.h>
 
@@ -153,26 +152,6 @@ void event_row_read(const PGresult *result, int row, int first, struct event_row
 	};
 }
 
-static void write_id(struct buf *buf, const struct uuid *id)
-{
-	char text[UUID_TEXT_BYTES + 1];
-
-	uuid_format(id, text);
-	buf_add_char(buf, '"');
-	buf_add(buf, text, UUID_TEXT_BYTES);
-	buf_add_char(buf, '"');
-}
-
-static void write_time(struct buf *buf, int64_t time_us)
-{
-	char text[TIME_TEXT_BYTES + 1];
-
-	time_format(time_us, text);
-	buf_add_char(buf, '"');
-	buf_add(buf, text, TIME_TEXT_BYTES);
-	buf_add_char(buf, '"');
-}
-
 static void write_string_or_null(struct buf *buf, struct str s)
 {
 	if (s.p)
@@ -194,21 +173,21 @@ static void write_bring_back(struct buf *buf, const struct event_row *event)
 	buf_add_literal(buf, "\",\"value\":");
 	json_write_string(buf, event->bind_value);
 	buf_add_literal(buf, ",\"nodeId\":");
-	write_id(buf, &event->node);
+	json_write_uuid(buf, &event->node);
 	buf_add_char(buf, '}');
 }
 
 static void write_times(struct buf *buf, const struct event_row *event)
 {
 	buf_add_literal(buf, ",\"date\":");
-	write_time(buf, event->date_us);
+	json_write_time(buf, event->date_us);
 	buf_add_literal(buf, ",\"origin\":\"");
 	buf_add_str(buf, event->duplicate ? STR("DUPLICATE") : STR("NATIVE"));
 	buf_add_literal(buf, "\",\"registeredAt\":");
-	write_time(buf, event->registered_us);
+	json_write_time(buf, event->registered_us);
 	buf_add_literal(buf, ",\"updatedAt\":");
 	if (event->version > 1)
-		write_time(buf, event->updated_us);
+		json_write_time(buf, event->updated_us);
 	else
 		buf_add_literal(buf, "null");
 	buf_add_literal(buf, ",\"version\":");
@@ -218,10 +197,10 @@ static void write_times(struct buf *buf, const struct event_row *event)
 void event_render(struct buf *buf, const struct event_row *event, const struct event_neighbours *neighbours)
 {
 	buf_add_literal(buf, "{\"id\":");
-	write_id(buf, &event->id);
+	json_write_uuid(buf, &event->id);
 	buf_add_literal(buf, ",\"customerId\":");
 	if (event->has_customer)
-		write_id(buf, &event->customer);
+		json_write_uuid(buf, &event->customer);
 	else
 		buf_add_literal(buf, "null");
 	buf_add_literal(buf, ",\"bringBackProperties\":");

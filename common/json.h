@@ -6,6 +6,7 @@
 
 struct arena;
 struct buf;
+struct uuid;
 
 /*
  * JSON values (RFC 8259) as a tree in an arena. Numbers keep the text they came with, so that 19.99 or a 19-digit id
@@ -81,6 +82,9 @@ bool json_equal(const struct json *a, const struct json *b);
 /* Writes compact JSON. */
 void json_write(struct buf *buf, const struct json *value);
 void json_write_string(struct buf *buf, struct str s);
+/* A string: an id, or a time as the API writes it. */
+void json_write_uuid(struct buf *buf, const struct uuid *id);
+void json_write_time(struct buf *buf, int64_t time_us);
 
 /* Adds "/<token>" with ~ and / escaped (RFC 6901). */
 void json_pointer_add(struct buf *pointer, struct str token);

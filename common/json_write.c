@@ -1,6 +1,8 @@
 #include "common/json.h"
 
 #include "common/buf.h"
+#include "common/clock.h"
+#include "common/uuid.h"
 
 /* How a byte is written inside a string: 0 as it is, 'u' as \u00XX, else behind a backslash. Bytes above 0x7f are UTF-8
    and pass. */
@@ -116,6 +118,26 @@ void json_write(struct buf *buf, const struct json *value)
 		buf_add_char(buf, '}');
 		break;
 	}
+}
+
+void json_write_uuid(struct buf *buf, const struct uuid *id)
+{
+	char text[UUID_TEXT_BYTES + 1];
+
+	uuid_format(id, text);
+	buf_add_char(buf, '"');
+	buf_add(buf, text, UUID_TEXT_BYTES);
+	buf_add_char(buf, '"');
+}
+
+void json_write_time(struct buf *buf, int64_t time_us)
+{
+	char text[TIME_TEXT_BYTES + 1];
+
+	time_format(time_us, text);
+	buf_add_char(buf, '"');
+	buf_add(buf, text, TIME_TEXT_BYTES);
+	buf_add_char(buf, '"');
 }
 
 void json_pointer_add(struct buf *pointer, struct str token)

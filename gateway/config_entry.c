@@ -1,7 +1,6 @@
 #include "gateway/config_entry.h"
 
 #include "common/arena.h"
-#include "common/base_properties.h"
 #include "common/catalog.h"
 #include "common/clock.h"
 #include "common/config_doc.h"

@@ -40,18 +40,13 @@ struct step {
 
 void customer_not_found(struct request *request)
 {
-	struct str id = str_utf8_cut(request_path(request, "customerId"), 255);
-
-	request_fail(request, ERR_NOT_FOUND, "customer not found %.*s", STR_ARG(id));
+	request_fail_not_found(request, STR("customer"), request_path(request, "customerId"));
 }
 
 static struct db_params *customer_params(struct request *request, const struct uuid *customer)
 {
-	struct arena *arena = request_arena(request);
-	struct db_params *params = arena_alloc(arena, sizeof(*params));
+	struct db_params *params = request_params(request);
 
-	db_params_init(params, arena);
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
 	db_param_uuid(params, customer);
 	return params;
 }
@@ -70,15 +65,6 @@ static struct step *begin(struct request *request, const char *statement, reques
 	return step;
 }
 
-static bool check_permission(struct request *request, const struct uuid *node, bool need_write)
-{
-	if (request_may_use_node(request, node, need_write))
-		return true;
-	request_fail(
-	        request, ERR_FORBIDDEN, "The client has no permission to %s the node", need_write ? "write" : "read");
-	return false;
-}
-
 static void on_node(struct request *request, const PGresult *result)
 {
 	const struct step *step = request_state(request);
@@ -91,7 +77,7 @@ static void on_node(struct request *request, const PGresult *result)
 	}
 	if (!node && !request_header(request, "Idempotency-Key").p)
 		customer_not_found(request);
-	else if (node && !check_permission(request, &id, step->need_write))
+	else if (node && !request_check_node(request, &id, step->need_write))
 		return;
 	else if (node && node->aggregate && step->need_write)
 		request_fail(request, ERR_CONFLICT,
@@ -121,7 +107,7 @@ static void on_customer(struct request *request, const PGresult *result)
 		customer_not_found(request);
 	else if (!customer_row_read(request_arena(request), result, 0, 0, &customer, &err))
 		request_fail_err(request, &err);
-	else if (check_permission(request, &customer.node, false))
+	else if (request_check_node(request, &customer.node, false))
 		step->then_read(request, &customer);
 }
 
@@ -175,12 +161,9 @@ static void on_reread(struct request *request, const PGresult *result)
 	const struct reread *reread = request_state(request);
 	struct customer customer;
 	struct err err = {0};
-	char id[UUID_TEXT_BYTES + 1];
 
 	if (!PQntuples(result)) { /* deleted meanwhile: the write took place all the same */
-		uuid_format(&reread->customer, id);
-		request_answer(
-		        request, reread->status, str_of(arena_printf(request_arena(request), "{\"id\":\"%s\"}", id)));
+		request_answer_id(request, reread->status, &reread->customer);
 	} else if (!customer_row_read(request_arena(request), result, 0, 0, &customer, &err)) {
 		request_fail_err(request, &err);
 	} else {

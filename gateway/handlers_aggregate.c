@@ -59,7 +59,6 @@ void aggregate_states_find(struct request *request, aggregate_states_fn *then)
 {
 	struct arena *arena = request_arena(request);
 	struct aggregate_states *states = arena_zalloc(arena, sizeof(*states));
-	struct db_params *params = arena_alloc(arena, sizeof(*params));
 
 	states->then = then;
 	request_set_state(request, states);
@@ -67,8 +66,7 @@ void aggregate_states_find(struct request *request, aggregate_states_fn *then)
 		then(request, states);
 		return;
 	}
-	db_params_init(params, arena);
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	struct db_params *params = request_params(request);
 	request_query(request, "aggregate_ready", NULL, params, on_ready);
 }
 
@@ -136,7 +134,7 @@ static const struct config_node *path_node(struct request *request, bool need_wr
 		return NULL;
 	if (node->aggregate)
 		return node;
-	request_fail(request, ERR_NOT_FOUND, "node not found %.*s", STR_ARG(text));
+	request_fail_not_found(request, STR("node"), text);
 	return NULL;
 }
 

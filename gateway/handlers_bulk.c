@@ -299,7 +299,6 @@ void bulk_job_list(struct request *request)
 {
 	struct arena *arena = request_arena(request);
 	struct page *page = arena_zalloc(arena, sizeof(*page));
-	struct db_params *params = arena_alloc(arena, sizeof(*params));
 	const struct config_node *node;
 	struct buf order;
 
@@ -307,8 +306,7 @@ void bulk_job_list(struct request *request)
 	request_set_state(request, page);
 	if (!request_node_access(request, request_path(request, "nodeId"), false, &node))
 		return;
-	db_params_init(params, arena);
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	struct db_params *params = request_params(request);
 	db_param_uuid(params, &node->id);
 	if (!add_filters(request, params) || !request_page(request, PAGE_SIZE, PAGE_SIZE, page) ||
 	        !read_order(request, &order))
@@ -323,13 +321,11 @@ void bulk_job_list(struct request *request)
 
 static void job_not_found(struct request *request)
 {
-	request_fail(request, ERR_NOT_FOUND, "bulk job not found %.*s",
-	        STR_ARG(str_utf8_cut(request_path(request, "jobId"), 255)));
+	request_fail_not_found(request, STR("bulk job"), request_path(request, "jobId"));
 }
 
 static void find_job(struct request *request, request_result_fn *then)
 {
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
 	const struct config_node *node;
 	struct uuid id;
 
@@ -339,8 +335,7 @@ static void find_job(struct request *request, request_result_fn *then)
 		job_not_found(request);
 		return;
 	}
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	struct db_params *params = request_params(request);
 	db_param_uuid(params, &node->id);
 	db_param_uuid(params, &id);
 	request_query(request, "bulk_job", NULL, params, then);

@@ -22,7 +22,6 @@ static void list_entries(struct request *request, const struct customer *custome
 {
 	struct arena *arena = request_arena(request);
 	const struct config_node *node = config_node_find(request_workspace(request), &customer->node);
-	struct db_params *params = arena_alloc(arena, sizeof(*params));
 	struct page *page = arena_alloc(arena, sizeof(*page));
 
 	if (!node || !node->aggregate) {
@@ -32,8 +31,7 @@ static void list_entries(struct request *request, const struct customer *custome
 	if (!request_page(request, DEFAULT_SIZE, MAX_SIZE, page))
 		return;
 	request_set_state(request, page);
-	db_params_init(params, arena);
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	struct db_params *params = request_params(request);
 	db_param_uuid(params, &customer->id);
 	db_param_uuid(params, &customer->node);
 	db_param_i64(params, page->size);

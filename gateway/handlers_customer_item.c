@@ -17,9 +17,7 @@ static struct str path_id(struct request *request)
 
 static void item_not_found(struct request *request)
 {
-	struct str id = str_utf8_cut(path_id(request), 255), kind = customer_item_name(kind_of(request));
-
-	request_fail(request, ERR_NOT_FOUND, "%.*s not found %.*s", STR_ARG(kind), STR_ARG(id));
+	request_fail_not_found(request, customer_item_name(kind_of(request)), path_id(request));
 }
 
 /* A customer that holds nothing but the item: its schema knows what an item may be. */

@@ -125,7 +125,6 @@ void customer_search(struct request *request)
 {
 	struct arena *arena = request_arena(request);
 	struct search *search = arena_zalloc(arena, sizeof(*search));
-	struct db_params *params = arena_alloc(arena, sizeof(*params));
 
 	search->what.source = (struct attribute_source){.extended = declared_properties,
 	        .context = request_workspace(request),
@@ -138,8 +137,7 @@ void customer_search(struct request *request)
 	        !read_sort(request, search))
 		return;
 	search->what.source.of_profiles = search->node->aggregate;
-	db_params_init(params, arena);
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	struct db_params *params = request_params(request);
 	db_param_uuid(params, &search->node->id);
 	if (search->what.query.p || search->what.sort.n)
 		send_dynamic(request, search, params);

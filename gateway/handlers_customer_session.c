@@ -6,9 +6,7 @@
 
 static void session_not_found(struct request *request)
 {
-	struct str id = str_utf8_cut(request_path(request, "sessionId"), 255);
-
-	request_fail(request, ERR_NOT_FOUND, "session not found %.*s", STR_ARG(id));
+	request_fail_not_found(request, STR("session"), request_path(request, "sessionId"));
 }
 
 /* The value of a new session. Answers 400 itself and returns false. */
@@ -90,23 +88,18 @@ static bool may_read(struct request *request, const PGresult *rows)
 		return false;
 	}
 	node = db_uuid(rows, 0, 0);
-	if (request_may_use_node(request, &node, false))
-		return true;
-	request_fail(request, ERR_FORBIDDEN, "The client has no permission to read the node");
-	return false;
+	return request_check_node(request, &node, false);
 }
 
 static void query_sessions(struct request *request, request_result_fn *on_result)
 {
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
 	struct uuid customer;
 
 	if (!request_path_uuid(request, "customerId", &customer)) {
 		customer_not_found(request);
 		return;
 	}
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	struct db_params *params = request_params(request);
 	db_param_uuid(params, &customer);
 	request_query(request, "customer_sessions", NULL, params, on_result);
 }

@@ -34,36 +34,22 @@ static struct write *begin_write(struct request *request, enum command_type type
 
 static struct db_params *by_id_params(struct request *request, const struct uuid *id)
 {
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+	struct db_params *params = request_params(request);
 
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
 	db_param_uuid(params, id);
 	return params;
 }
 
-static bool check_permission(struct request *request, const struct uuid *node, bool need_write)
-{
-	if (request_may_use_node(request, node, need_write))
-		return true;
-	request_fail(
-	        request, ERR_FORBIDDEN, "The client has no permission to %s the node", need_write ? "write" : "read");
-	return false;
-}
-
 static void event_not_found(struct request *request)
 {
-	struct str id = str_utf8_cut(request_path(request, "id"), 255);
-
-	request_fail(request, ERR_NOT_FOUND, "event not found %.*s", STR_ARG(id));
+	request_fail_not_found(request, STR("event"), request_path(request, "id"));
 }
 
 static void customer_not_found(struct request *request)
 {
 	const struct write *write = request_state(request);
 
-	request_fail(request, ERR_NOT_FOUND, "customer not found %.*s",
-	        STR_ARG(str_utf8_cut(write->input.customer_id, 255)));
+	request_fail_not_found(request, STR("customer"), write->input.customer_id);
 }
 
 static void on_first_result(struct request *request, const PGresult *result)
@@ -155,10 +141,8 @@ static bool answer_problems(struct request *request, const struct write *write)
 static void accepted(struct request *request)
 {
 	const struct write *write = request_state(request);
-	char id[UUID_TEXT_BYTES + 1];
 
-	uuid_format(&write->command.entity, id);
-	request_answer(request, 202, str_of(arena_printf(request_arena(request), "{\"id\":\"%s\"}", id)));
+	request_answer_id(request, 202, &write->command.entity);
 }
 
 static void publish(struct request *request, struct write *write)
@@ -206,7 +190,7 @@ static void ensure(struct request *request, struct write *write)
 
 static void publish_for_customer(struct request *request, struct write *write)
 {
-	if (check_permission(request, &write->command.node, true))
+	if (request_check_node(request, &write->command.node, true))
 		publish(request, write);
 }
 
@@ -369,7 +353,7 @@ static void on_event_to_write(struct request *request, const PGresult *result)
 		return;
 	}
 	event_row_read(result, 0, 0, &event);
-	if (!check_permission(request, &event.node, true))
+	if (!request_check_node(request, &event.node, true))
 		return;
 	address(&write->command, &event);
 	write->found(request, write, &event);

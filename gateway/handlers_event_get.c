@@ -16,19 +16,15 @@ struct reading {
 
 static struct db_params *by_id_params(struct request *request, const struct uuid *id)
 {
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+	struct db_params *params = request_params(request);
 
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
 	db_param_uuid(params, id);
 	return params;
 }
 
 static void not_found(struct request *request)
 {
-	struct str id = str_utf8_cut(request_path(request, "id"), 255);
-
-	request_fail(request, ERR_NOT_FOUND, "event not found %.*s", STR_ARG(id));
+	request_fail_not_found(request, STR("event"), request_path(request, "id"));
 }
 
 static void answer_event(
@@ -153,7 +149,6 @@ static void find_derived(struct request *request)
 {
 	const struct config_workspace *workspace = request_workspace(request);
 	const struct reading *reading = request_state(request);
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
 	struct db_array nodes, ids;
 
 	db_array_init(&nodes, request_arena(request), DB_UUID);
@@ -170,8 +165,7 @@ static void find_derived(struct request *request)
 		not_found(request);
 		return;
 	}
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(workspace));
+	struct db_params *params = request_params(request);
 	db_param_array(params, &nodes);
 	db_param_array(params, &ids);
 	request_query(request, "event_derived", NULL, params, on_derived);
@@ -204,9 +198,9 @@ static void on_event(struct request *request, const PGresult *result)
 		return;
 	}
 	event_row_read(result, 0, 0, event);
-	if (!request_may_use_node(request, &event->node, false))
-		request_fail(request, ERR_FORBIDDEN, "The client has no permission to read the node");
-	else if (is_of_profile(request, event))
+	if (!request_check_node(request, &event->node, false))
+		return;
+	if (is_of_profile(request, event))
 		find_profile(request, event);
 	else
 		answer_found(request, event);

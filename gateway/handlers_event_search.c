@@ -111,12 +111,10 @@ static void add_names(struct db_params *params, bool restricted, const struct st
 static void send_search(struct request *request, struct search *search)
 {
 	const struct event_search *what = &search->what;
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
 	int64_t limit, offset;
 
 	event_search_window(search->page.number, search->page.size, &limit, &offset);
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	struct db_params *params = request_params(request);
 	db_param_array(params, &search->nodes);
 	add_names(params, what->has_types, what->types, what->n_types);
 	add_names(params, what->has_contexts, what->contexts, what->n_contexts);
@@ -168,10 +166,8 @@ static void on_customer_node(struct request *request, const PGresult *result)
 
 static void find_customer_node(struct request *request, const struct search *search)
 {
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+	struct db_params *params = request_params(request);
 
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
 	db_param_uuid(params, &search->what.customer);
 	request_query(request, "event_customer_node", NULL, params, on_customer_node);
 }

@@ -43,7 +43,7 @@ static const struct event_type *path_type(struct request *request)
 	const struct event_type *type = event_type_find(id);
 
 	if (!type)
-		request_fail(request, ERR_NOT_FOUND, "event type not found %.*s", STR_ARG(id));
+		request_fail_not_found(request, STR("event type"), id);
 	return type;
 }
 

@@ -119,7 +119,7 @@ static const struct config_node *path_node(struct request *request, bool need_wr
 		return NULL;
 	if (!node->aggregate)
 		return node;
-	request_fail(request, ERR_NOT_FOUND, "node not found %.*s", STR_ARG(text));
+	request_fail_not_found(request, STR("node"), text);
 	return NULL;
 }
 

@@ -37,7 +37,7 @@ static const struct base_property *path_property(struct request *request, const 
 	const struct base_property *property = base_property_find(name);
 
 	if (!property)
-		request_fail(request, ERR_NOT_FOUND, "property not found %.*s", STR_ARG(name));
+		request_fail_not_found(request, STR("property"), name);
 	return property;
 }
 

@@ -37,8 +37,7 @@ static const struct config_source *path_source(struct request *request)
 	if (request_path_uuid(request, "sourceId", &id))
 		source = config_source_find(request_workspace(request), &id);
 	if (!source)
-		request_fail(
-		        request, ERR_NOT_FOUND, "source not found %.*s", STR_ARG(request_path(request, "sourceId")));
+		request_fail_not_found(request, STR("source"), request_path(request, "sourceId"));
 	return source;
 }
 
@@ -88,7 +87,7 @@ static struct json *checked_source(struct request *request, const struct uuid *i
 		return NULL;
 	}
 	if (unknown_node.p) {
-		request_fail(request, ERR_NOT_FOUND, "node not found %.*s", STR_ARG(unknown_node));
+		request_fail_not_found(request, STR("node"), unknown_node);
 		return NULL;
 	}
 	return doc;

@@ -177,10 +177,8 @@ static bool read_nodes(struct request *request, struct stats *stats)
 
 static void send_query(struct request *request, struct stats *stats)
 {
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+	struct db_params *params = request_params(request);
 
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
 	db_param_array(params, &stats->nodes);
 	db_param_i64(params, stats->range.start_us);
 	db_param_i64(params, stats->range.end_us);

@@ -233,7 +233,6 @@ static void send_slice(struct request *request, const struct slice *slice)
 {
 	struct updates *updates = request_state(request);
 	struct arena *arena = request_arena(request);
-	struct db_params *params = arena_alloc(arena, sizeof(*params));
 	struct db_array numbers, customers, events, of_profiles;
 
 	db_array_init(&numbers, arena, DB_I32);
@@ -247,8 +246,7 @@ static void send_slice(struct request *request, const struct slice *slice)
 		db_array_uuid(&events, entry->entity == ENTITY_EVENT ? &entry->id : NULL);
 		db_array_i64(&of_profiles, is_of_aggregate(request, &entry->node));
 	}
-	db_params_init(params, arena);
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
+	struct db_params *params = request_params(request);
 	db_param_array(params, &numbers);
 	db_param_array(params, &customers);
 	db_param_array(params, &events);
@@ -309,10 +307,8 @@ static void add_filter(struct db_params *params, const struct updates *updates)
 
 static struct db_params *begin_params(struct request *request, int64_t number)
 {
-	struct db_params *params = arena_alloc(request_arena(request), sizeof(*params));
+	struct db_params *params = request_params(request);
 
-	db_params_init(params, request_arena(request));
-	db_param_uuid(params, config_workspace_id(request_workspace(request)));
 	db_param_i64(params, number);
 	return params;
 }

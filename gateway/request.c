@@ -139,6 +139,15 @@ bool request_may_use_node(struct request *request, const struct uuid *node, bool
 	return has & (need_write ? PERMISSION_WRITE : PERMISSION_READ);
 }
 
+bool request_check_node(struct request *request, const struct uuid *node, bool need_write)
+{
+	if (request_may_use_node(request, node, need_write))
+		return true;
+	request_fail(
+	        request, ERR_FORBIDDEN, "The client has no permission to %s the node", need_write ? "write" : "read");
+	return false;
+}
+
 bool request_node_access(
         struct request *request, struct str node_id, bool need_write, const struct config_node **ret_node)
 {
@@ -148,14 +157,11 @@ bool request_node_access(
 	if (uuid_parse(node_id, &id))
 		node = config_node_find(request->workspace, &id);
 	if (!node) {
-		request_fail(request, ERR_NOT_FOUND, "node not found %.*s", STR_ARG(str_utf8_cut(node_id, 255)));
+		request_fail_not_found(request, STR("node"), node_id);
 		return false;
 	}
-	if (!request_may_use_node(request, &id, need_write)) {
-		request_fail(request, ERR_FORBIDDEN, "The client has no permission to %s the node",
-		        need_write ? "write" : "read");
+	if (!request_check_node(request, &id, need_write))
 		return false;
-	}
 	*ret_node = node;
 	return true;
 }

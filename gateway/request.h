@@ -67,6 +67,8 @@ bool request_node_access(
         struct request *request, struct str node_id, bool need_write, const struct config_node **ret_node) must_check;
 /* The same question about a node that the data names (an event's, a customer's), without an answer. */
 bool request_may_use_node(struct request *request, const struct uuid *node, bool need_write);
+/* The same, answered with 403 where it may not. */
+bool request_check_node(struct request *request, const struct uuid *node, bool need_write) must_check;
 
 /* The parsed body: an object. Only for routes with a JSON body; never NULL there. */
 struct json *request_body(struct request *request);
@@ -82,6 +84,8 @@ bool request_page(struct request *request, int64_t default_size, int64_t max_siz
 /* Answers. Bodies are copied or live in the request's arena. */
 void request_answer(struct request *request, unsigned status, struct str json_body); /* absent body = empty */
 void request_answer_json(struct request *request, unsigned status, const struct json *value);
+/* {"id": id} */
+void request_answer_id(struct request *request, unsigned status, const struct uuid *id);
 /* Text of another type, in the request's arena; `type` is a constant. */
 void request_answer_text(struct request *request, unsigned status, const char *type, struct str body);
 /* {"elements": [...], "page": {all seven fields}}; elements is an array. */
@@ -89,6 +93,8 @@ void request_answer_page(struct request *request, const struct page *page, int64
 /* Error body {message, logref, data: null, errors: []}. */
 void request_fail(struct request *request, enum err_code code, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+/* 404 "<kind> not found <id>", the id as the client sent it. */
+void request_fail_not_found(struct request *request, struct str kind, struct str id);
 /* 400 with the collected problems. */
 void request_fail_problems(struct request *request, struct str message, const struct problems *problems);
 void request_fail_err(struct request *request, const struct err *err);
@@ -119,6 +125,8 @@ void request_publish(struct request *request, enum topic topic, uint32_t partiti
  * result with rows, valid during the call (failures are answered here with 503). Results are binary.
  */
 typedef void request_result_fn(struct request *request, const PGresult *result);
+/* Parameters for a query, in the arena: the workspace's id, for others to be added behind it. */
+struct db_params *request_params(struct request *request);
 void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
         request_result_fn *on_result);
 /*

@@ -14,6 +14,7 @@
 /* Searches reach this many elements. */
 #define MAX_ELEMENTS 10000
 #define MAX_MESSAGE_BYTES 1024
+#define MAX_ID_BYTES 255 /* of an id that a message repeats */
 #define STREAM_BLOCK_BYTES ((size_t)32 * 1024)
 
 /* --- what untrusted callers see --- */
@@ -107,6 +108,17 @@ void request_answer_text(struct request *request, unsigned status, const char *t
 	answer(request, status, body);
 }
 
+void request_answer_id(struct request *request, unsigned status, const struct uuid *id)
+{
+	struct buf buf;
+
+	buf_init(&buf, request->arena, 64);
+	buf_add_literal(&buf, "{\"id\":");
+	json_write_uuid(&buf, id);
+	buf_add_char(&buf, '}');
+	answer(request, status, buf_str(&buf));
+}
+
 void request_answer_json(struct request *request, unsigned status, const struct json *value)
 {
 	struct buf buf;
@@ -180,6 +192,13 @@ void request_fail(struct request *request, enum err_code code, const char *forma
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	fail(request, code, str_utf8_cut(str_of(text), sizeof(text) - 4), STR_NONE, NULL);
+}
+
+void request_fail_not_found(struct request *request, struct str kind, struct str id)
+{
+	struct str cut = str_utf8_cut(id, MAX_ID_BYTES);
+
+	request_fail(request, ERR_NOT_FOUND, "%.*s not found %.*s", STR_ARG(kind), STR_ARG(cut));
 }
 
 void request_fail_problems(struct request *request, struct str message, const struct problems *problems)

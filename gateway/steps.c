@@ -329,6 +329,15 @@ static void send_query(struct request *request, const char *statement, const cha
 		request_fail_err(request, &err);
 }
 
+struct db_params *request_params(struct request *request)
+{
+	struct db_params *params = arena_alloc(request->arena, sizeof(*params));
+
+	db_params_init(params, request->arena);
+	db_param_uuid(params, config_workspace_id(request->workspace));
+	return params;
+}
+
 void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
         request_result_fn *then)
 {

@@ -3,7 +3,6 @@ threads of each of our processes. In the end the tables must hold what was answe
 
 import argparse
 import os
-import pathlib
 import statistics
 import sys
 import time

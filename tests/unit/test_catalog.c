@@ -4,20 +4,7 @@
 #include "common/catalog.h"
 #include "common/json.h"
 #include "common/schema.h"
-
-#define LIMIT_BYTES ((size_t)64 * 1024 * 1024)
-
-static int new_arena(void **state)
-{
-	*state = arena_new(LIMIT_BYTES);
-	return 0;
-}
-
-static int free_arena(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
+#include "tests/unit/parts.h"
 
 /* Stands in for what a workspace adds: one number for each kind. */
 static const struct json *resolve(void *context, struct str reference)
@@ -383,7 +370,7 @@ static void every_type_takes_the_common_properties(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, new_arena, free_arena)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, unit_arena_new, unit_arena_free)
 	const struct CMUnitTest tests[] = {
 	        TEST(every_document_compiles),
 	        TEST(every_definition_compiles),

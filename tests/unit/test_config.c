@@ -7,6 +7,7 @@
 #include "gateway/config.h"
 #include "gateway/key_map.h"
 #include "gateway/route.h"
+#include "tests/unit/parts.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -208,22 +209,12 @@ static void a_change_replaces_the_entry(void **state)
 	config_free(config);
 }
 
-static const struct json *parse(struct arena *arena, const char *text)
-{
-	struct err err = {0};
-	const struct json *value = json_parse(arena, str_of(text), &err);
-
-	if (!value)
-		fail_msg("%s: %s", text, err.message);
-	return value;
-}
-
 static const char *first_problem(struct arena *arena, const struct schema *schema, const char *value)
 {
 	struct problems problems;
 
 	problems_init(&problems, arena);
-	schema_validate(schema, parse(arena, value), STR(""), &problems);
+	schema_validate(schema, unit_json(arena, value), STR(""), &problems);
 	return problems.n ? problems.items[0].path.p : "";
 }
 

@@ -7,6 +7,7 @@
 #include "gateway/config_checks.h"
 #include "gateway/config_entry.h"
 #include "gateway/property_path.h"
+#include "tests/unit/parts.h"
 
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
 #define VIEW(literal)                                                                                                  \
@@ -22,25 +23,6 @@
 	"{\"size\":{\"type\":\"number\"},\"flag\":{\"type\":\"boolean\"},\"group\":{\"type\":\"object\","              \
 	"\"properties\":{\"code\":{\"type\":[\"string\",\"null\"]}}},\"list\":{\"type\":\"array\",\"items\":{"         \
 	"\"type\":\"string\"}}}"
-
-static struct json *parse(struct arena *arena, const char *text)
-{
-	struct err err = {0};
-	struct json *value = json_parse(arena, str_of(text), &err);
-
-	if (!value)
-		fail_msg("%s: %s", text, err.message);
-	return value;
-}
-
-static const char *pointers(struct arena *arena, const struct problems *problems)
-{
-	char *text = "";
-
-	for (size_t i = 0; i < problems->n; i++)
-		text = arena_printf(arena, "%s%s%.*s", text, i ? " " : "", STR_ARG(problems->items[i].path));
-	return text;
-}
 
 /* A workspace with one entry node, an aggregate node over it, a removed one, one source, and the extended properties
  * above. */
@@ -103,7 +85,7 @@ static void paths_of_strings_and_numbers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (property_path_is_scalar(str_of(cases[i].path), parse(arena, EXTENDED)) != cases[i].good)
+		if (property_path_is_scalar(str_of(cases[i].path), unit_json(arena, EXTENDED)) != cases[i].good)
 			CASE_FAIL(cases[i].path, "should be %d", cases[i].good);
 	assert_false(property_path_is_scalar(STR("extended.size"), NULL));
 	arena_free(arena);
@@ -178,10 +160,10 @@ static void nodes_are_checked(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct problems problems;
 		problems_init(&problems, arena);
-		const struct json *stored = cases[i].stored ? parse(arena, cases[i].stored) : NULL;
+		const struct json *stored = cases[i].stored ? unit_json(arena, cases[i].stored) : NULL;
 		const struct json *doc =
-		        check_entry_node(arena, parse(arena, cases[i].body), &id, stored, workspace, &problems);
-		const char *found = pointers(arena, &problems);
+		        check_entry_node(arena, unit_json(arena, cases[i].body), &id, stored, workspace, &problems);
+		const char *found = unit_pointers(arena, &problems);
 		if (strcmp(found, cases[i].problems) || !doc != (problems.n > 0))
 			CASE_FAIL(cases[i].name, "\"%s\" is not \"%s\"", found, cases[i].problems);
 	}
@@ -263,16 +245,16 @@ static void aggregate_nodes_are_checked(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct problems problems;
 		problems_init(&problems, arena);
-		const struct json *present = cases[i].present ? parse(arena, cases[i].present) : NULL;
-		const struct json *doc =
-		        check_aggregate_node(arena, parse(arena, cases[i].body), &id, present, workspace, &problems);
-		const char *found = pointers(arena, &problems);
+		const struct json *present = cases[i].present ? unit_json(arena, cases[i].present) : NULL;
+		const struct json *doc = check_aggregate_node(
+		        arena, unit_json(arena, cases[i].body), &id, present, workspace, &problems);
+		const char *found = unit_pointers(arena, &problems);
 		if (strcmp(found, cases[i].problems) || !doc != (problems.n > 0))
 			CASE_FAIL(cases[i].name, "\"%s\" is not \"%s\"", found, cases[i].problems);
-		if (doc && !json_equal(json_member(doc, "exclusionFilters"), parse(arena, cases[i].filters)))
+		if (doc && !json_equal(json_member(doc, "exclusionFilters"), unit_json(arena, cases[i].filters)))
 			CASE_FAIL(cases[i].name, "other filters than %s", cases[i].filters);
 		if (cases[i].matching &&
-		        !json_equal(json_member(doc, "matchingProperties"), parse(arena, cases[i].matching)))
+		        !json_equal(json_member(doc, "matchingProperties"), unit_json(arena, cases[i].matching)))
 			CASE_FAIL(cases[i].name, "matched on something else than %s", cases[i].matching);
 	}
 	config_workspace_unref(workspace);
@@ -306,7 +288,7 @@ static void an_aggregate_node_goes_from_new_to_active(void **state)
 		struct err err = {0};
 		struct str next;
 		bool good = aggregate_state_next(
-		        str_of(cases[i].present), cases[i].locked, parse(arena, cases[i].wanted), &next, &err);
+		        str_of(cases[i].present), cases[i].locked, unit_json(arena, cases[i].wanted), &next, &err);
 		if (good != !cases[i].code || err.code != cases[i].code || (good && !str_is(next, cases[i].next)))
 			CASE_FAIL(
 			        cases[i].wanted, "from %s: %s", cases[i].present, good ? "another state" : err.message);
@@ -337,7 +319,7 @@ static void policies_compare_by_paths_and_case(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (policy_equal(parse(arena, cases[i].a), parse(arena, cases[i].b)) != cases[i].equal)
+		if (policy_equal(unit_json(arena, cases[i].a), unit_json(arena, cases[i].b)) != cases[i].equal)
 			CASE_FAIL(cases[i].a, "should be %d", cases[i].equal);
 	assert_str(config_doc_text(arena, default_policy(arena)), "{\"properties\":[],\"caseSensitive\":true}");
 	arena_free(arena);
@@ -400,9 +382,9 @@ static void sources_are_checked(void **state)
 		struct problems problems;
 		struct str unknown = STR_NONE;
 		problems_init(&problems, arena);
-		const struct json *present = cases[i].present ? parse(arena, cases[i].present) : NULL;
-		check_source(arena, parse(arena, cases[i].body), &id, present, workspace, &unknown, &problems);
-		const char *found = pointers(arena, &problems);
+		const struct json *present = cases[i].present ? unit_json(arena, cases[i].present) : NULL;
+		check_source(arena, unit_json(arena, cases[i].body), &id, present, workspace, &unknown, &problems);
+		const char *found = unit_pointers(arena, &problems);
 		if (strcmp(found, cases[i].problems) || !str_eq(unknown, str_of(cases[i].unknown_node)))
 			CASE_FAIL(cases[i].name, "\"%s\" is not \"%s\"; node %.*s", found, cases[i].problems,
 			        STR_ARG(unknown));
@@ -443,18 +425,18 @@ static void workspaces_and_limits_are_checked(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		const struct json *body = parse(arena, cases[i].body);
+		const struct json *body = unit_json(arena, cases[i].body);
 		struct problems problems;
 		struct new_workspace fresh;
 		problems_init(&problems, arena);
 		bool good = check_workspace(body, &fresh, &problems);
-		if (cases[i].workspace && strcmp(pointers(arena, &problems), cases[i].workspace))
-			CASE_FAIL(cases[i].name, "workspace: %s", pointers(arena, &problems));
+		if (cases[i].workspace && strcmp(unit_pointers(arena, &problems), cases[i].workspace))
+			CASE_FAIL(cases[i].name, "workspace: %s", unit_pointers(arena, &problems));
 		assert_int_equal(good, problems.n == 0);
 		problems_init(&problems, arena);
 		check_payload_size(arena, body, &problems);
-		if (cases[i].payload && strcmp(pointers(arena, &problems), cases[i].payload))
-			CASE_FAIL(cases[i].name, "payload: %s", pointers(arena, &problems));
+		if (cases[i].payload && strcmp(unit_pointers(arena, &problems), cases[i].payload))
+			CASE_FAIL(cases[i].name, "payload: %s", unit_pointers(arena, &problems));
 	}
 	arena_free(arena);
 }
@@ -496,7 +478,7 @@ static void base_properties_switch_in_groups(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct json *after = base_property_switch(
-		        arena, parse(arena, cases[i].before), str_of(cases[i].name), cases[i].enabled);
+		        arena, unit_json(arena, cases[i].before), str_of(cases[i].name), cases[i].enabled);
 		assert_str(config_doc_text(arena, after), cases[i].after);
 	}
 	assert_null(base_property_find(STR("base.title")));

@@ -5,28 +5,9 @@
 #include "common/extended.h"
 #include "common/json.h"
 #include "common/schema.h"
+#include "tests/unit/parts.h"
 
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
-
-static struct json *parse(struct arena *arena, const char *text)
-{
-	struct err err = {0};
-	struct json *value = json_parse(arena, str_of(text), &err);
-
-	if (!value)
-		fail_msg("%s: %s", text, err.message);
-	return value;
-}
-
-/* Pointers of all problems, separated by blanks. */
-static const char *pointers(struct arena *arena, const struct problems *problems)
-{
-	char *text = "";
-
-	for (size_t i = 0; i < problems->n; i++)
-		text = arena_printf(arena, "%s%s%.*s", text, i ? " " : "", STR_ARG(problems->items[i].path));
-	return text;
-}
 
 static const struct {
 	const char *name, *present, *sent;
@@ -183,9 +164,10 @@ static void definitions_are_checked(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(definitions); i++) {
 		struct problems problems;
 		problems_init(&problems, arena);
-		const struct json *present = definitions[i].present ? parse(arena, definitions[i].present) : NULL;
-		const struct json *map = extended_check(arena, parse(arena, definitions[i].sent), present, &problems);
-		const char *found = pointers(arena, &problems);
+		const struct json *present = definitions[i].present ? unit_json(arena, definitions[i].present) : NULL;
+		const struct json *map =
+		        extended_check(arena, unit_json(arena, definitions[i].sent), present, &problems);
+		const char *found = unit_pointers(arena, &problems);
 		if (strcmp(found, definitions[i].problems) || !map != (problems.n > 0))
 			CASE_FAIL(definitions[i].name, "\"%s\" is not \"%s\"", found, definitions[i].problems);
 	}
@@ -203,7 +185,7 @@ static void at_most_ten_are_indexed(void **state)
 		problems_init(&problems, arena);
 		assert_int_equal(extended_check(arena, map, NULL, &problems) != NULL, true);
 		json_add(map, str_of(arena_printf(arena, "p%d", i)),
-		        parse(arena, "{\"type\":\"number\",\"contactlabProperties\":{\"indexed\":true}}"));
+		        unit_json(arena, "{\"type\":\"number\",\"contactlabProperties\":{\"indexed\":true}}"));
 	}
 	assert_null(extended_check(arena, map, NULL, &problems));
 	arena_free(arena);
@@ -232,7 +214,7 @@ static void lengths_have_defaults(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct problems problems;
 		problems_init(&problems, arena);
-		const struct json *map = extended_check(arena, parse(arena, cases[i].sent), NULL, &problems);
+		const struct json *map = extended_check(arena, unit_json(arena, cases[i].sent), NULL, &problems);
 		assert_non_null(map);
 		assert_str(config_doc_text(arena, map), cases[i].kept);
 	}
@@ -263,8 +245,8 @@ static void a_change_of_indexed_is_seen(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		const struct json *present = cases[i].present ? parse(arena, cases[i].present) : NULL;
-		if (extended_index_differs(parse(arena, cases[i].sent), present) != cases[i].differs)
+		const struct json *present = cases[i].present ? unit_json(arena, cases[i].present) : NULL;
+		if (extended_index_differs(unit_json(arena, cases[i].sent), present) != cases[i].differs)
 			CASE_FAIL(cases[i].sent, "differs should be %d", cases[i].differs);
 	}
 	arena_free(arena);
@@ -341,12 +323,12 @@ static void values_are_checked(void **state)
 		struct problems problems;
 		struct err err = {0};
 		const struct json *document = extended_value_schema(
-		        arena, cases[i].map ? parse(arena, cases[i].map) : NULL, cases[i].null_removes);
+		        arena, cases[i].map ? unit_json(arena, cases[i].map) : NULL, cases[i].null_removes);
 		const struct schema *schema = schema_compile(arena, document, no_reference, NULL, &err);
 		assert_non_null(schema);
 		problems_init(&problems, arena);
-		schema_validate(schema, parse(arena, cases[i].value), STR(""), &problems);
-		const char *found = pointers(arena, &problems);
+		schema_validate(schema, unit_json(arena, cases[i].value), STR(""), &problems);
+		const char *found = unit_pointers(arena, &problems);
 		if (problems.n && !*found)
 			found = "root";
 		if (strcmp(found, cases[i].problems))

@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/customer.h"
+#include "tests/unit/parts.h"
 #include "workers/customer_merge/merge.h"
 
 #define ARENA_BYTES (16 * 1024 * 1024)
@@ -182,17 +183,7 @@ static int free_arena(void **state)
 /* JSON written with single quotes. */
 static struct json *json_of(const char *text)
 {
-	struct err err = {0};
-	struct str copy = arena_str(arena, str_of(text));
-	struct json *value;
-
-	for (size_t i = 0; i < copy.n; i++)
-		if (copy.p[i] == '\'')
-			((char *)copy.p)[i] = '"';
-	value = json_parse(arena, copy, &err);
-	if (!value)
-		fail_msg("%s: %s", text, err.message);
-	return value;
+	return unit_quoted_json(arena, text);
 }
 
 static const char *text_of(const struct json *value)

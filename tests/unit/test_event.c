@@ -4,18 +4,7 @@
 #include "common/buf.h"
 #include "common/command.h"
 #include "common/event.h"
-
-static int setup(void **state)
-{
-	*state = arena_new(64 * 1024 * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
+#include "tests/unit/parts.h"
 
 static struct str encode(struct arena *arena, const struct event_body *body)
 {
@@ -230,5 +219,5 @@ int main(void)
 	        cmocka_unit_test(partitions_are_stable),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, unit_arena_new, unit_arena_free);
 }

@@ -1,19 +1,8 @@
 #include "tests/unit/unit.h"
 
 #include "common/arena.h"
+#include "tests/unit/parts.h"
 #include "workers/event_ingest/apply.h"
-
-static int setup(void **state)
-{
-	*state = arena_new(1024 * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
 
 #define STORED "{\"properties\":{\"a\":1},\"contextInfo\":{},\"tracking\":null}"
 
@@ -184,5 +173,5 @@ int main(void)
 	        cmocka_unit_test(a_broken_patch_changes_nothing),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, unit_arena_new, unit_arena_free);
 }

@@ -3,27 +3,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/event_input.h"
-
-static int setup(void **state)
-{
-	*state = arena_new(64 * 1024 * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
-static struct json *parse(struct arena *arena, const char *text)
-{
-	struct err err = {0};
-	struct json *value = json_parse(arena, str_of(text), &err);
-
-	assert_non_null(value);
-	return value;
-}
+#include "tests/unit/parts.h"
 
 /* "/a /b": paths of the problems in their order. */
 static struct str paths(struct arena *arena, const struct problems *problems)
@@ -115,7 +95,8 @@ static void bodies_are_checked(void **state)
 		struct event_input input;
 
 		problems_init(&problems, *state);
-		bool good = event_input_read(*state, parse(*state, bodies[i].body), bodies[i].write, &input, &problems);
+		bool good =
+		        event_input_read(*state, unit_json(*state, bodies[i].body), bodies[i].write, &input, &problems);
 		if (!str_is(paths(*state, &problems), bodies[i].expected) || good != (problems.n == 0))
 			CASE_FAIL(bodies[i].name, "faults at %.*s", STR_ARG(paths(*state, &problems)));
 	}
@@ -140,7 +121,7 @@ static void values_of_255_characters_fit(void **state)
 		buf_add_literal(&body, "\"}," HEAD "}");
 		buf_add_char(&body, '\0');
 		problems_init(&problems, *state);
-		assert_int_equal(event_input_read(*state, parse(*state, body.p), EVENT_CREATE, &input, &problems),
+		assert_int_equal(event_input_read(*state, unit_json(*state, body.p), EVENT_CREATE, &input, &problems),
 		        cases[i].good);
 		assert_int_equal(input.bind, EVENT_BIND_EXTERNAL_ID);
 	}
@@ -153,8 +134,9 @@ static void parts_are_found(void **state)
 
 	problems_init(&problems, *state);
 	assert_true(event_input_read(*state,
-	        parse(*state, "{\"bringBackProperties\":{\"value\":\"s\"," NODE "},\"date\":\"1970-01-01T00:00:01Z\","
-	                      "\"properties\":[],\"tracking\":{}," HEAD "}"),
+	        unit_json(*state,
+	                "{\"bringBackProperties\":{\"value\":\"s\"," NODE "},\"date\":\"1970-01-01T00:00:01Z\","
+	                "\"properties\":[],\"tracking\":{}," HEAD "}"),
 	        EVENT_CREATE, &input, &problems));
 	assert_str(input.type->id, "viewedPage");
 	assert_str(input.context->id, "WEB");
@@ -239,7 +221,7 @@ static void some_members_stay(void **state)
 		struct problems problems;
 
 		problems_init(&problems, *state);
-		event_input_keeps(&event, parse(*state, changes[i].body), write, &problems);
+		event_input_keeps(&event, unit_json(*state, changes[i].body), write, &problems);
 		if (!str_is(paths(*state, &problems), changes[i].expected))
 			CASE_FAIL(changes[i].name, "faults at %.*s", STR_ARG(paths(*state, &problems)));
 	}
@@ -277,7 +259,7 @@ static void a_patch_answers_for_what_it_says(void **state)
 			while (rest.n && str_split(&rest, ' ', &path))
 				problems_add(lists[j], path, "wrong");
 		}
-		event_input_forgive(&after, &before, parse(arena, cases[i].patch));
+		event_input_forgive(&after, &before, unit_json(arena, cases[i].patch));
 		if (!str_eq(paths(arena, &after), str_of(cases[i].left)))
 			CASE_FAIL(cases[i].patch, "left: %.*s", STR_ARG(paths(arena, &after)));
 	}
@@ -297,7 +279,7 @@ static void clients_are_filled_in(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct event_input input = {.context_info = cases[i].sent ? parse(*state, cases[i].sent) : NULL};
+		struct event_input input = {.context_info = cases[i].sent ? unit_json(*state, cases[i].sent) : NULL};
 		struct buf buf;
 
 		event_input_fill_client(*state, &input, STR("1.2.3.4"), STR("a"));
@@ -318,5 +300,5 @@ int main(void)
 	        cmocka_unit_test(clients_are_filled_in),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, unit_arena_new, unit_arena_free);
 }

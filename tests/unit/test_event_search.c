@@ -4,18 +4,7 @@
 #include "common/arena.h"
 #include "gateway/aggregate_event.h"
 #include "gateway/event_search.h"
-
-static int setup(void **state)
-{
-	*state = arena_new(16 * 1024 * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
+#include "tests/unit/parts.h"
 
 static struct event_search read_good(struct arena *arena, struct event_search_text text)
 {
@@ -200,5 +189,5 @@ int main(void)
 	        cmocka_unit_test(pages_end_where_a_search_ends),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, unit_arena_new, unit_arena_free);
 }

@@ -4,32 +4,9 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "tests/unit/jansson_reader.h"
+#include "tests/unit/parts.h"
 
 #include <stdlib.h>
-
-#define LIMIT_BYTES ((size_t)64 * 1024 * 1024)
-
-static int new_arena(void **state)
-{
-	*state = arena_new(LIMIT_BYTES);
-	return 0;
-}
-
-static int free_arena(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
-static struct json *parse(struct arena *arena, const char *text)
-{
-	struct err err = {.code = ERR_NONE};
-	struct json *value = json_parse(arena, str_of(text), &err);
-
-	if (!value)
-		CASE_FAIL(text, "%s", err.message);
-	return value;
-}
 
 static struct str write(struct arena *arena, const struct json *value)
 {
@@ -83,12 +60,12 @@ static void documents_come_back(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct str written = write(*state, parse(*state, cases[i].text));
+		struct str written = write(*state, unit_json(*state, cases[i].text));
 		const char *expected = cases[i].written ? cases[i].written : cases[i].text;
 
 		if (!str_is(written, expected))
 			CASE_FAIL(cases[i].text, "gave %.*s", STR_ARG(written));
-		assert_true(json_equal(parse(*state, cases[i].text), json_parse(*state, written, NULL)));
+		assert_true(json_equal(unit_json(*state, cases[i].text), json_parse(*state, written, NULL)));
 	}
 }
 
@@ -309,7 +286,7 @@ static void equality_is_by_value(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct json *a = parse(*state, cases[i].a), *b = parse(*state, cases[i].b);
+		struct json *a = unit_json(*state, cases[i].a), *b = unit_json(*state, cases[i].b);
 
 		if (json_equal(a, b) != cases[i].equal || json_equal(b, a) != cases[i].equal)
 			CASE_FAIL(cases[i].a, "and %s", cases[i].b);
@@ -338,7 +315,7 @@ static void large_objects_compare_in_any_order(void **state)
 
 static void members_are_set_and_removed(void **state)
 {
-	struct json *object = parse(*state, "{\"a\":1,\"b\":2,\"c\":3}");
+	struct json *object = unit_json(*state, "{\"a\":1,\"b\":2,\"c\":3}");
 
 	json_set(object, STR("b"), json_new_str(*state, STR("x")));
 	assert_str(write(*state, object), "{\"a\":1,\"b\":\"x\",\"c\":3}");
@@ -359,7 +336,7 @@ static void members_are_set_and_removed(void **state)
 
 static void paths_are_followed(void **state)
 {
-	struct json *value = parse(*state, "{\"base\":{\"contacts\":{\"email\":\"a@b\"},\"dob\":null}}");
+	struct json *value = unit_json(*state, "{\"base\":{\"contacts\":{\"email\":\"a@b\"},\"dob\":null}}");
 	struct json *parent;
 	struct str name;
 
@@ -383,20 +360,20 @@ static void scalars_are_read(void **state)
 {
 	int64_t number = 0;
 
-	assert_true(json_to_i64(parse(*state, "1e2"), &number));
+	assert_true(json_to_i64(unit_json(*state, "1e2"), &number));
 	assert_int_equal(number, 100);
-	assert_false(json_to_i64(parse(*state, "1.5"), &number));
-	assert_false(json_to_i64(parse(*state, "\"1\""), &number));
+	assert_false(json_to_i64(unit_json(*state, "1.5"), &number));
+	assert_false(json_to_i64(unit_json(*state, "\"1\""), &number));
 	assert_false(json_to_i64(NULL, &number));
-	assert_true(json_to_double(parse(*state, "-2.5e1")) == -25.0);
+	assert_true(json_to_double(unit_json(*state, "-2.5e1")) == -25.0);
 	assert_true(json_to_double(NULL) == 0);
 	assert_true(json_is_null(NULL));
-	assert_true(json_is_null(parse(*state, "null")));
-	assert_false(json_is_null(parse(*state, "0")));
-	assert_true(json_is_true(parse(*state, "true")));
-	assert_null(json_text(parse(*state, "1")).p);
-	assert_non_null(json_text(parse(*state, "\"\"")).p);
-	assert_null(json_get(parse(*state, "[1]"), STR("0")));
+	assert_true(json_is_null(unit_json(*state, "null")));
+	assert_false(json_is_null(unit_json(*state, "0")));
+	assert_true(json_is_true(unit_json(*state, "true")));
+	assert_null(json_text(unit_json(*state, "1")).p);
+	assert_non_null(json_text(unit_json(*state, "\"\"")).p);
+	assert_null(json_get(unit_json(*state, "[1]"), STR("0")));
 }
 
 static void copies_stand_alone(void **state)
@@ -464,7 +441,7 @@ static void pointer_tokens_are_read(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, new_arena, free_arena)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, unit_arena_new, unit_arena_free)
 	const struct CMUnitTest tests[] = {
 	        TEST(documents_come_back),
 	        TEST(faults_name_their_place),

@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/locks.h"
+#include "tests/unit/parts.h"
 
 static const struct uuid node_a = {{1}}, node_b = {{2}};
 
@@ -74,18 +75,6 @@ static void an_empty_set_needs_no_database(void **state)
 	assert_true(lock_set_take(&set, NULL, NULL));
 }
 
-static int setup(void **state)
-{
-	*state = arena_new(1024 * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -96,5 +85,5 @@ int main(void)
 	        cmocka_unit_test(an_empty_set_needs_no_database),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, unit_arena_new, unit_arena_free);
 }

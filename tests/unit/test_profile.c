@@ -4,6 +4,7 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include "tests/unit/parts.h"
 #include "workers/aggregate_sync/profile.h"
 
 #include <stdio.h>
@@ -29,19 +30,10 @@ static const char extended_document[] = "{\"priority\":" POLICY("OBJ_PRIORITY") 
                                                                                                                "AVG") ",\"diff\":" POLICY("MATH_DIFF") ",\"min\":" POLICY("MATH_"
                                                                                                                                                                           "MIN") ",\"max\":" POLICY("MATH_MAX") ",\"part\":{\"type\":\"object\",\"properties\":{\"sum\":" POLICY("MATH_SUM") "}}}";
 
-static struct json *parse(struct arena *arena, const char *text)
-{
-	struct err err = {0};
-	struct json *value = json_parse(arena, str_of(text), &err);
-
-	assert_non_null(value);
-	return value;
-}
-
 static struct profile_node read_node(struct arena *arena)
 {
 	return profile_node_read(
-	        arena, &workspace, &aggregate, parse(arena, node_document), parse(arena, extended_document));
+	        arena, &workspace, &aggregate, unit_json(arena, node_document), unit_json(arena, extended_document));
 }
 
 static struct customer member(struct arena *arena, const char *node, uint8_t n, int64_t updated_us, const char *doc)
@@ -51,7 +43,7 @@ static struct customer member(struct arena *arena, const char *node, uint8_t n, 
 	        .version = n,
 	        .registered_us = 1000 + n,
 	        .updated_us = updated_us,
-	        .doc = parse(arena, doc)};
+	        .doc = unit_json(arena, doc)};
 
 	assert_true(uuid_parse(str_of(node), &customer.node));
 	return customer;
@@ -133,7 +125,7 @@ static void values_of_two_members(void **state)
 		struct buf text;
 		buf_init(&text, *state, 64);
 		json_write(&text, profile.doc);
-		if (!json_equal(profile.doc, parse(*state, cases[i].merged)))
+		if (!json_equal(profile.doc, unit_json(*state, cases[i].merged)))
 			fail_msg("case %zu: %.*s", i, (int)text.n, text.p);
 		assert_true(json_equal(profile.doc, again.doc)); /* the order of the members does not show */
 	}
@@ -173,10 +165,10 @@ static void the_last_word_of_a_consent_counts(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct customer members[2] = {
 		        member(*state, SHOP, 1, 100, cases[i].older), member(*state, LETTER, 2, 200, cases[i].newer)};
-		members[0].consent_times = cases[i].older_times ? parse(*state, cases[i].older_times) : NULL;
-		members[1].consent_times = cases[i].newer_times ? parse(*state, cases[i].newer_times) : NULL;
+		members[0].consent_times = cases[i].older_times ? unit_json(*state, cases[i].older_times) : NULL;
+		members[1].consent_times = cases[i].newer_times ? unit_json(*state, cases[i].newer_times) : NULL;
 		struct customer profile = profile_merge(*state, &node, &aggregate, members, 2);
-		if (!json_equal(profile.doc, parse(*state, cases[i].merged)))
+		if (!json_equal(profile.doc, unit_json(*state, cases[i].merged)))
 			CASE_FAIL(cases[i].name, "not %s", cases[i].merged);
 	}
 }
@@ -315,29 +307,18 @@ static void filters(void **state)
 	}
 }
 
-static int setup(void **state)
-{
-	*state = arena_new(16UL * 1024 * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(values_of_two_members, setup, teardown),
-	        cmocka_unit_test_setup_teardown(the_last_word_of_a_consent_counts, setup, teardown),
-	        cmocka_unit_test_setup_teardown(numbers_follow_from_the_set, setup, teardown),
-	        cmocka_unit_test_setup_teardown(customers_with_the_same_key_share_a_profile, setup, teardown),
+	        cmocka_unit_test_setup_teardown(values_of_two_members, unit_arena_new, unit_arena_free),
+	        cmocka_unit_test_setup_teardown(the_last_word_of_a_consent_counts, unit_arena_new, unit_arena_free),
+	        cmocka_unit_test_setup_teardown(numbers_follow_from_the_set, unit_arena_new, unit_arena_free),
+	        cmocka_unit_test_setup_teardown(
+	                customers_with_the_same_key_share_a_profile, unit_arena_new, unit_arena_free),
 	        cmocka_unit_test(long_lists_are_united_soon),
 	        cmocka_unit_test(lists_of_many_members_are_united_soon),
 	        cmocka_unit_test(texts_of_many_members),
-	        cmocka_unit_test_setup_teardown(filters, setup, teardown),
+	        cmocka_unit_test_setup_teardown(filters, unit_arena_new, unit_arena_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

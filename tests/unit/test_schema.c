@@ -4,37 +4,14 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/schema.h"
+#include "tests/unit/parts.h"
 
 #include <stdio.h>
-
-#define LIMIT_BYTES ((size_t)64 * 1024 * 1024)
-
-static int new_arena(void **state)
-{
-	*state = arena_new(LIMIT_BYTES);
-	return 0;
-}
-
-static int free_arena(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
-static const struct json *parse(struct arena *arena, const char *text)
-{
-	struct err err;
-	struct json *value = json_parse(arena, str_of(text), &err);
-
-	if (!value)
-		CASE_FAIL(text, "%s %s", err.message, err.pointer);
-	return value;
-}
 
 static struct schema *compile(struct arena *arena, const char *text)
 {
 	struct err err;
-	struct schema *schema = schema_compile(arena, parse(arena, text), NULL, NULL, &err);
+	struct schema *schema = schema_compile(arena, unit_json(arena, text), NULL, NULL, &err);
 
 	if (!schema)
 		CASE_FAIL(text, "%s %s", err.message, err.pointer);
@@ -119,7 +96,7 @@ static void faults_can_be_read(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct str found = faults(*state, compile(*state, cases[i].schema), parse(*state, cases[i].value));
+		struct str found = faults(*state, compile(*state, cases[i].schema), unit_json(*state, cases[i].value));
 
 		if (!str_is(found, cases[i].faults))
 			CASE_FAIL(cases[i].schema, "gave \"%.*s\" for %s", STR_ARG(found), cases[i].value);
@@ -160,7 +137,7 @@ static void schemas_that_cannot_be_compiled(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		const struct json *document = parse(*state, cases[i].schema);
+		const struct json *document = unit_json(*state, cases[i].schema);
 		struct err err = {.code = ERR_NONE};
 
 		if (schema_compile(*state, document, NULL, NULL, &err))
@@ -245,8 +222,9 @@ static void patterns_are_bounded(void **state)
 {
 	struct schema *schema = compile(*state, "{\"pattern\":\"^(a+)+$\"}");
 
-	assert_str(faults(*state, schema, parse(*state, "\"aaaaaa\"")), "");
-	assert_str(faults(*state, schema, parse(*state, "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"")),
+	assert_str(faults(*state, schema, unit_json(*state, "\"aaaaaa\"")), "");
+	assert_str(
+	        faults(*state, schema, unit_json(*state, "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"")),
 	        "/base: does not have the form that is asked for");
 }
 
@@ -258,13 +236,13 @@ static const struct json *resolve_one(void *context, struct str reference)
 static void references_go_to_the_caller(void **state)
 {
 	const struct json *extended =
-	        parse(*state, "{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"number\"}}}");
-	const struct json *document = parse(*state,
+	        unit_json(*state, "{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"number\"}}}");
+	const struct json *document = unit_json(*state,
 	        "{\"properties\":{\"extended\":{\"$ref\":\"extended.json#/event\"},\"more\":{\"$ref\":\"#\"}}}");
 	struct schema *schema = schema_compile(*state, document, resolve_one, (void *)extended, NULL);
 
 	assert_non_null(schema);
-	assert_str(faults(*state, schema, parse(*state, "{\"more\":{\"more\":{\"extended\":{\"n\":\"x\"}}}}")),
+	assert_str(faults(*state, schema, unit_json(*state, "{\"more\":{\"more\":{\"extended\":{\"n\":\"x\"}}}}")),
 	        "/base/more/more/extended/n: must be a number");
 }
 
@@ -292,7 +270,7 @@ static void many_required_members(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, new_arena, free_arena)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, unit_arena_new, unit_arena_free)
 	const struct CMUnitTest tests[] = {
 	        TEST(faults_can_be_read),
 	        TEST(schemas_that_cannot_be_compiled),

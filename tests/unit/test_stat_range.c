@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/clock.h"
 #include "gateway/stat_range.h"
+#include "tests/unit/parts.h"
 
 static int64_t us(const char *text)
 {
@@ -111,22 +112,10 @@ static void steps(void **state)
 	}
 }
 
-static int setup(void **state)
-{
-	*state = arena_new(1024UL * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(ranges, setup, teardown), cmocka_unit_test(steps)};
+	        cmocka_unit_test_setup_teardown(ranges, unit_arena_new, unit_arena_free), cmocka_unit_test(steps)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "gateway/stat_series.h"
+#include "tests/unit/parts.h"
 
 #define DAY(n) (19723 + (n)) /* 0 = 2024-01-01, a Monday */
 #define POINTS(...)                                                                                                    \
@@ -127,22 +128,10 @@ static void shape(void **state)
 	                           "\"values\":[{\"datetime\":\"2024-01-01\",\"value\":5}]}]");
 }
 
-static int setup(void **state)
-{
-	*state = arena_new(1024UL * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(series, setup, teardown),
-	        cmocka_unit_test_setup_teardown(shape, setup, teardown)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(series, unit_arena_new, unit_arena_free),
+	        cmocka_unit_test_setup_teardown(shape, unit_arena_new, unit_arena_free)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

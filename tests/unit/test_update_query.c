@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/worker.h"
 #include "gateway/update_query.h"
+#include "tests/unit/parts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -93,22 +94,10 @@ static void where_the_next_request_goes_on(void **state)
 			CASE_FAIL(cases[i].name, "%lld", (long long)update_next_offset(&cases[i].page));
 }
 
-static int setup(void **state)
-{
-	*state = arena_new(1024UL * 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	arena_free(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(parameters, setup, teardown),
+	        cmocka_unit_test_setup_teardown(parameters, unit_arena_new, unit_arena_free),
 	        cmocka_unit_test(where_the_next_request_goes_on),
 	};
 

@@ -177,14 +177,36 @@ static bool take_code(struct replay *replay, struct names *ret_code, struct err 
 	return good;
 }
 
+static bool do_all(struct replay *replay, const struct names *statements, struct err *err)
+{
+	bool good = true;
+
+	for (int i = 0; good && i < statements->n; i++)
+		good = replay_do(replay, replay->main, err, name_at(statements, i));
+	return good;
+}
+
 static bool put_code(struct replay *replay, const struct names *code, struct err *err)
 {
-	bool good = replay_do(
-	        replay, replay->main, err, "SET LOCAL search_path = {live}; SET LOCAL check_function_bodies = off");
+	return replay_do(replay, replay->main, err,
+	               "SET LOCAL search_path = {live}; SET LOCAL check_function_bodies = off") &&
+	       do_all(replay, code, err);
+}
 
-	for (int i = 0; good && i < code->n; i++)
-		good = replay_do(replay, replay->main, err, name_at(code, i));
-	return good;
+/* What others may do with the schema, its tables and views: a role for reports, say, reads after the swap what it read
+ * before. */
+static bool ask_grants(struct replay *replay, struct names *ret_grants, struct err *err)
+{
+	return ask_names(replay,
+	        "SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type, o.name, CASE a.grantee WHEN 0 THEN 'PUBLIC' "
+	        "ELSE quote_ident(pg_get_userbyid(a.grantee)) END, CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' "
+	        "ELSE '' END) FROM (SELECT 'SCHEMA ' || quote_ident(nspname) AS name, nspacl AS acl, nspowner AS owner "
+	        "FROM pg_namespace WHERE nspname = $1 AND $2::text IS NOT NULL UNION ALL SELECT quote_ident(s.nspname) "
+	        "|| '.' || quote_ident(c.relname), c.relacl, c.relowner FROM pg_class c JOIN pg_namespace s "
+	        "ON s.oid = c.relnamespace WHERE s.nspname = $1 AND c.relkind IN ('r', 'p', 'v') AND NOT "
+	        "c.relispartition) o "
+	        "CROSS JOIN LATERAL aclexplode(o.acl) a WHERE a.grantee <> o.owner ORDER BY 1",
+	        ret_grants, err);
 }
 
 /*
@@ -201,14 +223,15 @@ static bool rename_schemas(struct replay *replay, struct err *err)
 
 static bool carry_over(struct replay *replay, struct err *err)
 {
-	struct names code = {0};
+	struct names code = {0}, grants = {0};
 	bool good = carry_changed_profiles(replay, err) && carry_seqs(replay, err) && carry_offsets(replay, err) &&
-	            take_code(replay, &code, err) && carry_tables(replay, err) &&
+	            ask_grants(replay, &grants, err) && take_code(replay, &code, err) && carry_tables(replay, err) &&
 	            (!replay->differs || tell_differences(replay, err)) &&
 	            (!(replay->differs || replay->derived_differs) || build_profiles_again(replay, err)) &&
-	            rename_schemas(replay, err) && put_code(replay, &code, err);
+	            rename_schemas(replay, err) && put_code(replay, &code, err) && do_all(replay, &grants, err);
 
 	PQclear(code.rows);
+	PQclear(grants.rows);
 	return good;
 }
 

@@ -192,6 +192,30 @@ def test_replay_under_traffic(history, space, source, node, sql):
     assert sorted(ours) == sorted(traffic.customers), "each customer of the traffic is created once in the stream"
 
 
+RIGHTS = [("TABLE customers", "SELECT"), ("TABLE update_stream", "SELECT"), ("TABLE stat_days", "SELECT"), ("TABLE events", "SELECT"),
+          ("SCHEMA contacthub", "USAGE")]
+
+
+@pytest.fixture
+def reader(sql):
+    """A role for reports."""
+    name = "replay_reader"
+    sql(f'CREATE ROLE {name}')
+    for what, right in RIGHTS:
+        sql(f'GRANT {right} ON {what} TO {name}')
+    yield name
+    sql(f'DROP OWNED BY {name}; DROP ROLE {name}')
+
+
+def test_who_was_allowed_to_read_still_is(history, reader, sql):
+    status, out = replay()
+    assert status == 0 and "swapped" in out, out
+    for what, right in RIGHTS:
+        kind, name = what.split()
+        assert sql(f"SELECT has_{kind.lower()}_privilege('{reader}', '{name}', '{right}')") == [["t"]], what
+    assert sql(f"SELECT has_table_privilege('{reader}', 'customers', 'INSERT')") == [["f"]]
+
+
 def test_replay_again_changes_nothing(history):
     status, out = replay()
     assert status == 0 and "swapped" in out, out

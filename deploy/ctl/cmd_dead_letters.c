@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define NOT_THERE "there is no such dead letter"
+
 /* Where a dead letter stood in the log: its name is TOPIC:PARTITION:OFFSET. */
 struct place {
 	enum topic topic;
@@ -56,7 +58,7 @@ static PGresult *load(struct ctl *ctl, const struct place *place, struct err *er
 
 	if (rows && PQntuples(rows) == 0) {
 		PQclear(rows);
-		err_set(err, ERR_NOT_FOUND, "there is no such dead letter");
+		err_set(err, ERR_NOT_FOUND, NOT_THERE);
 		return NULL;
 	}
 	return rows;
@@ -194,6 +196,7 @@ bool ctl_dead_letters_rerun(struct ctl *ctl, struct err *err)
 	return parse_place(name, &place, err) && rerun(ctl, &place, err);
 }
 
+/* The log keeps the records. */
 static bool drop(struct ctl *ctl, const char *statement, struct db_params *params, int64_t *ret_n, struct err *err)
 {
 	PGresult *dropped = ctl_query(ctl, statement, params, err);
@@ -204,28 +207,25 @@ static bool drop(struct ctl *ctl, const char *statement, struct db_params *param
 	return dropped != NULL;
 }
 
-/* The log keeps the record. */
+static bool drop_one(struct ctl *ctl, const struct place *place, int64_t *ret_n, struct err *err)
+{
+	struct db_params params = place_params(ctl, place);
+
+	return drop(ctl, "dead_letter_drop", &params, ret_n, err) && (*ret_n || err_set(err, ERR_NOT_FOUND, NOT_THERE));
+}
+
 bool ctl_dead_letters_drop(struct ctl *ctl, struct err *err)
 {
 	bool sent_again = arguments_flag(&ctl->arguments, "sent-again");
 	struct str name = arguments_word(&ctl->arguments);
 	struct place place;
-	int64_t n;
+	int64_t n = 0;
 
 	if (!arguments_done(&ctl->arguments, err))
 		return false;
-	if (sent_again && !name.p) {
-		if (!drop(ctl, "dead_letters_drop_sent_again", NULL, &n, err))
-			return false;
-	} else {
-		if (!parse_place(name, &place, err))
-			return false;
-		struct db_params params = place_params(ctl, &place);
-		if (!drop(ctl, "dead_letter_drop", &params, &n, err))
-			return false;
-		if (!n)
-			return err_set(err, ERR_NOT_FOUND, "there is no such dead letter");
-	}
-	printf("%lld dropped\n", (long long)n);
-	return true;
+	bool good = sent_again && !name.p ? drop(ctl, "dead_letters_drop_sent_again", NULL, &n, err)
+	                                  : parse_place(name, &place, err) && drop_one(ctl, &place, &n, err);
+	if (good)
+		printf("%lld dropped\n", (long long)n);
+	return good;
 }

@@ -56,6 +56,16 @@ static void add_rule(struct stage *stage)
 	                                          "\"],\"matchingProperties\":{\"properties\":[\"externalId\"]}}")});
 }
 
+static void add_fact(struct stage *stage, unsigned n)
+{
+	feed_add(stage->feed,
+	        &(struct command){.type = COMMAND_CHANGE,
+	                .item = ENTITY_CUSTOMER,
+	                .user = CHANGE_UPDATE,
+	                .workspace = workspace,
+	                .entity = {{0xc0, [6] = 0x40, [8] = 0x80, [14] = (uint8_t)(n / 256), (uint8_t)n}}});
+}
+
 /* Of 45 kB each, two of each key; every other one, or all, are new or changed. */
 static void put_customers(struct stage *stage, unsigned every, const char *word)
 {
@@ -71,12 +81,7 @@ static void put_customers(struct stage *stage, unsigned every, const char *word)
 	        word, CUSTOMERS - 1, every);
 	component_sql(stage->component, sql);
 	for (unsigned n = 0; n < CUSTOMERS; n += every)
-		feed_add(stage->feed,
-		        &(struct command){.type = COMMAND_CHANGE,
-		                .item = ENTITY_CUSTOMER,
-		                .user = CHANGE_UPDATE,
-		                .workspace = workspace,
-		                .entity = {{0xc0, [6] = 0x40, [8] = 0x80, [14] = (uint8_t)(n / 256), (uint8_t)n}}});
+		add_fact(stage, n);
 }
 
 static void build(struct stage *stage)
@@ -190,16 +195,6 @@ static void put_dense_customers(struct stage *stage)
 	        "'" SHOP "', n + 1, 1, n, n, true, NULL, NULL, 'key', (SELECT jsonb_build_object('base', "
 	        "jsonb_build_object('likes', jsonb_agg(jsonb_build_object('id', (n * 5000 + i)::text)))) "
 	        "FROM generate_series(1, 3500) i) FROM generate_series(0, 249) n");
-}
-
-static void add_fact(struct stage *stage, unsigned n)
-{
-	feed_add(stage->feed,
-	        &(struct command){.type = COMMAND_CHANGE,
-	                .item = ENTITY_CUSTOMER,
-	                .user = CHANGE_UPDATE,
-	                .workspace = workspace,
-	                .entity = {{0xc0, [6] = 0x40, [8] = 0x80, [14] = (uint8_t)(n / 256), (uint8_t)n}}});
 }
 
 static void keep_profile(struct stage *stage)

@@ -126,13 +126,12 @@ static int by_id(const void *a, const void *b)
 	return order ? order : uuid_compare(&left->customer.id, &right->customer.id);
 }
 
-/* What is read is kept sorted. NULL when the customer is not among them. */
-static const struct known *find(
-        const struct known *known, size_t n, const struct uuid *workspace, const struct uuid *id)
+/* NULL when the customer is not among those whose memberships are looked at. */
+static const struct known *find_known(const struct work *work, const struct uuid *workspace, const struct uuid *id)
 {
 	struct known wanted = {.workspace = *workspace, .customer.id = *id};
 
-	return n ? bsearch(&wanted, known, n, sizeof(wanted), by_id) : NULL;
+	return work->n_known ? bsearch(&wanted, work->known, work->n_known, sizeof(wanted), by_id) : NULL;
 }
 
 bool work_read_member(
@@ -155,11 +154,13 @@ bool work_read_member(
 struct slice {
 	struct work *work;
 	size_t first, end;
-	size_t most_used_bytes;  /* of the slice's arena: from there on the slice takes no more targets */
-	const PGresult *members; /* who they are, by target and id */
-	const int *asked;        /* rows of `members` whose customers are read, in their order */
-	size_t n_asked;
-	int row; /* of `members`: those before it are counted in their targets' bytes */
+	size_t most_used_bytes;     /* of the slice's arena: from there on the slice takes no more targets */
+	const PGresult *members;    /* who they are, by target and id */
+	const struct known **found; /* by row of `members`; NULL: not read, or gone */
+	int row;                    /* of `members`: those before it are counted in their targets' bytes */
+	const int *asked;           /* rows of `members` whose customers are read, in their order */
+	struct known *others;       /* these customers */
+	size_t n_others;
 	bool good;
 	struct err *err;
 };
@@ -179,76 +180,67 @@ static size_t target_of_row(const struct slice *slice, int row)
 	return slice->first + (size_t)db_i64(slice->members, row, 0) - 1;
 }
 
-/* A member that is among the customers whose memberships are looked at, or NULL. */
-static const struct known *known_member(const struct slice *slice, int row)
+static void count_before(struct slice *slice, int row)
 {
-	const struct work *work = slice->work;
-	struct uuid id = db_uuid(slice->members, row, 2);
-
-	return find(work->known, work->n_known, &work->targets[target_of_row(slice, row)].node->workspace, &id);
-}
-
-static void count_known_before(struct slice *slice, int row)
-{
-	for (; slice->row < row; slice->row++) {
-		const struct known *known = known_member(slice, slice->row);
-		if (known)
-			slice->work->targets[target_of_row(slice, slice->row)].member_bytes += known->bytes;
-	}
+	for (; slice->row < row; slice->row++)
+		if (slice->found[slice->row])
+			slice->work->targets[target_of_row(slice, slice->row)].member_bytes +=
+			        slice->found[slice->row]->bytes;
 }
 
 static bool take_other_member(void *context, const PGresult *row)
 {
 	struct slice *slice = context;
 	struct work *work = slice->work;
-	struct known *other = &work->others[work->n_others];
+	struct known *other = &slice->others[slice->n_others];
 	int member = slice->asked[db_i64(row, 0, 0) - 1];
 	size_t number = target_of_row(slice, member);
 
 	if (ends_before(slice, number))
 		return false;
-	count_known_before(slice, member);
+	count_before(slice, member);
 	if (work->targets[number].member_bytes >= MOST_MEMBER_BYTES)
 		return true;
 	other->workspace = db_uuid(row, 0, 1);
 	other->bytes = db_text(row, 0, 2 + CUSTOMER_ROW_DOC).n;
-	work->targets[number].member_bytes += other->bytes;
 	slice->good = work_read_member(work->slice, row, 0, 2, &other->customer, slice->err);
-	work->n_others += slice->good;
+	slice->found[member] = other;
+	slice->n_others++;
 	return slice->good;
 }
 
 /* Reads the members that are not among the customers whose memberships are looked at. */
-static bool read_other_members(struct slice *slice, struct err *err)
+static bool find_members(struct slice *slice, struct err *err)
 {
 	struct work *work = slice->work;
 	struct arena *arena = work->slice;
-	int *asked = arena_alloc(arena, ((size_t)PQntuples(slice->members) + 1) * sizeof(*asked));
+	size_t n_rows = (size_t)PQntuples(slice->members), n_asked = 0;
+	int *asked = arena_alloc(arena, (n_rows + 1) * sizeof(*asked));
 	struct db_array workspaces, ids;
 	struct db_params params;
 
+	slice->found = arena_alloc(arena, (n_rows + 1) * sizeof(*slice->found));
 	db_array_init(&workspaces, arena, DB_UUID);
 	db_array_init(&ids, arena, DB_UUID);
 	for (int row = 0; row < PQntuples(slice->members); row++) {
 		struct uuid id = db_uuid(slice->members, row, 2);
-		if (known_member(slice, row))
+		const struct uuid *workspace = &work->targets[target_of_row(slice, row)].node->workspace;
+		slice->found[row] = find_known(work, workspace, &id);
+		if (slice->found[row])
 			continue;
-		asked[slice->n_asked++] = row;
-		db_array_uuid(&workspaces, &work->targets[target_of_row(slice, row)].node->workspace);
+		asked[n_asked++] = row;
+		db_array_uuid(&workspaces, workspace);
 		db_array_uuid(&ids, &id);
 	}
-	if (!slice->n_asked)
+	if (!n_asked)
 		return true;
 	slice->asked = asked;
-	work->others = arena_alloc(arena, slice->n_asked * sizeof(*work->others));
+	slice->others = arena_alloc(arena, n_asked * sizeof(*slice->others));
 	db_params_init(&params, arena);
 	db_param_array(&params, &workspaces);
 	db_param_array(&params, &ids);
 	slice->most_used_bytes = arena_used_bytes(arena) + MOST_READ_BYTES;
-	if (!db_ask_each(work->db, "sync_other_customers", &params, take_other_member, slice, err) || !slice->good)
-		return false;
-	qsort(work->others, work->n_others, sizeof(*work->others), by_id);
-	return true;
+	return db_ask_each(work->db, "sync_other_customers", &params, take_other_member, slice, err) && slice->good;
 }
 
 /* Room for the members of the row's target, of which it is the first that is there. */
@@ -273,10 +265,7 @@ static void take_members(struct slice *slice)
 		if (number >= slice->end)
 			return;
 		bool excluded = db_i64(slice->members, row, 1);
-		struct uuid id = db_uuid(slice->members, row, 2);
-		const struct known *member = known_member(slice, row);
-		if (!member)
-			member = find(work->others, work->n_others, &target->node->workspace, &id);
+		const struct known *member = slice->found[row];
 		if (!member)
 			continue; /* it is gone: the fact of that follows */
 		if (!target->members)
@@ -326,7 +315,7 @@ static bool load_members(struct slice *slice, struct err *err)
 	target_params(slice, &params);
 	PGresult *rows = db_ask(slice->work->db, "sync_members", &params, err);
 	slice->members = rows;
-	bool good = rows && read_other_members(slice, err);
+	bool good = rows && find_members(slice, err);
 	if (good)
 		take_members(slice);
 	PQclear(rows);
@@ -475,7 +464,6 @@ static bool make_slice(struct work *work, size_t first, size_t most, size_t *ret
 	        .work = work, .first = first, .end = first + (left < most ? left : most), .good = true, .err = err};
 
 	arena_reset(work->slice);
-	work->n_others = 0;
 	for (size_t i = first; i < slice.end; i++) { /* the slice before may have begun with it */
 		const struct target *target = &work->targets[i];
 		work->targets[i] = (struct target){.node = target->node, .id = target->id, .moved = target->moved};

@@ -49,8 +49,6 @@ struct work {
 	size_t n_nodes;
 	struct known *known; /* by workspace and id: those of the facts, as many as may be held */
 	size_t n_known;
-	struct known *others; /* the same of other members of the slice */
-	size_t n_others;
 	struct target *targets; /* by id, each once, when they are made */
 	size_t n_targets, room_for_targets;
 	struct rows joins, exclusions, creates, updates, deletes;

@@ -57,13 +57,17 @@ struct bulk_job {
 	struct str status, operation, entity;                 /* names as above */
 	struct str event_type, filename, name, error_message; /* absent = null; filename is always there */
 	int64_t created_us, updated_us;
-	int64_t total, processed, failed;
+	int64_t total, processed, failed; /* rows: of the file, with an outcome, of them those that failed */
 };
+
+/* Rows of the file: as counted while it was uploaded, until its end has been read. Of a job without such a count: read
+   so far. */
+#define BULK_JOB_TOTAL "GREATEST(j.total, CASE WHEN j.status <> 'PROCESSED' THEN j.file_rows ELSE 0 END)"
 
 /* Columns that bulk_job_read expects, from a bulk_jobs table called j. */
 #define BULK_JOB_COLUMNS                                                                                               \
 	"j.workspace_id, j.id, j.node_id, j.status, j.operation, j.entity, j.event_type, j.filename, j.name, "         \
-	"j.error_message, j.created_us, j.updated_us, j.total, j.processed, j.failed"
+	"j.error_message, j.created_us, j.updated_us, " BULK_JOB_TOTAL ", j.processed, j.failed"
 
 /* Reads a row of a binary result whose column `first` is the first of BULK_JOB_COLUMNS. */
 void bulk_job_read(const PGresult *result, int row, int first, struct bulk_job *ret_job);

@@ -158,3 +158,81 @@ enum csv_status csv_next(struct arena *arena, struct str bytes, bool at_start, b
 	ret_row->n_bytes = skip + n;
 	return CSV_ROW;
 }
+
+/* --- counting --- */
+
+/* Where in a row the next byte stands. */
+enum place {
+	PLACE_MARK, /* at the beginning of the file, or in its mark */
+	PLACE_ROW,
+	PLACE_ROW_CR, /* CR of an empty line, if LF follows */
+	PLACE_CELL,
+	PLACE_PLAIN,
+	PLACE_QUOTED,
+	PLACE_QUOTE, /* closes the cell, or is doubled */
+};
+
+void csv_counter_init(struct csv_counter *counter)
+{
+	*counter = (struct csv_counter){.place = PLACE_MARK};
+}
+
+/* In a cell without quotes, or behind one with them. */
+static enum place in_cell(struct csv_counter *counter, char c)
+{
+	counter->rows += c == '\n';
+	return c == '\n' ? PLACE_ROW : c == ',' ? PLACE_CELL : PLACE_PLAIN;
+}
+
+static enum place at_cell(struct csv_counter *counter, char c)
+{
+	return c == '"' ? PLACE_QUOTED : in_cell(counter, c);
+}
+
+/* An empty line is no row. */
+static enum place at_row(struct csv_counter *counter, char c)
+{
+	return c == '\n' ? PLACE_ROW : c == '\r' ? PLACE_ROW_CR : at_cell(counter, c);
+}
+
+static enum place in_mark(struct csv_counter *counter, char c)
+{
+	if (c == BYTE_ORDER_MARK[counter->mark_bytes])
+		return ++counter->mark_bytes < sizeof(BYTE_ORDER_MARK) - 1 ? PLACE_MARK : PLACE_ROW;
+	return counter->mark_bytes ? in_cell(counter, c) : at_row(counter, c);
+}
+
+static enum place place_after(struct csv_counter *counter, char c)
+{
+	switch ((enum place)counter->place) {
+	case PLACE_MARK:
+		return in_mark(counter, c);
+	case PLACE_ROW:
+		return at_row(counter, c);
+	case PLACE_ROW_CR:
+		return c == '\n' ? PLACE_ROW : in_cell(counter, c);
+	case PLACE_CELL:
+		return at_cell(counter, c);
+	case PLACE_QUOTED:
+		return c == '"' ? PLACE_QUOTE : PLACE_QUOTED;
+	case PLACE_QUOTE:
+		return c == '"' ? PLACE_QUOTED : in_cell(counter, c);
+	case PLACE_PLAIN:
+		break;
+	}
+	return in_cell(counter, c);
+}
+
+void csv_counter_add(struct csv_counter *counter, struct str bytes)
+{
+	for (size_t i = 0; i < bytes.n; i++)
+		counter->place = place_after(counter, bytes.p[i]);
+}
+
+int64_t csv_counter_rows(const struct csv_counter *counter)
+{
+	bool open = counter->place == PLACE_CELL || counter->place == PLACE_PLAIN || counter->place == PLACE_QUOTE ||
+	            (counter->place == PLACE_MARK && counter->mark_bytes);
+
+	return counter->rows + open;
+}

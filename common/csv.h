@@ -42,4 +42,18 @@ enum csv_status {
  */
 enum csv_status csv_next(struct arena *arena, struct str bytes, bool at_start, bool at_end, struct csv_row *ret_row);
 
+/*
+ * How many rows csv_next will find in a file, the header among them, while the file goes by in pieces of any size: it
+ * keeps nothing. A row without a closing quote is none; rows larger than CSV_ROW_BYTES count.
+ */
+struct csv_counter {
+	int64_t rows; /* that have ended */
+	unsigned place, mark_bytes;
+};
+
+void csv_counter_init(struct csv_counter *counter);
+void csv_counter_add(struct csv_counter *counter, struct str bytes);
+/* When nothing follows. */
+int64_t csv_counter_rows(const struct csv_counter *counter);
+
 #endif

@@ -121,6 +121,7 @@ static struct str describe(struct request *request, const struct upload *upload)
 	set_text(arena, body, "eventType", upload_field(upload, "eventType"));
 	json_set(body, STR("bytes"), json_new_i64(arena, upload_file_bytes(upload)));
 	json_set(body, STR("chunks"), json_new_i64(arena, upload_chunks(upload)));
+	json_set(body, STR("rows"), json_new_i64(arena, upload_rows(upload)));
 	buf_init(&buf, arena, 512);
 	json_write(&buf, body);
 	return buf_str(&buf);
@@ -206,7 +207,7 @@ static const struct {
         {"status", "j.status COLLATE \"C\""},
         {"processedEntities", "j.processed"},
         {"failedEntities", "j.failed"},
-        {"totalEntities", "j.total"},
+        {"totalEntities", BULK_JOB_TOTAL},
 };
 
 static const char *sort_column(struct str field)

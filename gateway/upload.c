@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/bulk_job.h"
 #include "common/clock.h"
+#include "common/csv.h"
 #include "common/hash.h"
 #include "common/log.h"
 #include "gateway/gateway.h"
@@ -46,6 +47,7 @@ struct upload {
 	size_t piece_bytes;
 	struct buf record; /* used again for each */
 	int64_t file_bytes, chunks;
+	struct csv_counter counter;
 	uint64_t hash;
 
 	struct list place; /* in `waiting`, while it keeps the pace */
@@ -105,6 +107,13 @@ int64_t upload_file_bytes(const struct upload *upload)
 int64_t upload_chunks(const struct upload *upload)
 {
 	return upload->chunks;
+}
+
+int64_t upload_rows(const struct upload *upload)
+{
+	int64_t with_header = csv_counter_rows(&upload->counter);
+
+	return with_header ? with_header - 1 : 0;
 }
 
 uint64_t upload_hash(const struct upload *upload)
@@ -297,6 +306,7 @@ static void take_file(struct request *request, struct str data)
 		fail_upload(request, ERR_TOO_LARGE, "/file", "The file has more than 1 GiB");
 		return;
 	}
+	csv_counter_add(&upload->counter, data);
 	while (data.n && !request->answer.status) {
 		size_t n = BULK_CHUNK_BYTES - upload->piece_bytes;
 		if (n > data.n)
@@ -385,6 +395,7 @@ bool upload_begin(struct request *request)
 	upload->job = uuid_v7(clock_wall_us());
 	upload->partition = workspace_partition(
 	        config_workspace_id(request->workspace), request_partitions(request, TOPIC_BULK_JOBS));
+	csv_counter_init(&upload->counter);
 	upload->piece = arena_alloc(request->arena, BULK_CHUNK_BYTES);
 	buf_init(&upload->record, request->arena, RECORD_BYTES);
 	return true;

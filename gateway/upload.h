@@ -34,6 +34,8 @@ bool upload_has_file(const struct upload *upload);
 struct str upload_filename(const struct upload *upload);
 int64_t upload_file_bytes(const struct upload *upload);
 int64_t upload_chunks(const struct upload *upload);
+/* Of the file, its header not counted. */
+int64_t upload_rows(const struct upload *upload);
 /* Hash of fields and file: what an Idempotency-Key stands for. */
 uint64_t upload_hash(const struct upload *upload);
 /* Publishes the rest of the file and calls `then` when Kafka has all of it. Failures are answered here. */

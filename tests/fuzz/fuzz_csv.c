@@ -29,6 +29,16 @@ static void mix_row(uint64_t *sum, const struct csv_row *row)
 	}
 }
 
+static int64_t count_rows(struct str file, size_t step)
+{
+	struct csv_counter counter;
+
+	csv_counter_init(&counter);
+	for (size_t at = 0; at < file.n; at += step)
+		csv_counter_add(&counter, (struct str){file.p + at, file.n - at < step ? file.n - at : step});
+	return csv_counter_rows(&counter);
+}
+
 /* Reads the file with `step` more bytes at a time. */
 static uint64_t read_file(struct arena *arena, struct str file, size_t step)
 {
@@ -36,15 +46,17 @@ static uint64_t read_file(struct arena *arena, struct str file, size_t step)
 	uint64_t sum = 0;
 	bool at_start = true;
 
-	for (size_t rows = 0; rows < MAX_ROWS;) {
+	for (int64_t rows = 0; rows < MAX_ROWS;) {
 		struct csv_row row;
 		enum csv_status status =
 		        csv_next(arena, (struct str){file.p + at, have - at}, at_start, have == file.n, &row);
 		FUZZ_CHECK(status == CSV_ENDLESS || at + row.n_bytes <= have);
 		if (status != CSV_MORE)
 			mix(&sum, &status, sizeof(status));
-		if (status == CSV_END || status == CSV_ENDLESS)
+		if (status == CSV_END || status == CSV_ENDLESS) {
+			FUZZ_CHECK(rows == count_rows(file, step));
 			return sum;
+		}
 		at_start = at_start && !row.n_bytes;
 		at += row.n_bytes;
 		if (status == CSV_ROW) {

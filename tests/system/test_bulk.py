@@ -127,6 +127,14 @@ def test_a_form_in_chunks_of_any_size(fresh):
         created(client.post(f"nodes/{node}/bulk-jobs", raw=pieces, headers=kind()), node)
 
 
+def test_a_job_tells_its_rows_before_it_has_read_them(fresh):
+    node, client = fresh
+    text = "\ufeffexternalId,base.firstName\r\n\r\n" + "".join(f'{n},"a\n""{n}"""\n' for n in range(300)) + "\nlast,b"
+    job = created(upload(client, node, text), node, totalEntities=301)
+    assert job["processedEntities"] < 301, f"it has only begun: {job}"
+    assert ended(client, node, job["id"])["totalEntities"] == 301, "as many as there are"
+
+
 def test_a_keyed_upload_is_one_job(fresh):
     node, client = fresh
     headers = {"Idempotency-Key": unique("bulk")}

@@ -47,6 +47,7 @@ static const struct {
 struct reader {
 	struct arena *arena;
 	struct buf rows;
+	int64_t n_rows;
 	struct str rest; /* not read yet */
 	bool at_start;
 	bool over;
@@ -74,6 +75,7 @@ static void read_up_to(struct reader *reader, const char *end, bool at_end)
 		        csv_next(reader->arena, (struct str){copy, bytes.n}, reader->at_start, at_end, &row);
 		if (status == CSV_ROW)
 			write_row(reader, &row);
+		reader->n_rows += status == CSV_ROW;
 		if (status == CSV_ENDLESS)
 			buf_add_char(&reader->rows, '?');
 		reader->over = status == CSV_ENDLESS || status == CSV_END;
@@ -99,6 +101,19 @@ static void check(const char *name, size_t cut, const struct reader *reader, con
 		CASE_FAIL(name, "cut at %zu: \"%.*s\" is not \"%s\"", cut, (int)reader->rows.n, reader->rows.p, rows);
 }
 
+/* The counter, given the file in two pieces, finds the rows that the reader has found. */
+static void check_count(const char *name, size_t cut, const struct reader *reader, struct str text)
+{
+	struct csv_counter counter;
+
+	csv_counter_init(&counter);
+	csv_counter_add(&counter, (struct str){text.p, cut});
+	csv_counter_add(&counter, (struct str){text.p + cut, text.n - cut});
+	if (csv_counter_rows(&counter) != reader->n_rows)
+		CASE_FAIL(name, "cut at %zu: %lld rows are counted, %lld are there", cut,
+		        (long long)csv_counter_rows(&counter), (long long)reader->n_rows);
+}
+
 static void rows_are_the_same_wherever_the_file_is_cut(void **state)
 {
 	struct arena *arena = arena_new(16 * 1024 * 1024);
@@ -112,6 +127,7 @@ static void rows_are_the_same_wherever_the_file_is_cut(void **state)
 			read_up_to(&reader, text.p + cut, false);
 			read_up_to(&reader, text.p + text.n, true);
 			check(cases[i].name, cut, &reader, cases[i].rows);
+			check_count(cases[i].name, cut, &reader, text);
 		}
 		arena_reset(arena);
 		struct reader reader = begin(arena, text);

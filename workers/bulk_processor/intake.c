@@ -89,10 +89,11 @@ static struct db_params create_params(
 	struct str operation = json_text(json_member(body, "operation")),
 	           entity = json_text(json_member(body, "entity"));
 	struct str filename = json_text(json_member(body, "filename"));
-	int64_t n_bytes = 0, n_chunks = 0;
+	int64_t n_bytes = 0, n_chunks = 0, n_rows = 0;
 
 	json_to_i64(json_member(body, "bytes"), &n_bytes);
 	json_to_i64(json_member(body, "chunks"), &n_chunks);
+	json_to_i64(json_member(body, "rows"), &n_rows); /* earlier gateways did not count them */
 	db_param_uuid(&params, &command->node);
 	db_param_text(&params, str_of(bulk_status_name(complete ? BULK_LOADED : BULK_FAILED)));
 	db_param_text(&params, operation);
@@ -106,6 +107,7 @@ static struct db_params create_params(
 	db_param_i64(&params, command->user);
 	db_param_i64(&params, n_bytes);
 	db_param_i32(&params, (int32_t)n_chunks);
+	db_param_i64(&params, n_rows);
 	db_param_i32(&params, BULK_MAX_LOADED);
 	return params;
 }

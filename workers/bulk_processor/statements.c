@@ -29,12 +29,14 @@ const struct statement bulk_processor_statements[BULK_PROCESSOR_STATEMENTS] = {
                 .n_params = 5},
         {.name = "bulk_create",
                 .sql = "INSERT INTO bulk_jobs AS j (workspace_id, id, node_id, status, operation, entity, event_type, "
-                       "filename, name, error_message, created_us, updated_us, source_id, user_id, bytes, chunks) "
+                       "filename, name, error_message, created_us, updated_us, source_id, user_id, bytes, chunks, "
+                       "file_rows) "
                        "SELECT $1::uuid, $2::uuid, $3::uuid, $4::text, $5::text, $6::text, $7::text, $8::text, "
-                       "$9::text, $10::text, $11::bigint, $11, $12::uuid, $13::bigint, $14::bigint, $15::integer "
+                       "$9::text, $10::text, $11::bigint, $11, $12::uuid, $13::bigint, $14::bigint, $15::integer, "
+                       "$16::bigint "
                        "WHERE (SELECT count(*) FROM bulk_jobs l WHERE l.workspace_id = $1 AND l.node_id = $3 "
-                       "AND l.status = 'LOADED') < $16::integer RETURNING " BULK_JOB_COLUMNS,
-                .n_params = 16},
+                       "AND l.status = 'LOADED') < $17::integer RETURNING " BULK_JOB_COLUMNS,
+                .n_params = 17},
         /* marked for whoever sweeps: removing them takes its time */
         {.name = "bulk_drop",
                 .sql = "UPDATE bulk_chunks c SET stored_us = 0 WHERE c.workspace_id = $1::uuid AND c.job_id = "

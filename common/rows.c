@@ -9,6 +9,8 @@ static enum db_element element_of(char letter)
 		return DB_UUID;
 	case 'l':
 		return DB_I64;
+	case 'i':
+		return DB_I32;
 	case 's':
 		return DB_I16;
 	case 'b':
@@ -16,7 +18,11 @@ static enum db_element element_of(char letter)
 	case 't':
 		return DB_TEXT;
 	case 'j':
+		return DB_JSON;
+	case 'J':
 		return DB_JSONB;
+	case 'x':
+		return DB_BYTEA;
 	}
 	log_die("database", "unknown column type '%c'", letter);
 }
@@ -29,9 +35,8 @@ void rows_init(struct rows *rows, struct arena *arena, const char *types)
 		db_array_init(&rows->columns[rows->n_columns++], arena, element_of(*types));
 }
 
-static void fill_params(struct rows *rows, struct db_params *params)
+void rows_add_params(struct rows *rows, struct db_params *params)
 {
-	db_params_init(params, rows->arena);
 	for (int i = 0; i < rows->n_columns; i++)
 		db_param_array(params, &rows->columns[i]);
 }
@@ -40,7 +45,8 @@ bool rows_send(struct rows *rows, struct db *db, const char *statement, struct e
 {
 	struct db_params params;
 
-	fill_params(rows, &params);
+	db_params_init(&params, rows->arena);
+	rows_add_params(rows, &params);
 	return db_send(db, statement, &params, err);
 }
 
@@ -50,6 +56,7 @@ bool rows_write(struct rows *rows, struct db *db, const char *statement, int64_t
 
 	if (!rows_count(rows))
 		return true;
-	fill_params(rows, &params);
+	db_params_init(&params, rows->arena);
+	rows_add_params(rows, &params);
 	return db_send_expect(db, statement, &params, n_affected, ERR_INTERNAL, err);
 }

@@ -7,6 +7,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/problems.h"
+#include "common/rows.h"
 
 #include <stdlib.h>
 
@@ -547,28 +548,25 @@ static void take_stored_result(struct batch *batch, size_t index, const PGresult
 /* Answers repeats of Idempotency-Keys, from the table and from earlier in this batch. */
 static bool answer_repeats(struct batch *batch, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I32, DB_I64, DB_I32};
-	struct db_array columns[ARRAY_LEN(types)];
+	struct rows asked;
 	struct db_params params;
 
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_array_init(&columns[i], batch->context.arena, types[i]);
+	rows_init(&asked, batch->context.arena, "uuili");
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *entry = &batch->entries[i];
 		if (!is_keyed(entry))
 			continue;
-		db_array_uuid(&columns[0], &entry->command.workspace);
-		db_array_uuid(&columns[1], &entry->command.id);
-		db_array_i64(&columns[2], entry->message->partition);
-		db_array_i64(&columns[3], entry->command.time_us);
-		db_array_i64(&columns[4], (int64_t)i);
+		db_array_uuid(&asked.columns[0], &entry->command.workspace);
+		db_array_uuid(&asked.columns[1], &entry->command.id);
+		db_array_i64(&asked.columns[2], entry->message->partition);
+		db_array_i64(&asked.columns[3], entry->command.time_us);
+		db_array_i64(&asked.columns[4], (int64_t)i);
 	}
-	if (!columns[0].n)
+	if (!rows_count(&asked))
 		return true;
 	db_params_init(&params, batch->context.arena);
 	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_param_array(&params, &columns[i]);
+	rows_add_params(&asked, &params);
 	PGresult *rows = db_ask(batch->context.db, "runtime_find_results", &params, err);
 	if (!rows)
 		return false;
@@ -595,92 +593,86 @@ static void copy_outcomes_of_repeats(struct batch *batch)
 
 static bool send_results(struct batch *batch, struct err *err)
 {
-	static const enum db_element types[] = {
-	        DB_UUID, DB_UUID, DB_BOOL, DB_I64, DB_I16, DB_UUID, DB_I64, DB_I64, DB_JSON, DB_I32, DB_I64};
-	struct db_array columns[ARRAY_LEN(types)];
+	struct rows rows;
 	struct db_params params;
 
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_array_init(&columns[i], batch->context.arena, types[i]);
+	rows_init(&rows, batch->context.arena, "uublsulljil");
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *entry = &batch->entries[i];
 		bool keyed = entry->command.flags & COMMAND_KEYED;
 		if (!entry->answered || entry->stored || !entry->decoded || (batch->context.replay && !keyed))
 			continue;
-		db_array_uuid(&columns[0], &entry->command.workspace);
-		db_array_uuid(&columns[1], &entry->command.id);
-		db_array_i64(&columns[2], keyed);
-		db_array_i64(&columns[3], (int64_t)entry->command.fingerprint);
-		db_array_i64(&columns[4], entry->status);
-		db_array_uuid(&columns[5], entry->reread ? &entry->entity : NULL);
-		db_array_i64(&columns[6], entry->seq);
-		db_array_i64(&columns[7], entry->command.time_us);
-		db_array_text(&columns[8], entry->reread && !keyed ? STR_NONE : entry->body);
-		db_array_i64(&columns[9], entry->message->partition);
+		db_array_uuid(&rows.columns[0], &entry->command.workspace);
+		db_array_uuid(&rows.columns[1], &entry->command.id);
+		db_array_i64(&rows.columns[2], keyed);
+		db_array_i64(&rows.columns[3], (int64_t)entry->command.fingerprint);
+		db_array_i64(&rows.columns[4], entry->status);
+		db_array_uuid(&rows.columns[5], entry->reread ? &entry->entity : NULL);
+		db_array_i64(&rows.columns[6], entry->seq);
+		db_array_i64(&rows.columns[7], entry->command.time_us);
+		db_array_text(&rows.columns[8], entry->reread && !keyed ? STR_NONE : entry->body);
+		db_array_i64(&rows.columns[9], entry->message->partition);
 		if (keyed && entry->command.key_days)
-			db_array_i64(&columns[10], entry->kept_until_us);
+			db_array_i64(&rows.columns[10], entry->kept_until_us);
 		else
-			db_array_null(&columns[10]);
+			db_array_null(&rows.columns[10]);
 	}
-	if (!columns[0].n)
+	if (!rows_count(&rows))
 		return true;
 	db_params_init(&params, batch->context.arena);
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_param_array(&params, &columns[i]);
+	rows_add_params(&rows, &params);
 	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
 	db_param_bool(&params, batch->context.definition->topic != TOPIC_BULK_JOBS);
 	/* a row that a worker of before migration 014 wrote meanwhile: try again, then it is found */
-	return db_send_expect(batch->context.db, "runtime_add_results", &params, columns[0].n, ERR_DATABASE, err);
+	return db_send_expect(batch->context.db, "runtime_add_results", &params, rows_count(&rows), ERR_DATABASE, err);
 }
 
-static void add_dead_letter(struct db_array *columns, const struct entry *entry)
+static void add_dead_letter(struct rows *rows, const struct entry *entry)
 {
-	db_array_uuid(&columns[0], &entry->command.workspace); /* nil when not decoded */
-	db_array_i64(&columns[1], entry->message->partition);
-	db_array_i64(&columns[2], entry->message->offset);
-	db_array_uuid(&columns[3], &entry->command.id);
-	db_array_i64(&columns[4], entry->command.type);
-	db_array_i64(&columns[5], entry->command.time_us);
-	db_array_text(&columns[6], entry->dead_reason);
-	db_array_text(&columns[7], entry->record.p ? entry->record : STR(""));
+	db_array_uuid(&rows->columns[0], &entry->command.workspace); /* nil when not decoded */
+	db_array_i64(&rows->columns[1], entry->message->partition);
+	db_array_i64(&rows->columns[2], entry->message->offset);
+	db_array_uuid(&rows->columns[3], &entry->command.id);
+	db_array_i64(&rows->columns[4], entry->command.type);
+	db_array_i64(&rows->columns[5], entry->command.time_us);
+	db_array_text(&rows->columns[6], entry->dead_reason);
+	db_array_text(&rows->columns[7], entry->record.p ? entry->record : STR(""));
 }
 
 /* What Kafka's client passed over: nobody knows what it was, and it must not go in silence. */
-static void add_missing(struct batch *batch, struct db_array *columns, const struct entry *entry)
+static void add_missing(struct batch *batch, struct rows *rows, const struct entry *entry)
 {
 	const char *words = arena_printf(batch->context.arena,
 	        "the log does not give the records from here to offset %lld", (long long)entry->message->offset - 1);
 	rd_kafka_message_t place = {
 	        .partition = entry->message->partition, .offset = entry->message->offset - entry->n_missing};
 
-	add_dead_letter(columns,
+	add_dead_letter(rows,
 	        &(struct entry){
 	                .command.time_us = entry->command.time_us, .message = &place, .dead_reason = str_of(words)});
 }
 
 static bool send_dead_letters(struct batch *batch, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_I32, DB_I64, DB_UUID, DB_I16, DB_I64, DB_TEXT, DB_BYTEA};
-	struct db_array columns[ARRAY_LEN(types)];
+	struct rows rows;
 	struct db_params params;
 
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_array_init(&columns[i], batch->context.arena, types[i]);
+	rows_init(&rows, batch->context.arena, "uilusltx");
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *entry = &batch->entries[i];
 		if (entry->n_missing)
-			add_missing(batch, columns, entry);
+			add_missing(batch, &rows, entry);
 		if (entry->dead_reason.p)
-			add_dead_letter(columns, entry);
+			add_dead_letter(&rows, entry);
 	}
-	if (!columns[0].n)
+	if (!rows_count(&rows))
 		return true;
 	db_params_init(&params, batch->context.arena);
 	db_param_text(&params, str_of(topic_role_name(batch->context.definition->topic)));
 	db_param_text(&params, str_of(batch->context.definition->name));
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_param_array(&params, &columns[i]);
-	return db_send_expect(batch->context.db, "runtime_add_dead_letters", &params, columns[0].n, ERR_INTERNAL, err);
+	rows_add_params(&rows, &params);
+	return db_send_expect(
+	        batch->context.db, "runtime_add_dead_letters", &params, rows_count(&rows), ERR_INTERNAL, err);
 }
 
 /* Whether a change can stand in the run of the one before it. */
@@ -690,7 +682,7 @@ static bool goes_on(const struct change *before, const struct change *change)
 }
 
 /* Returns the number of the next run. */
-static int64_t add_stream_rows(const struct stream *stream, struct db_array *columns, int64_t run)
+static int64_t add_stream_rows(const struct stream *stream, struct rows *rows, int64_t run)
 {
 	const struct change *before = NULL;
 	int64_t back = stream->n, n_in_run = 0;
@@ -701,14 +693,14 @@ static int64_t add_stream_rows(const struct stream *stream, struct db_array *col
 			n_in_run = 0;
 		}
 		n_in_run++;
-		db_array_uuid(&columns[0], &change->workspace);
-		db_array_i64(&columns[1], --back);
-		db_array_i64(&columns[2], run);
-		db_array_i64(&columns[3], change->entity);
-		db_array_i64(&columns[4], change->operation);
-		db_array_uuid(&columns[5], &change->id);
-		db_array_uuid(&columns[6], &change->node);
-		db_array_i64(&columns[7], change->version);
+		db_array_uuid(&rows->columns[0], &change->workspace);
+		db_array_i64(&rows->columns[1], --back);
+		db_array_i64(&rows->columns[2], run);
+		db_array_i64(&rows->columns[3], change->entity);
+		db_array_i64(&rows->columns[4], change->operation);
+		db_array_uuid(&rows->columns[5], &change->id);
+		db_array_uuid(&rows->columns[6], &change->node);
+		db_array_i64(&rows->columns[7], change->version);
 	}
 	return run + 1;
 }
@@ -730,8 +722,7 @@ static bool send_fact_cursors(struct batch *batch, struct err *err)
 
 static bool send_stream(struct batch *batch, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_I64, DB_I64, DB_I16, DB_I16, DB_UUID, DB_UUID, DB_I64};
-	struct db_array workspaces, counts, columns[ARRAY_LEN(types)];
+	struct rows streams, changes;
 	int64_t n_runs = 0;
 	struct db_params params;
 	struct arena *arena = batch->context.arena;
@@ -740,20 +731,16 @@ static bool send_stream(struct batch *batch, struct err *err)
 		return true;
 	if (batch->context.facts && !send_fact_cursors(batch, err))
 		return false;
-	db_array_init(&workspaces, arena, DB_UUID);
-	db_array_init(&counts, arena, DB_I64);
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_array_init(&columns[i], arena, types[i]);
+	rows_init(&streams, arena, "ul");
+	rows_init(&changes, arena, "ullssuul");
 	for (const struct stream *stream = batch->streams; stream; stream = stream->next) {
-		db_array_uuid(&workspaces, &stream->workspace);
-		db_array_i64(&counts, stream->n);
-		n_runs = add_stream_rows(stream, columns, n_runs);
+		db_array_uuid(&streams.columns[0], &stream->workspace);
+		db_array_i64(&streams.columns[1], stream->n);
+		n_runs = add_stream_rows(stream, &changes, n_runs);
 	}
 	db_params_init(&params, arena);
-	db_param_array(&params, &workspaces);
-	db_param_array(&params, &counts);
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_param_array(&params, &columns[i]);
+	rows_add_params(&streams, &params);
+	rows_add_params(&changes, &params);
 	db_param_i64(&params, batch->last_time_us);
 	return db_send_expect(batch->context.db, "runtime_stream", &params, (int)n_runs, ERR_INTERNAL, err);
 }

@@ -425,8 +425,8 @@ static void make_profile(struct work *work, const struct target *target)
 static void init_rows(struct work *work)
 {
 	rows_init(&work->exclusions, work->slice, "uub");
-	rows_init(&work->creates, work->slice, "uuullllbuutj");
-	rows_init(&work->updates, work->slice, "uuullllbuutj");
+	rows_init(&work->creates, work->slice, "uuullllbuutJ");
+	rows_init(&work->updates, work->slice, "uuullllbuutJ");
 	rows_init(&work->deletes, work->slice, "uu");
 }
 

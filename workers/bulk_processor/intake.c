@@ -2,50 +2,38 @@
 #include "common/buf.h"
 #include "common/bulk_job.h"
 #include "common/json.h"
+#include "common/rows.h"
 #include "workers/bulk_processor/bulk_processor.h"
 
 /* Pieces in one statement. */
 #define CHUNKS_AT_ONCE 16
 
-/* Pieces of files that are to be stored. */
-struct chunks {
-	struct batch *batch;
-	struct db_array columns[5];
-};
-
-static void chunks_init(struct chunks *chunks, struct batch *batch)
+/* Pieces of files that are to be stored: workspace, job, number, time, bytes. */
+static void chunks_init(struct rows *chunks, struct batch *batch)
 {
-	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I32, DB_I64, DB_BYTEA};
-
-	chunks->batch = batch;
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_array_init(&chunks->columns[i], batch_arena(batch), types[i]);
+	rows_init(chunks, batch_arena(batch), "uuilx");
 }
 
 /* Queues what has been gathered. */
-static bool store(struct chunks *chunks, struct err *err)
+static bool store(struct rows *chunks, struct batch *batch, struct err *err)
 {
-	struct db *db = batch_db(chunks->batch);
-	struct db_params params;
+	struct db *db = batch_db(batch);
 
-	if (!chunks->columns[0].n)
+	if (!rows_count(chunks))
 		return true;
-	db_params_init(&params, batch_arena(chunks->batch));
-	for (size_t i = 0; i < ARRAY_LEN(chunks->columns); i++)
-		db_param_array(&params, &chunks->columns[i]);
-	bool good = db_send_expect(db, "bulk_add_chunks", &params, -1, ERR_INTERNAL, err) && db_flush(db, err);
-	chunks_init(chunks, chunks->batch);
+	bool good = rows_write(chunks, db, "bulk_add_chunks", -1, err) && db_flush(db, err);
+	chunks_init(chunks, batch);
 	return good;
 }
 
-static bool add_chunk(struct chunks *chunks, size_t index, struct err *err)
+static bool add_chunk(struct rows *chunks, struct batch *batch, size_t index, struct err *err)
 {
-	const struct command *command = batch_command(chunks->batch, index);
+	const struct command *command = batch_command(batch, index);
 	uint64_t number;
 
 	if (!str_to_u64(command->text, BULK_MAX_FILE_BYTES / BULK_CHUNK_BYTES, &number) || !command->body.n ||
 	        command->body.n > BULK_CHUNK_BYTES) {
-		batch_dead_letter(chunks->batch, index, STR("not a piece of a file"));
+		batch_dead_letter(batch, index, STR("not a piece of a file"));
 		return true;
 	}
 	db_array_uuid(&chunks->columns[0], &command->workspace);
@@ -53,7 +41,7 @@ static bool add_chunk(struct chunks *chunks, size_t index, struct err *err)
 	db_array_i64(&chunks->columns[2], (int64_t)number);
 	db_array_i64(&chunks->columns[3], command->time_us);
 	db_array_text(&chunks->columns[4], command->body);
-	return chunks->columns[0].n < CHUNKS_AT_ONCE || store(chunks, err);
+	return rows_count(chunks) < CHUNKS_AT_ONCE || store(chunks, batch, err);
 }
 
 static struct db_params job_params(struct batch *batch, const struct command *command)
@@ -198,7 +186,7 @@ static bool handle_one(struct batch *batch, size_t index, struct err *err)
 
 bool intake_handle(struct batch *batch, struct err *err)
 {
-	struct chunks chunks;
+	struct rows chunks;
 
 	chunks_init(&chunks, batch);
 	for (size_t i = 0; i < batch_size(batch); i++) {
@@ -206,8 +194,9 @@ bool intake_handle(struct batch *batch, struct err *err)
 			continue;
 		bool is_chunk = batch_command(batch, i)->type == COMMAND_BULK_CHUNK;
 		/* in the order of the log: a job is made of pieces that came before it */
-		if (!(is_chunk ? add_chunk(&chunks, i, err) : store(&chunks, err) && handle_one(batch, i, err)))
+		if (!(is_chunk ? add_chunk(&chunks, batch, i, err)
+		               : store(&chunks, batch, err) && handle_one(batch, i, err)))
 			return false;
 	}
-	return store(&chunks, err);
+	return store(&chunks, batch, err);
 }

@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/rows.h"
 #include "workers/configuration/changes.h"
 
 /* What happens to one batch, in two flights to the database: facts, then writes. */
@@ -85,31 +86,23 @@ static bool read_facts(struct work *work, int64_t *ret_seq, struct err *err)
 
 static bool send_documents(struct work *work, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_TEXT, DB_TEXT, DB_I64, DB_I64, DB_I64, DB_I64, DB_JSONB};
-	struct db_array columns[ARRAY_LEN(types)];
-	struct db_params params;
+	struct rows rows;
 
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_array_init(&columns[i], work->arena, types[i]);
+	rows_init(&rows, work->arena, "uttllllJ");
 	for (size_t i = 0; i < work->changes.n; i++) {
 		const struct change *change = &work->changes.items[i];
 		if (!change->last)
 			continue;
-		db_array_uuid(&columns[0], &change->command->workspace);
-		db_array_text(&columns[1], change->key.kind);
-		db_array_text(&columns[2], change->key.id);
-		db_array_i64(&columns[3], change->version);
-		db_array_i64(&columns[4], change->seq);
-		db_array_i64(&columns[5], change->created_us);
-		db_array_i64(&columns[6], change->command->time_us);
-		db_array_text(&columns[7], change->command->body);
+		db_array_uuid(&rows.columns[0], &change->command->workspace);
+		db_array_text(&rows.columns[1], change->key.kind);
+		db_array_text(&rows.columns[2], change->key.id);
+		db_array_i64(&rows.columns[3], change->version);
+		db_array_i64(&rows.columns[4], change->seq);
+		db_array_i64(&rows.columns[5], change->created_us);
+		db_array_i64(&rows.columns[6], change->command->time_us);
+		db_array_text(&rows.columns[7], change->command->body);
 	}
-	if (!columns[0].n)
-		return true;
-	db_params_init(&params, work->arena);
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_param_array(&params, &columns[i]);
-	return db_send_expect(work->db, "config_put", &params, columns[0].n, ERR_INTERNAL, err);
+	return rows_write(&rows, work->db, "config_put", rows_count(&rows), err);
 }
 
 /* The outbox keeps the command itself: its rule and its answer are made from it when the rule is published. */
@@ -134,12 +127,9 @@ static bool rule_partition(struct work *work, const struct change *change, uint3
 
 static bool send_rules(struct work *work, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_I64, DB_TEXT, DB_I32, DB_BYTEA};
-	struct db_array columns[ARRAY_LEN(types)];
-	struct db_params params;
+	struct rows rows;
 
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_array_init(&columns[i], work->arena, types[i]);
+	rows_init(&rows, work->arena, "ultix");
 	for (size_t i = 0; i < work->changes.n; i++) {
 		const struct change *change = &work->changes.items[i];
 		uint32_t partition;
@@ -147,18 +137,13 @@ static bool send_rules(struct work *work, struct err *err)
 			continue;
 		if (!rule_partition(work, change, &partition, err))
 			return false;
-		db_array_uuid(&columns[0], &change->command->workspace);
-		db_array_i64(&columns[1], change->seq);
-		db_array_text(&columns[2], str_of(topic_role_name(change->rule_topic)));
-		db_array_i64(&columns[3], partition);
-		db_array_text(&columns[4], record_of(work, change->command));
+		db_array_uuid(&rows.columns[0], &change->command->workspace);
+		db_array_i64(&rows.columns[1], change->seq);
+		db_array_text(&rows.columns[2], str_of(topic_role_name(change->rule_topic)));
+		db_array_i64(&rows.columns[3], partition);
+		db_array_text(&rows.columns[4], record_of(work, change->command));
 	}
-	if (!columns[0].n)
-		return true;
-	db_params_init(&params, work->arena);
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		db_param_array(&params, &columns[i]);
-	return db_send_expect(work->db, "config_add_rules", &params, columns[0].n, ERR_INTERNAL, err);
+	return rows_write(&rows, work->db, "config_add_rules", rows_count(&rows), err);
 }
 
 static bool send_head(struct work *work, int64_t seq, struct err *err)

@@ -22,8 +22,8 @@ struct changes {
 
 static void changes_init(struct changes *changes, struct arena *arena)
 {
-	rows_init(&changes->inserts, arena, "uuullllbuutjj");
-	rows_init(&changes->updates, arena, "uuullllbuutjj");
+	rows_init(&changes->inserts, arena, "uuullllbuutJJ");
+	rows_init(&changes->updates, arena, "uuullllbuutJJ");
 	rows_init(&changes->deletes, arena, "uu");
 	rows_init(&changes->tombstones, arena, "uuull");
 	rows_init(&changes->old_keys, arena, "uuuu");

@@ -18,6 +18,7 @@
 
 /* A statement sent whose result has not been read. */
 struct pending {
+	const char *statement;
 	bool unattended; /* nobody asks for its result */
 	int64_t rows;    /* that it must affect; -1: any */
 	enum err_code code_otherwise;
@@ -250,6 +251,7 @@ enum err_code db_error_code(const char *sqlstate)
 	        {.prefix = "57P", .code = ERR_DATABASE},   /* shutdown, crash of another backend */
 	        {.prefix = "57014", .code = ERR_DATABASE}, /* statement timeout */
 	        {.prefix = "25P03", .code = ERR_DATABASE}, /* idle in transaction for too long */
+	        {.prefix = "21", .code = ERR_INVALID},     /* rows that do not go together */
 	        {.prefix = "22", .code = ERR_INVALID},     /* data */
 	        {.prefix = "23", .code = ERR_INVALID},     /* constraint */
 	        {.prefix = "54", .code = ERR_INVALID},     /* a limit of PostgreSQL */
@@ -264,14 +266,15 @@ enum err_code db_error_code(const char *sqlstate)
 }
 
 /* The message of PostgreSQL may quote data ("DETAIL: Key (...)"); its primary line does not hold values of ours. */
-static bool fail_from_result(struct db *db, const PGresult *result, struct err *err)
+static bool fail_from_result(struct db *db, const PGresult *result, const char *statement, struct err *err)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	enum err_code code = db_error_code(state);
 
 	db->first_fail = code;
-	return err_set(err, code, "PostgreSQL %s: %s", state ? state : "-", words ? words : "connection lost");
+	return err_set(err, code, "PostgreSQL %s in %s: %s", state ? state : "-", statement,
+	        words ? words : "connection lost");
 }
 
 static bool fail_from_connection(const struct db *db, struct err *err)
@@ -406,13 +409,13 @@ bool db_prepare(struct db *db, const struct statement *statements, size_t n, str
 	for (size_t i = 0; i < n; i++) {
 		if (!PQsendPrepare(db->connection, statements[i].name, statements[i].sql, 0, NULL))
 			return fail_from_connection(db, err);
-		note_sent(db, (struct pending){.rows = -1});
+		note_sent(db, (struct pending){.statement = statements[i].name, .rows = -1});
 	}
 	if (!sync_pipeline(db, err))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if (!db_done(db, err))
-			return err_wrap(err, "statement %s", statements[i].name);
+			return false;
 	return true;
 }
 
@@ -424,6 +427,7 @@ static bool send_statement(
 	if (!PQsendQueryPrepared(db->connection, statement, n, n ? params->values : NULL, n ? params->lengths : NULL,
 	            n ? params->formats : NULL, 1))
 		return fail_from_connection(db, err);
+	pending.statement = statement;
 	note_sent(db, pending);
 	return true;
 }
@@ -477,10 +481,10 @@ static bool check_result(struct db *db, const PGresult *result, const struct pen
 	if (status == PGRES_PIPELINE_ABORTED)
 		return err_set(err, db->first_fail ? db->first_fail : ERR_DATABASE, "skipped after a failed statement");
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-		return fail_from_result(db, result, err);
+		return fail_from_result(db, result, pending->statement, err);
 	if (pending->rows < 0 || strtoll(PQcmdTuples((PGresult *)result), NULL, 10) == pending->rows)
 		return true;
-	return err_set(err, pending->code_otherwise, "a statement changed %s rows instead of %lld",
+	return err_set(err, pending->code_otherwise, "%s changed %s rows instead of %lld", pending->statement,
 	        PQcmdTuples((PGresult *)result), (long long)pending->rows);
 }
 
@@ -623,6 +627,6 @@ bool db_rollback(struct db *db)
 		return true;
 	if (!PQsendQueryParams(db->connection, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 1))
 		return false;
-	note_sent(db, (struct pending){.rows = -1});
+	note_sent(db, (struct pending){.statement = "a query", .rows = -1});
 	return sync_pipeline(db, &ignored) && drain(db, &ignored);
 }

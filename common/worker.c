@@ -10,6 +10,7 @@
 #include "common/leaks.h"
 #include "common/log.h"
 #include "common/precedence.h"
+#include "common/recent_ids.h"
 #include "common/replay_limits.h"
 #include "common/worker_batch.h"
 
@@ -38,6 +39,8 @@
 #define TOPIC_WAIT_US (20 * 1000000LL)
 /* Ranges of records in which processes died that are kept in mind. */
 #define MAX_SUSPECTS 256
+/* Commands of some seconds at full speed, 3 MB: a producer gives up after ten. */
+#define RECENT_IDS (128 * 1024)
 #define HOUSEKEEPING_US (60 * 1000000LL)
 /* From the start to the first: also one that never lives for long cleans up, and none does while others wait for it. */
 #define HOUSEKEEPING_FIRST_US (5 * 1000000LL)
@@ -57,6 +60,7 @@ struct worker {
 	rd_kafka_queue_t *queue; /* of the consumer */
 	void *state;
 	struct facts *facts;
+	struct recent_ids *recent;
 	struct crashed_range suspects[MAX_SUSPECTS];
 	int n_suspects;
 	bool facts_behind; /* a predecessor may have left some */
@@ -415,6 +419,7 @@ static bool run_transaction(
 		        .messages = messages,
 		        .n_messages = n,
 		        .facts = worker->facts,
+		        .recent = worker->recent,
 		        .replay = worker->settings.replay,
 		        .background = background,
 		        .n_positions = MAX_PARTITIONS,
@@ -453,6 +458,7 @@ static void process(struct worker *worker, rd_kafka_message_t **messages, size_t
 	if (run_transaction(worker, messages, n, NULL, &err))
 		return;
 	if (n > 1) {
+		log_event(LOG_WARN, "halved", "%zu records cannot be applied together: %s", n, err.message);
 		process(worker, messages, n / 2);
 		process(worker, messages + n / 2, n - n / 2);
 		return;
@@ -780,6 +786,8 @@ static void open_kafka(struct worker *worker)
 	worker->producer = kafka_producer_new(&worker->settings, KAFKA_SEND_AT_ONCE, on_delivery, worker);
 	worker->facts =
 	        facts_new(worker->definition->name, topic_role_name(worker->definition->topic), worker->producer);
+	if (!topic_is_compacted(worker->definition->topic))
+		worker->recent = recent_ids_new(RECENT_IDS);
 	wait_for_topic(worker);
 	worker->consumer = kafka_consumer_new(
 	        &worker->settings, group, member, worker->definition->fetch_wait_ms, on_rebalance, worker);

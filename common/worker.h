@@ -94,10 +94,15 @@ void *batch_state(struct batch *batch);
 
 /*
  * Keyed commands (COMMAND_KEYED) whose key was used before in their partition: the runtime has answered them already
- * (first result, or 409 for another body), and the handler must skip them. Also true for records that could not be
- * decoded.
+ * (first result, or 409 for another body), and the handler must skip them. Also true for the second copy of a record,
+ * as far as the runtime remembers the first one, and for records that could not be decoded.
  */
 bool batch_skip(const struct batch *batch, size_t index);
+/*
+ * The record was made before one that stands in front of it: it may be the second copy of one (see recent_ids.h), which
+ * nobody remembers when its command has no outcome and the process is another one. That follows from the log alone.
+ */
+bool batch_is_late(const struct batch *batch, size_t index);
 
 /* Ends an INSERT into command_results: a use of an Idempotency-Key that has been forgotten makes room for the next. */
 #define COMMAND_RESULT_REPLACES_FORGOTTEN                                                                              \

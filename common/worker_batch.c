@@ -7,6 +7,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/problems.h"
+#include "common/recent_ids.h"
 #include "common/rows.h"
 
 #include <stdlib.h>
@@ -18,8 +19,9 @@ struct entry {
 	const rd_kafka_message_t *message;
 	bool decoded;
 	bool skip;
-	size_t same_as;        /* index + 1 of the earlier record with the same Idempotency-Key; 0 = none */
-	struct entry *next;    /* another use of an Idempotency-Key in the same bucket */
+	size_t same_as;        /* index + 1 of the earlier record of the same command; 0 = none */
+	bool late;             /* made before a record in front of it: may be its second copy */
+	struct entry *next;    /* another command, or use of an Idempotency-Key, in the same bucket */
 	int64_t kept_until_us; /* of an Idempotency-Key: when the last record finds this use, or the one it repeats */
 	bool answered;         /* an outcome is set */
 	bool stored;           /* the outcome comes from the table */
@@ -225,6 +227,11 @@ bool batch_skip(const struct batch *batch, size_t index)
 	return batch->entries[index].skip;
 }
 
+bool batch_is_late(const struct batch *batch, size_t index)
+{
+	return batch->entries[index].late;
+}
+
 static void set_outcome(struct entry *entry, uint16_t status, struct str body)
 {
 	entry->answered = true;
@@ -372,6 +379,7 @@ static void decode_entry(struct batch *batch, size_t index, const rd_kafka_messa
 	}
 	advance->after = message->offset + 1;
 	entry->decoded = command_decode(entry->record, &entry->command, &err);
+	entry->late = entry->decoded && entry->command.time_us <= advance->last_time_us;
 	entry->command.time_us = effective_time(advance, entry->decoded ? entry->command.time_us : 0);
 	entry->kept_until_us = command_key_kept_until(&entry->command);
 	if (entry->command.time_us > batch->last_time_us)
@@ -471,7 +479,18 @@ static bool send_step(struct batch *batch, struct err *err)
 
 static bool is_keyed(const struct entry *entry)
 {
-	return entry->decoded && !entry->skip && entry->command.flags & COMMAND_KEYED;
+	return entry->decoded && entry->command.flags & COMMAND_KEYED;
+}
+
+/* Facts have no id, and may come twice. */
+static bool is_late_command(const struct entry *entry)
+{
+	return entry->late && !uuid_is_nil(&entry->command.id);
+}
+
+static bool may_be_repeat(const struct entry *entry)
+{
+	return !entry->skip && (is_keyed(entry) || is_late_command(entry));
 }
 
 /* Partitions are read in any order: what one decides must not depend on another. */
@@ -492,7 +511,8 @@ static bool check_fingerprint(struct batch *batch, size_t index, uint64_t finger
 	return false;
 }
 
-/* The use of the key that the entry repeats, which is itself when there is none before it in the batch. */
+/* The command, or the use of the key, that the entry repeats, which is itself when there is none before it in the
+ * batch. */
 static struct entry *use_of_key(struct entry **bucket, struct entry *entry)
 {
 	struct entry *use = *bucket;
@@ -510,14 +530,17 @@ static struct entry *use_of_key(struct entry **bucket, struct entry *entry)
 
 static void mark_repeats_in_batch(struct batch *batch)
 {
-	size_t n_buckets = 16;
+	size_t n_buckets = 16, n_late = 0;
 
 	while (n_buckets < 2 * batch->n)
 		n_buckets *= 2;
+	for (size_t i = 0; i < batch->n; i++)
+		n_late += is_late_command(&batch->entries[i]);
 	struct entry **buckets = arena_zalloc(batch->context.arena, n_buckets * sizeof(struct entry *));
 	for (size_t i = 0; i < batch->n; i++) {
 		struct entry *entry = &batch->entries[i];
-		if (!entry->decoded || !(entry->command.flags & COMMAND_KEYED))
+		/* those that a late one may repeat are not late themselves */
+		if (!is_keyed(entry) && (!n_late || !entry->decoded || uuid_is_nil(&entry->command.id)))
 			continue;
 		struct str id = {(const char *)entry->command.id.b, sizeof(entry->command.id.b)};
 		const struct entry *first = use_of_key(&buckets[hash_keyed(id) & (n_buckets - 1)], entry);
@@ -545,7 +568,18 @@ static void take_stored_result(struct batch *batch, size_t index, const PGresult
 	entry->stored = true;
 }
 
-/* Answers repeats of Idempotency-Keys, from the table and from earlier in this batch. */
+/* Commands without an outcome are not in the table, nor are those of a replay, or of a log that was read late. */
+static void skip_recent(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->n && batch->context.recent; i++) {
+		struct entry *entry = &batch->entries[i];
+		if (!is_keyed(entry) && is_late_command(entry) &&
+		        recent_ids_has(batch->context.recent, &entry->command.id))
+			entry->skip = true;
+	}
+}
+
+/* Answers repeats of Idempotency-Keys and second copies of records, from the table and from earlier in this batch. */
 static bool answer_repeats(struct batch *batch, struct err *err)
 {
 	struct rows asked;
@@ -554,7 +588,7 @@ static bool answer_repeats(struct batch *batch, struct err *err)
 	rows_init(&asked, batch->context.arena, "uuili");
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *entry = &batch->entries[i];
-		if (!is_keyed(entry))
+		if (!may_be_repeat(entry))
 			continue;
 		db_array_uuid(&asked.columns[0], &entry->command.workspace);
 		db_array_uuid(&asked.columns[1], &entry->command.id);
@@ -573,6 +607,7 @@ static bool answer_repeats(struct batch *batch, struct err *err)
 	for (int row = 0; row < PQntuples(rows); row++)
 		take_stored_result(batch, (size_t)db_i64(rows, row, 0), rows, row);
 	PQclear(rows);
+	skip_recent(batch);
 	mark_repeats_in_batch(batch);
 	return true;
 }
@@ -745,6 +780,15 @@ static bool send_stream(struct batch *batch, struct err *err)
 	return db_send_expect(batch->context.db, "runtime_stream", &params, (int)n_runs, ERR_INTERNAL, err);
 }
 
+static void remember_commands(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->n && batch->context.recent; i++) {
+		const struct entry *entry = &batch->entries[i];
+		if (entry->decoded && !is_keyed(entry))
+			recent_ids_add(batch->context.recent, &entry->command.id);
+	}
+}
+
 static void take_positions(struct batch *batch)
 {
 	for (size_t i = 0; i < batch->n_advances; i++) {
@@ -805,6 +849,7 @@ bool batch_run(struct batch *batch, struct err *err)
 	if (!send_stream(batch, err) || !db_commit(db, err))
 		return false;
 	take_positions(batch);
+	remember_commands(batch);
 	if (batch->context.facts)
 		facts_committed(batch->context.facts);
 	return true;

@@ -261,6 +261,34 @@ static void an_event_is_posted_once(void **state)
 	stage_close(stage);
 }
 
+/* As Kafka's log may hold it, whoever applied the first one. */
+static void a_second_copy_of_a_record_makes_no_event(void **state)
+{
+	struct stage *stage = stage_open();
+	struct command command = begin(stage, COMMAND_EVENT_POST);
+	struct buf body;
+
+	(void)state;
+	buf_init(&body, stage->arena, 256);
+	event_body_encode(
+	        &body, &(struct event_body){
+	                       .type = STR("viewedPage"), .context = STR("WEB"), .json = STR("{\"properties\":{}}")});
+	command.id = command.entity = event_id(1);
+	command.subject = customer_id(1);
+	command.body = buf_str(&body);
+	feed_add(stage->ingest, &command);
+	ADD(stage, COMMAND_EVENT_POST, .event = 2, .customer = 1);
+	feed_add(stage->ingest, &command);
+	feed_run(stage->ingest, 1);
+	feed_add(stage->ingest, &command);
+	ADD(stage, COMMAND_EVENT_POST, .event = 3, .customer = 1);
+	feed_add(stage->ingest, &command);
+	feed_run(stage->ingest, 0);
+	assert_int_equal(number(stage, "SELECT count(*) FROM events"), 3);
+	assert_int_equal(number(stage, "SELECT count(*) FROM update_stream"), 3);
+	stage_close(stage);
+}
+
 /* The first of each key counts; what comes under it later is a repeat or a conflict. */
 static void a_key_counts_once_in_a_batch(void **state)
 {
@@ -600,6 +628,7 @@ int main(void)
 	        cmocka_unit_test(changes_of_a_batch_are_runs),
 	        cmocka_unit_test(answers),
 	        cmocka_unit_test(an_event_is_posted_once),
+	        cmocka_unit_test(a_second_copy_of_a_record_makes_no_event),
 	        cmocka_unit_test(a_key_counts_once_in_a_batch),
 	        cmocka_unit_test(what_cannot_be_applied_is_set_aside),
 	        cmocka_unit_test(bindings_mean_the_same_to_both_workers),

@@ -32,6 +32,10 @@ static const struct statement test_statements[] = {
         {.name = "test_grow",
                 .sql = "INSERT INTO applied (body) SELECT md5(i::text) FROM generate_series(1, 5000) i",
                 .n_params = 0},
+        {.name = "test_clash",
+                .sql = "INSERT INTO clashes SELECT 1 FROM generate_series(1, $1::bigint) ON CONFLICT (id) DO UPDATE "
+                       "SET id = excluded.id",
+                .n_params = 1},
         {.name = "test_step",
                 .sql = "INSERT INTO steps SELECT count(*) + 1 FROM steps HAVING count(*) < 40 RETURNING step",
                 .n_params = 0},
@@ -64,6 +68,7 @@ static bool test_handle(struct batch *batch, struct err *err)
 {
 	struct db_array ids, times, bodies;
 	struct db_params params;
+	int64_t n_clashes = 0;
 
 	db_array_init(&ids, batch_arena(batch), DB_UUID);
 	db_array_init(&times, batch_arena(batch), DB_I64);
@@ -76,6 +81,7 @@ static bool test_handle(struct batch *batch, struct err *err)
 			return err_set(err, ERR_INVALID, "poison");
 		if (str_is(command->body, "\"death\""))
 			abort();
+		n_clashes += str_is(command->body, "\"clash\"");
 		db_array_uuid(&ids, &command->id);
 		db_array_i64(&times, command->time_us);
 		db_array_text(&bodies, command->body);
@@ -83,6 +89,10 @@ static bool test_handle(struct batch *batch, struct err *err)
 		        CHANGE_CREATE, 1);
 		batch_reply(batch, i, 201, command->body);
 	}
+	db_params_init(&params, batch_arena(batch));
+	db_param_i64(&params, n_clashes);
+	if (n_clashes && !db_send_expect(batch_db(batch), "test_clash", &params, -1, ERR_INTERNAL, err))
+		return false;
 	db_params_init(&params, batch_arena(batch));
 	db_param_array(&params, &ids);
 	db_param_array(&params, &times);
@@ -153,6 +163,7 @@ static int set_up(void **state)
 	component_sql(fixture->component,
 	        "CREATE TABLE applied (position bigserial, command_id uuid, time_us bigint, body text)");
 	component_sql(fixture->component, "CREATE TABLE steps (step bigint PRIMARY KEY)");
+	component_sql(fixture->component, "CREATE TABLE clashes (id integer PRIMARY KEY)");
 	fixture->producer =
 	        kafka_producer_new(component_settings(fixture->component), KAFKA_SEND_AT_ONCE, on_delivered, fixture);
 	fixture->arena = arena_new(64 * 1024 * 1024);
@@ -425,6 +436,60 @@ static void test_a_poisoned_record_is_set_aside_and_the_rest_goes_on(void **stat
 	assert_int_equal(
 	        component_number(fixture->component, "SELECT count(*) FROM dead_letters WHERE reason = 'poison'"), 1);
 	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 2);
+}
+
+/* As a producer leaves it that lost the answer of a broker which died: in a batch, in the next one, in the next
+ * process. */
+static void test_a_record_that_stands_twice_in_the_log_is_applied_once(void **state)
+{
+	struct fixture *fixture = *state;
+	struct command copied = {.time_us = 1000, .body = STR("\"copy\"")};
+
+	send_numbered(fixture, 0, 2);
+	send_one(fixture, &copied);
+	send_numbered(fixture, 2, 1);
+	send_one(fixture, &copied);
+	send_one(fixture, &copied);
+	pid_t pid = start_worker("0");
+	wait_for_rows(fixture, 4);
+	send_one(fixture, &copied);
+	send_numbered(fixture, 3, 1);
+	wait_for_rows(fixture, 5);
+	component_sql(fixture->component, "DELETE FROM command_results"); /* it has been there for long */
+	send_one(fixture, &copied);
+	send_numbered(fixture, 4, 1);
+	wait_for_rows(fixture, 6);
+	stop_worker(pid, SIGTERM);
+	copied.id = (struct uuid){{0}};
+	send_one(fixture, &copied);
+	pid = start_worker("0");
+	wait_for_rows(fixture, 7);
+	stop_worker(pid, SIGKILL);
+	send_one(fixture, &copied);
+	send_numbered(fixture, 5, 1);
+	pid = start_worker("0");
+	wait_for_rows(fixture, 8);
+	stop_worker(pid, SIGTERM);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM update_stream"), 8);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 0);
+}
+
+/* Whatever a statement makes of two records that it could make of each. */
+static void test_records_that_fail_only_together_are_applied_one_by_one(void **state)
+{
+	struct fixture *fixture = *state;
+	struct command clash = {.time_us = 1, .id = uuid_v7(clock_wall_us()), .body = STR("\"clash\"")};
+
+	send_numbered(fixture, 0, 3);
+	send_one(fixture, &clash);
+	clash.id = uuid_v7(clock_wall_us());
+	send_one(fixture, &clash);
+	send_numbered(fixture, 3, 3);
+	pid_t pid = start_worker("0");
+	wait_for_rows(fixture, 8);
+	stop_worker(pid, SIGTERM);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 0);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM clashes"), 1);
 }
 
 /* The supervisor's part, until the question's answer is n: a worker that has ended is started again. */
@@ -819,6 +884,10 @@ int main(int argc, char **argv)
 	                test_a_log_that_lost_its_end_is_told_to_the_operator, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_poisoned_record_is_set_aside_and_the_rest_goes_on, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_a_record_that_stands_twice_in_the_log_is_applied_once, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_records_that_fail_only_together_are_applied_one_by_one, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_record_that_kills_its_worker_is_set_aside_after_three_tries, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(

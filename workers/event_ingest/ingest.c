@@ -36,8 +36,8 @@ static bool is_post(const struct item *item)
 }
 
 /* A gateway's event is named after its POST, and a row of a bulk job counts once by its key; an operator sends an event
-   again under another command, and a key may have been forgotten. */
-static bool is_new(const struct item *item)
+   again under another command, a key may have been forgotten, and a late one may be there already. */
+static bool is_new(const struct ingest *ingest, const struct item *item)
 {
 	const struct command *command = item->command;
 
@@ -45,7 +45,8 @@ static bool is_new(const struct item *item)
 		return false;
 	if (command->flags & COMMAND_BULK)
 		return command->flags & COMMAND_KEYED;
-	return !(command->flags & COMMAND_KEYED) && uuid_eq(&command->id, &command->entity);
+	return !(command->flags & COMMAND_KEYED) && uuid_eq(&command->id, &command->entity) &&
+	       !batch_is_late(ingest->batch, item->index);
 }
 
 static const char *check(const struct command *command, struct event_body *body, struct err *err)
@@ -96,7 +97,7 @@ static void read_commands(struct ingest *ingest)
 		}
 		ingest->n++;
 		ingest->n_posts += is_post(item);
-		ingest->n_new += is_new(item);
+		ingest->n_new += is_new(ingest, item);
 	}
 }
 

@@ -117,19 +117,33 @@ static struct json *parse_object(struct arena *arena, struct str text, struct er
 	return value;
 }
 
-struct str event_json_merge(struct arena *arena, struct str stored, struct str patch, struct err *err)
+/* The trees are in the scratch arena. */
+static struct str merge(
+        struct arena *arena, struct arena *scratch, struct str stored, struct str patch, struct err *err)
 {
-	struct json *event = parse_object(arena, stored, err);
-	struct json *change = event ? parse_object(arena, patch, err) : NULL;
+	struct json *event = parse_object(scratch, stored, err);
+	struct json *change = event ? parse_object(scratch, patch, err) : NULL;
 	struct buf buf;
 
 	if (!change)
 		return STR_NONE;
-	merge_into(arena, event, change);
+	merge_into(scratch, event, change);
 	buf_init(&buf, arena, stored.n + patch.n + 64);
 	event_json_write(&buf, json_member(event, "properties"), json_member(event, "contextInfo"),
 	        json_member(event, "tracking"));
 	return buf_str(&buf);
+}
+
+/* Trees are many times as large as their texts: those of a batch of patches of large events would fill all memory. */
+struct str event_json_merge(struct arena *arena, struct str stored, struct str patch, struct err *err)
+{
+	/* both trees, and a copy of the patch's */
+	size_t most = JSON_BYTES_PER_TEXT_BYTE * (stored.n + 2 * patch.n) + 16 * 1024;
+	struct arena *scratch = arena_new(most);
+	struct str merged = merge(arena, scratch, stored, patch, err);
+
+	arena_free(scratch);
+	return merged;
 }
 
 void event_row_read(const PGresult *result, int row, int first, struct event_row *ret_event)

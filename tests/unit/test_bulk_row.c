@@ -323,6 +323,34 @@ static void rows_that_were_sent_are_made_again(void **state)
 	arena_free(desk.arena);
 }
 
+/* Many rows that change large events are in work at once. */
+static void rows_of_large_events_take_little_memory(void **state)
+{
+	struct desk desk = {.arena = arena_new(64 * 1024 * 1024)};
+	struct event_row event = {.node = node, .type = STR("viewedPage"), .context = STR("WEB")};
+	struct buf json;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (strcmp(rows[i].name, "an event by id") != 0)
+			continue;
+		struct row row = make(&desk, i, false);
+		buf_init(&json, desk.arena, 64 * 1024);
+		buf_add_literal(&json, "{\"properties\":{\"colour\":1,\"extraProperties\":{\"a\":[0");
+		while (json.n < 60000)
+			buf_add_literal(&json, ",1");
+		buf_add_literal(&json, "]}},\"contextInfo\":{},\"tracking\":null}");
+		event.json = buf_str(&json);
+		row.event = &event;
+		row.n_found = 1;
+		size_t before = arena_used_bytes(desk.arena);
+		row_finish(desk.arena, &desk.rules, &row);
+		assert_null(row.why.p); /* the event's own fault is forgiven */
+		assert_true(arena_used_bytes(desk.arena) - before < 4 * json.n);
+	}
+	arena_free(desk.arena);
+}
+
 static void ids_follow_from_job_and_line(void **state)
 {
 	struct uuid last = row_id(&job, 0, ROW_COMMAND);
@@ -345,6 +373,7 @@ int main(void)
 	        cmocka_unit_test(headers_are_read),
 	        cmocka_unit_test(rows_become_commands),
 	        cmocka_unit_test(rows_that_were_sent_are_made_again),
+	        cmocka_unit_test(rows_of_large_events_take_little_memory),
 	        cmocka_unit_test(ids_follow_from_job_and_line),
 	};
 

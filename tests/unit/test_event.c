@@ -132,6 +132,23 @@ static void broken_patches_say_so(void **state)
 	assert_null(event_json_merge(*state, STR("[]"), STR("{}"), &err).p);
 }
 
+/* Trees of what is merged are larger than its text by far, and a batch holds many patches. */
+static void large_events_are_merged_in_little_memory(void **state)
+{
+	struct err err = {0};
+	struct buf stored;
+
+	buf_init(&stored, *state, 64 * 1024);
+	buf_add_literal(&stored, "{\"properties\":{\"extraProperties\":{\"a\":[0");
+	while (stored.n < 60000)
+		buf_add_literal(&stored, ",1");
+	buf_add_literal(&stored, "]}},\"contextInfo\":{},\"tracking\":null}");
+	size_t before = arena_used_bytes(*state);
+	struct str merged = event_json_merge(*state, buf_str(&stored), STR("{\"properties\":{\"b\":1}}"), &err);
+	assert_true(merged.n > stored.n);
+	assert_true(arena_used_bytes(*state) - before < 4 * stored.n);
+}
+
 static struct event_row sample(void)
 {
 	return (struct event_row){
@@ -214,6 +231,7 @@ int main(void)
 	        cmocka_unit_test(foreign_bodies_are_refused),
 	        cmocka_unit_test(patches_merge),
 	        cmocka_unit_test(broken_patches_say_so),
+	        cmocka_unit_test(large_events_are_merged_in_little_memory),
 	        cmocka_unit_test(a_new_event_with_a_customer),
 	        cmocka_unit_test(a_changed_waiting_event_with_neighbours),
 	        cmocka_unit_test(partitions_are_stable),

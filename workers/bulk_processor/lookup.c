@@ -3,6 +3,9 @@
 #include "common/arena.h"
 #include "common/worker.h"
 
+/* Events come with all that they hold, half a MiB at most. */
+#define ROWS_AT_ONCE 125
+
 static const struct {
 	const char *statement;
 	bool by_text;
@@ -44,16 +47,13 @@ static bool ask(struct batch *batch, const struct row_rules *rules, enum row_loo
 	return db_send(batch_db(batch), lookups[lookup].statement, &params, err);
 }
 
-/* Texts of the result must outlive it. */
+/* Its JSON stays in the result; what goes into a command outlives that. */
 static const struct event_row *keep_event(struct arena *arena, const PGresult *result, int row)
 {
 	struct event_row *event = arena_alloc(arena, sizeof(*event));
 
 	event_row_read(result, row, 2, event);
-	event->type = arena_str(arena, event->type);
-	event->context = arena_str(arena, event->context);
 	event->bind_value = arena_str(arena, event->bind_value);
-	event->json = arena_str(arena, event->json);
 	return event;
 }
 
@@ -69,26 +69,45 @@ static void take(struct batch *batch, enum row_lookup lookup, const PGresult *re
 	}
 }
 
-bool lookup_rows(struct batch *batch, struct row_rules *rules, struct row *rows, size_t n, struct err *err)
+static bool ask_all(struct batch *batch, const struct row_rules *rules, const struct row *rows, size_t n, bool *asked,
+        struct err *err)
 {
-	bool asked[LOOKUPS] = {0};
-
-	if (!n)
-		return true;
 	for (int i = LOOKUP_NONE + 1; i < LOOKUPS; i++)
 		if (!ask(batch, rules, (enum row_lookup)i, rows, n, &asked[i], err))
 			return false;
-	if (!db_flush(batch_db(batch), err))
-		return false;
+	return db_flush(batch_db(batch), err);
+}
+
+static bool read_all(struct batch *batch, const bool *asked, struct row *rows, PGresult **results, struct err *err)
+{
 	for (int i = LOOKUP_NONE + 1; i < LOOKUPS; i++) {
-		PGresult *result = asked[i] ? db_result(batch_db(batch), err) : NULL;
-		if (asked[i] && !result)
+		if (!asked[i])
+			continue;
+		results[i] = db_result(batch_db(batch), err);
+		if (!results[i])
 			return false;
-		if (result)
-			take(batch, (enum row_lookup)i, result, rows);
-		PQclear(result);
+		take(batch, (enum row_lookup)i, results[i], rows);
 	}
-	for (size_t i = 0; i < n; i++)
+	return true;
+}
+
+static bool lookup_some(struct batch *batch, struct row_rules *rules, struct row *rows, size_t n, struct err *err)
+{
+	PGresult *results[LOOKUPS] = {0};
+	bool asked[LOOKUPS] = {0};
+	bool good = ask_all(batch, rules, rows, n, asked, err) && read_all(batch, asked, rows, results, err);
+
+	for (size_t i = 0; good && i < n; i++)
 		row_finish(batch_arena(batch), rules, &rows[i]);
+	for (size_t i = 0; i < LOOKUPS; i++)
+		PQclear(results[i]);
+	return good;
+}
+
+bool lookup_rows(struct batch *batch, struct row_rules *rules, struct row *rows, size_t n, struct err *err)
+{
+	for (size_t i = 0; i < n; i += ROWS_AT_ONCE)
+		if (!lookup_some(batch, rules, rows + i, n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE, err))
+			return false;
 	return true;
 }

@@ -5,7 +5,7 @@
 
 struct batch;
 
-/* Looks up what rows name, all at once, and finishes them with it. */
+/* Looks up what rows name, many at once, and finishes them with it. The events of rows are gone afterwards. */
 bool lookup_rows(struct batch *batch, struct row_rules *rules, struct row *rows, size_t n, struct err *err) must_check;
 
 #endif

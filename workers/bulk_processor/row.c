@@ -7,6 +7,8 @@
 
 /* Faults of one row that its result names. */
 #define FAULTS_TOLD 5
+/* For one row: far more than the largest event takes. */
+#define SCRATCH_BYTES ((size_t)1024 * 1024 * 1024)
 
 /* One row in work. */
 struct making {
@@ -450,14 +452,14 @@ static void check_all_parts(struct making *making, const struct json *parts, str
 }
 
 /* Faults that the event had before are not the row's. */
-static void forgive(struct making *making, struct str patch)
+static void forgive(struct making *making, struct arena *scratch, struct str patch)
 {
-	struct problems *before = arena_alloc(making->arena, sizeof(*before));
+	struct problems *before = arena_alloc(scratch, sizeof(*before));
 	struct err err = {0};
-	const struct json *stored = json_parse(making->arena, making->row->event->json, &err);
-	const struct json *said = json_parse(making->arena, patch, &err);
+	const struct json *stored = json_parse(scratch, making->row->event->json, &err);
+	const struct json *said = json_parse(scratch, patch, &err);
 
-	problems_init(before, making->arena);
+	problems_init(before, scratch);
 	if (!stored || !said)
 		return;
 	check_all_parts(making, stored, before);
@@ -465,14 +467,14 @@ static void forgive(struct making *making, struct str patch)
 }
 
 /* The event as it will be has to be valid, as far as the row goes. */
-static void check_merged(struct making *making, struct str patch)
+static void check_merged(struct making *making, struct arena *scratch, struct str patch)
 {
 	const struct event_row *event = making->row->event;
 	const struct event_type *type = event_type_find(event->type);
 	const struct event_context *context = event_context_find(event->context);
 	struct err err = {0};
-	struct str merged = event_json_merge(making->arena, event->json, patch, &err);
-	const struct json *parts = merged.p ? json_parse(making->arena, merged, &err) : NULL;
+	struct str merged = event_json_merge(scratch, event->json, patch, &err);
+	const struct json *parts = merged.p ? json_parse(scratch, merged, &err) : NULL;
 
 	if (!parts) {
 		fail(making->row, arena_printf(making->arena, "%s", err.message));
@@ -480,8 +482,17 @@ static void check_merged(struct making *making, struct str patch)
 		check_size(making, type, merged.n);
 		check_all_parts(making, parts, &making->problems);
 		if (making->problems.n)
-			forgive(making, patch);
+			forgive(making, scratch, patch);
 	}
+}
+
+/* What is made of the stored event is many times as large as the row: it must not add up. */
+static void check_patch(struct making *making, struct str patch)
+{
+	struct arena *scratch = arena_new(SCRATCH_BYTES);
+
+	check_merged(making, scratch, patch);
+	arena_free(scratch);
 }
 
 static void finish_patch(struct making *making)
@@ -492,7 +503,7 @@ static void finish_patch(struct making *making)
 	struct buf text;
 
 	event_input_keeps(row->event, row->body, EVENT_CHANGE, &making->problems);
-	check_merged(making, patch);
+	check_patch(making, patch);
 	fail_with_problems(making);
 	buf_init(&text, making->arena, 512 + patch.n);
 	event_body_encode(

@@ -41,7 +41,7 @@ struct row {
 	/* What was found. */
 	int n_found;
 	struct uuid found;             /* customer */
-	const struct event_row *event; /* LOOKUP_EVENT */
+	const struct event_row *event; /* LOOKUP_EVENT; only for row_finish */
 
 	struct event_input input; /* of an event that is to be changed */
 	const struct json *body;

@@ -712,6 +712,35 @@ static void every_row_is_deleted_once(void **state)
 	}
 }
 
+/* A row was sent, and who wrote before it makes its customer one that the next process does not find: what the row did
+   counts. */
+static void a_deletion_that_was_sent_is_told(void **state)
+{
+	struct stage *stage = *state;
+	struct command patch;
+	size_t n;
+
+	do_job(stage, FILE_OF(KEYED, BULK_INSERT, "base.contacts.email\na@x\n"));
+	const char *job = upload(stage, FILE_OF(KEYED, BULK_DELETE, "base.contacts.email\na@x\nb@x\n"));
+	step(stage, LIVES); /* it is scheduled */
+	feed_background(stage->bulk);
+	processor_outgoing(stage->processor, &n);
+	assert_int_equal(n, 1);
+	struct uuid customer = id_of(component_text(stage->component, "SELECT id FROM customers"));
+	patch = begin(stage, COMMAND_CUSTOMER_PATCH, &customer);
+	patch.node = id_of(KEYED);
+	patch.body = STR("{\"base\":{\"contacts\":{\"email\":\"c@x\"}}}");
+	feed_add(stage->merge, &patch);
+	publish(stage, n);
+	new_processor(stage);
+	feed_run_some(stage->merge, 1);
+	step(stage, LIVES);
+	run(stage, job);
+	run_others(stage);
+	assert_int_equal(count(stage, "customers"), 0);
+	assert_string_equal(outcome(stage, job), "PROCESSED 2/2/1 1 DELETED, 2 FAILED: customer not found");
+}
+
 /* A process that was frozen with rows on their way, and does not know that another one has sent them again: it must not
    take their results away. */
 static void a_process_that_was_overtaken_stands_back(void **state)
@@ -778,6 +807,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(configuration_is_followed, set_up, tear_down),
 	        cmocka_unit_test(every_row_is_applied_once),
 	        cmocka_unit_test(every_row_is_deleted_once),
+	        cmocka_unit_test_setup_teardown(a_deletion_that_was_sent_is_told, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_process_that_was_overtaken_stands_back, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_file_of_many_pieces, set_up, tear_down),
 	};

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 
 #include <endian.h>
+#include <stdlib.h>
 
 #define BODY_VERSION 1
 #define BODY_HEADER_BYTES 12
@@ -91,19 +92,59 @@ static struct json *without_nulls(struct arena *arena, const struct json *value)
 	return object;
 }
 
-static void merge_into(struct arena *arena, struct json *target, const struct json *patch)
+/* A member of a patch. */
+struct change {
+	const struct json *value;
+	bool done;
+};
+
+static int by_key(const void *a, const void *b)
 {
+	return str_compare(((const struct change *)a)->value->key, ((const struct change *)b)->value->key);
+}
+
+/* Sorted: objects may have some thousand members, which would be looked through for each other. */
+static struct change *sort_changes(struct arena *arena, const struct json *patch)
+{
+	struct change *changes = arena_alloc(arena, (patch->count + 1) * sizeof(*changes));
+	size_t n = 0;
+
 	for
-		json_each(member, patch)
-		{
-			struct json *present = json_get(target, member->key);
-			if (json_is_null(member))
-				json_remove(target, member->key);
-			else if (json_is(member, JSON_OBJECT) && json_is(present, JSON_OBJECT))
-				merge_into(arena, present, member);
-			else
-				json_set(target, member->key, without_nulls(arena, member));
-		}
+		json_each(member, patch) changes[n++] = (struct change){.value = member};
+	qsort(changes, n, sizeof(*changes), by_key);
+	return changes;
+}
+
+static struct change *find_change(struct change *changes, size_t n, struct str key)
+{
+	struct json named = {.key = key};
+
+	return bsearch(&(struct change){.value = &named}, changes, n, sizeof(*changes), by_key);
+}
+
+/* The target's members, those of the patch in their places, and what is new behind them. */
+static struct json *merge_objects(struct arena *arena, struct json *target, const struct json *patch)
+{
+	struct change *changes = sort_changes(arena, patch), *change;
+	struct json *merged = json_new(arena, JSON_OBJECT);
+
+	for (struct json *member = target->first, *next; member; member = next) {
+		next = member->next;
+		change = find_change(changes, patch->count, member->key);
+		if (change)
+			change->done = true;
+		if (!change)
+			json_add(merged, member->key, member);
+		else if (json_is(change->value, JSON_OBJECT) && json_is(member, JSON_OBJECT))
+			json_add(merged, member->key, merge_objects(arena, member, change->value));
+		else if (!json_is_null(change->value))
+			json_add(merged, member->key, without_nulls(arena, change->value));
+	}
+	for
+		json_each(member,
+		        patch) if (!json_is_null(member) && !find_change(changes, patch->count, member->key)->done)
+		        json_add(merged, member->key, without_nulls(arena, member));
+	return merged;
 }
 
 static struct json *parse_object(struct arena *arena, struct str text, struct err *err)
@@ -127,7 +168,7 @@ static struct str merge(
 
 	if (!change)
 		return STR_NONE;
-	merge_into(scratch, event, change);
+	event = merge_objects(scratch, event, change);
 	buf_init(&buf, arena, stored.n + patch.n + 64);
 	event_json_write(&buf, json_member(event, "properties"), json_member(event, "contextInfo"),
 	        json_member(event, "tracking"));
@@ -137,8 +178,8 @@ static struct str merge(
 /* Trees are many times as large as their texts: those of a batch of patches of large events would fill all memory. */
 struct str event_json_merge(struct arena *arena, struct str stored, struct str patch, struct err *err)
 {
-	/* both trees, and a copy of the patch's */
-	size_t most = JSON_BYTES_PER_TEXT_BYTE * (stored.n + 2 * patch.n) + 16 * 1024;
+	/* trees of both, and what is made of them */
+	size_t most = 2 * JSON_BYTES_PER_TEXT_BYTE * (stored.n + patch.n) + 16 * 1024;
 	struct arena *scratch = arena_new(most);
 	struct str merged = merge(arena, scratch, stored, patch, err);
 

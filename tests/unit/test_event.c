@@ -6,6 +6,8 @@
 #include "common/event.h"
 #include "tests/unit/parts.h"
 
+#include <time.h>
+
 static struct str encode(struct arena *arena, const struct event_body *body)
 {
 	struct buf buf;
@@ -149,6 +151,36 @@ static void large_events_are_merged_in_little_memory(void **state)
 	assert_true(arena_used_bytes(*state) - before < 4 * stored.n);
 }
 
+/* Ten seconds, were the members of one looked through for each of the other. */
+static void many_members_are_merged_at_once(void **state)
+{
+	struct err err = {0};
+	struct buf stored, patch;
+	clock_t begin = clock();
+
+	buf_init(&stored, *state, 1024 * 1024);
+	buf_init(&patch, *state, 1024 * 1024);
+	buf_add_literal(&stored, "{\"properties\":{");
+	buf_add_literal(&patch, "{\"properties\":{");
+	for (int i = 0; i < 50000; i++) {
+		buf_printf(&stored, "%s\"%d\":1", i ? "," : "", i);
+		buf_printf(&patch, "%s\"%d\":%s", i ? "," : "", 60000 - i, i % 2 ? "2" : "null");
+	}
+	buf_add_literal(&stored, "},\"contextInfo\":{},\"tracking\":null}");
+	buf_add_literal(&patch, "}}");
+	struct str text = event_json_merge(*state, buf_str(&stored), buf_str(&patch), &err);
+	struct json *merged = json_parse(*state, text, &err);
+	assert_non_null(merged);
+	const struct json *properties = json_member(merged, "properties");
+	/* 0 to 10000 as they were, of the others every second, which were there up to 49999 */
+	assert_int_equal(properties->count, 10001 + 25000);
+	assert_str(properties->first->key, "0");
+	assert_null(json_member(properties, "10002"));
+	assert_str(json_member(properties, "10003")->text, "2");
+	assert_str(properties->last->key, "50001");
+	assert_true(clock() - begin < 5 * CLOCKS_PER_SEC);
+}
+
 static struct event_row sample(void)
 {
 	return (struct event_row){
@@ -232,6 +264,7 @@ int main(void)
 	        cmocka_unit_test(patches_merge),
 	        cmocka_unit_test(broken_patches_say_so),
 	        cmocka_unit_test(large_events_are_merged_in_little_memory),
+	        cmocka_unit_test(many_members_are_merged_at_once),
 	        cmocka_unit_test(a_new_event_with_a_customer),
 	        cmocka_unit_test(a_changed_waiting_event_with_neighbours),
 	        cmocka_unit_test(partitions_are_stable),

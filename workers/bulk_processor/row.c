@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/event_input.h"
 #include "common/hash.h"
 #include "common/password.h"
 
@@ -383,48 +384,62 @@ static void address_event(struct making *making, const struct event_input *input
 	        event_partition(&command->node, command->text, &command->subject, making->rules->event_partitions);
 }
 
-static void create_event(struct making *making, struct json *document)
+static bool is_given(const struct csv_cell *cell)
+{
+	return cell && cell->text.n && (cell->quoted || !str_is(cell->text, "null"));
+}
+
+/* The types of a new event's cells depend on what the row says to be its type and context. */
+static struct json *take_new_event(struct making *making)
+{
+	const struct csv_cell *type = find_cell(making, "type"), *context = find_cell(making, "context");
+
+	making->new_event = true;
+	return take_cells(making, type && type->text.n ? event_type_find(type->text) : making->rules->event_type,
+	        context ? event_context_find(context->text) : NULL);
+}
+
+static void create_event(struct making *making)
 {
 	struct row *row = making->row;
-	struct event_input *input = &row->input;
+	struct json *document = take_new_event(making);
+	struct event_input input;
 
 	complete_event(making, document);
 	begin_command(making, COMMAND_EVENT_POST);
 	row->command.entity = row_id(&making->rules->job, row->line, ROW_ENTITY);
-	event_input_read(making->arena, document, EVENT_CREATE, input, &making->problems);
-	check_event_node(making, input);
-	if (input->type && input->context) {
-		if (making->rules->event_disabled[input->type - event_types])
+	event_input_read(making->arena, document, EVENT_CREATE, &input, &making->problems);
+	check_event_node(making, &input);
+	if (input.type && input.context) {
+		if (making->rules->event_disabled[input.type - event_types])
 			problems_add(&making->problems, STR("/type"), "this event type is disabled");
-		check_parts(making, input->type, input->context, input->properties, input->context_info,
-		        input->tracking, &making->problems);
+		check_parts(making, input.type, input.context, input.properties, input.context_info, input.tracking,
+		        &making->problems);
 	}
 	fail_with_problems(making);
-	if (!input->type || !input->context)
+	if (!input.type || !input.context)
 		fail(row, "the type or the context of the event is not known");
 	if (row->why.p)
 		return;
-	set_event_body(making, input);
-	address_event(making, input);
+	set_event_body(making, &input);
+	address_event(making, &input);
 }
 
-static void change_event(struct making *making, struct json *document, enum command_type type)
+/* What else the row says is read when the event is known, by whose type and context it goes. */
+static void change_event(struct making *making, enum command_type type)
 {
+	const struct csv_cell *id = find_cell(making, "id");
 	struct row *row = making->row;
 
 	begin_command(making, type);
-	if (!making->id.n) {
+	row->cells = *making->cells;
+	if (!is_given(id)) {
 		fail(row, "the row names no event by id");
 		return;
 	}
-	if (!read_id(making, "event", &row->command.entity))
-		return;
-	look_up_key(row, LOOKUP_EVENT, &row->command.entity);
-	if (type == COMMAND_EVENT_DELETE)
-		return;
-	event_input_read(making->arena, document, EVENT_CHANGE, &row->input, &making->problems);
-	row->body = document;
-	fail_with_problems(making);
+	making->id = id->text;
+	if (read_id(making, "event", &row->command.entity))
+		look_up_key(row, LOOKUP_EVENT, &row->command.entity);
 }
 
 /* The parts that were given, as event-ingest merges them. */
@@ -502,16 +517,19 @@ static void check_patch(struct making *making, struct str patch)
 static void finish_patch(struct making *making)
 {
 	struct row *row = making->row;
-	const struct event_input *input = &row->input;
-	struct str patch = patch_json(making->arena, input);
+	const struct event_row *event = row->event;
+	struct json *document = take_cells(making, event_type_find(event->type), event_context_find(event->context));
+	struct event_input input;
 	struct buf text;
 
-	event_input_keeps(row->event, row->body, EVENT_CHANGE, &making->problems);
+	event_input_read(making->arena, document, EVENT_CHANGE, &input, &making->problems);
+	event_input_keeps(event, document, EVENT_CHANGE, &making->problems);
+	struct str patch = patch_json(making->arena, &input);
 	check_patch(making, patch);
 	fail_with_problems(making);
 	buf_init(&text, making->arena, 512 + patch.n);
 	event_body_encode(
-	        &text, &(struct event_body){.has_date = input->has_date, .date_us = input->date_us, .json = patch});
+	        &text, &(struct event_body){.has_date = input.has_date, .date_us = input.date_us, .json = patch});
 	row->command.body = buf_str(&text);
 }
 
@@ -540,33 +558,18 @@ static void found_event(struct making *making)
 		finish_patch(making);
 }
 
-static bool names_event(const struct making *making)
-{
-	const struct csv_cell *id = find_cell(making, "id");
-
-	return id && id->text.n && (id->quoted || !str_is(id->text, "null"));
-}
-
-/* The types of an event's cells depend on its type and context; those of an event that is there are looked up later, so
-   their cells are text or what the row says. */
 static void make_event(struct making *making)
 {
-	const struct csv_cell *type = find_cell(making, "type"), *context = find_cell(making, "context");
-	const struct event_type *known_type = type && type->text.n ? event_type_find(type->text) : NULL;
-	struct json *document;
+	bool named = is_given(find_cell(making, "id"));
 
-	if (!known_type && !(type && type->text.n))
-		known_type = making->rules->event_type;
-	making->new_event = making->rules->operation != BULK_DELETE && !names_event(making);
-	document = take_cells(making, known_type, context ? event_context_find(context->text) : NULL);
 	if (making->rules->operation == BULK_DELETE)
-		change_event(making, document, COMMAND_EVENT_DELETE);
-	else if (!making->id.n)
-		create_event(making, document);
+		change_event(making, COMMAND_EVENT_DELETE);
+	else if (!named)
+		create_event(making);
 	else if (making->rules->operation == BULK_INSERT)
 		fail(making->row, "an INSERT takes no id: the event gets one");
 	else
-		change_event(making, document, COMMAND_EVENT_PATCH);
+		change_event(making, COMMAND_EVENT_PATCH);
 }
 
 /* --- rows ----------------------------------------------------------------------------------------------------------
@@ -582,12 +585,13 @@ static void make_customer(struct making *making)
 		write_customer(making, document);
 }
 
-static void begin_making(struct arena *arena, struct row_rules *rules, struct row *row, struct making *making)
+static void begin_making(struct arena *arena, struct row_rules *rules, const struct csv_row *cells, struct row *row,
+        struct making *making)
 {
 	making->arena = arena;
 	making->rules = rules;
+	making->cells = cells;
 	making->row = row;
-	making->cells = NULL;
 	making->id = making->external_id = making->session_id = STR_NONE;
 	making->new_event = false;
 	problems_init(&making->problems, arena);
@@ -598,8 +602,7 @@ void row_make(
 {
 	struct making making;
 
-	begin_making(arena, rules, row, &making);
-	making.cells = cells;
+	begin_making(arena, rules, cells, row, &making);
 	row->command.id = row_id(&rules->job, row->line, ROW_COMMAND);
 	row->command.fingerprint = hash_str(raw, 0);
 	if (cells->fault)
@@ -634,7 +637,7 @@ void row_finish(struct arena *arena, struct row_rules *rules, struct row *row)
 		row->ensure = !row->n_found;
 		break;
 	case LOOKUP_EVENT:
-		begin_making(arena, rules, row, &making);
+		begin_making(arena, rules, &row->cells, row, &making);
 		found_event(&making);
 		break;
 	case LOOKUP_NONE:

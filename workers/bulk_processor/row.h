@@ -2,7 +2,7 @@
 #define BULK_PROCESSOR_ROW_H
 
 #include "common/customer.h"
-#include "common/event_input.h"
+#include "common/event.h"
 #include "common/kafka.h"
 #include "workers/bulk_processor/columns.h"
 
@@ -42,9 +42,7 @@ struct row {
 	int n_found;
 	struct uuid found;             /* customer */
 	const struct event_row *event; /* LOOKUP_EVENT; only for row_finish */
-
-	struct event_input input; /* of an event that is to be changed */
-	const struct json *body;
+	struct csv_row cells;          /* of a row that changes an event */
 };
 
 /* What rows of one job are judged by. */

@@ -289,6 +289,22 @@ static void a_second_copy_of_a_record_makes_no_event(void **state)
 	stage_close(stage);
 }
 
+/* Whether repeats come in one batch or in two must not show: a replay has other batches. */
+static void the_first_of_two_posts_in_a_batch_counts(void **state)
+{
+	struct stage *stage = stage_open();
+	int64_t first_us;
+
+	(void)state;
+	ADD(stage, COMMAND_EVENT_POST, .event = 1, .customer = 1, .again = true);
+	first_us = stage->time_us;
+	ADD(stage, COMMAND_EVENT_POST, .event = 1, .customer = 1, .again = true);
+	feed_run(stage->ingest, 0);
+	assert_int_equal(number(stage, "SELECT registered_us FROM events"), first_us);
+	assert_int_equal(number(stage, "SELECT count(*) FROM update_stream"), 1);
+	stage_close(stage);
+}
+
 /* The first of each key counts; what comes under it later is a repeat or a conflict. */
 static void a_key_counts_once_in_a_batch(void **state)
 {
@@ -629,6 +645,7 @@ int main(void)
 	        cmocka_unit_test(answers),
 	        cmocka_unit_test(an_event_is_posted_once),
 	        cmocka_unit_test(a_second_copy_of_a_record_makes_no_event),
+	        cmocka_unit_test(the_first_of_two_posts_in_a_batch_counts),
 	        cmocka_unit_test(a_key_counts_once_in_a_batch),
 	        cmocka_unit_test(what_cannot_be_applied_is_set_aside),
 	        cmocka_unit_test(bindings_mean_the_same_to_both_workers),

@@ -283,8 +283,9 @@ static void begin_posts(struct ingest *ingest, const PGresult *facts)
 		int row = row_of[i];
 		struct uuid customer = item->command->subject;
 		bool has_customer = !(item->command->flags & COMMAND_BRING_BACK);
-		/* a POST comes first; one that stands behind commands on its event is a repeat */
-		if (!is_post(item) || item->event->state != EVENT_UNKNOWN)
+		/* a POST comes first; one of an event that is there, or that an earlier one in the batch makes, is a
+		 * repeat */
+		if (!is_post(item) || item->event->state != EVENT_UNKNOWN || item->event->row.version)
 			continue;
 		if (row >= 0) {
 			has_customer = !db_is_null(facts, row, 1);

@@ -6,7 +6,7 @@
 /*
  * Bulk jobs. Records of the topic bulk-jobs bring files in pieces and make jobs (intake.c). The background step
  * (step.c) runs them: it takes outcomes of rows from command_results, reads more rows of the file, and notes both in
- * one transaction; what it then has to publish leaves after COMMIT. One job of a workspace runs at a time, the oldest
+ * one transaction; what it then has to publish leaves after COMMIT. One job of a node runs at a time, the oldest
  * first, with a bounded number of rows on their way.
  *
  * Once: a row's command id follows from job and line, and is an Idempotency-Key. What may be on its way when a process

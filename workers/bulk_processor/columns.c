@@ -3,8 +3,6 @@
 #include "common/arena.h"
 #include "common/buf.h"
 
-#include <stdlib.h>
-
 #define NAME_BYTES 255
 
 /* What the header of an events' file may say; a path that ends with a dot stands for all that begin so. */
@@ -82,11 +80,6 @@ static bool read_column(struct columns *columns, struct column *column, struct s
 	return true;
 }
 
-static int by_path(const void *a, const void *b)
-{
-	return str_compare(((const struct column *)a)->path, ((const struct column *)b)->path);
-}
-
 /* True when `outer` is the path of something that holds what `inner` names, or the same. */
 static bool holds(struct str outer, struct str inner)
 {
@@ -104,17 +97,16 @@ static bool refuse(struct str outer, struct str inner, struct err *err)
 	        STR_ARG(str_utf8_cut(inner, 80)));
 }
 
-/* Compared with the nearest paths before it: in byte order other characters may stand between "a" and "a.b". */
 static bool check_distinct(const struct columns *columns, struct err *err)
 {
-	struct column *sorted = arena_alloc(columns->arena, columns->n * sizeof(*sorted));
-
-	memcpy(sorted, columns->items, columns->n * sizeof(*sorted));
-	qsort(sorted, columns->n, sizeof(*sorted), by_path);
 	for (size_t i = 0; i < columns->n; i++)
-		for (size_t j = 0; j < i; j++)
-			if (holds(sorted[j].path, sorted[i].path))
-				return refuse(sorted[j].path, sorted[i].path, err);
+		for (size_t j = 0; j < i; j++) {
+			struct str a = columns->items[j].path, b = columns->items[i].path;
+			if (holds(a, b))
+				return refuse(a, b, err);
+			if (holds(b, a))
+				return refuse(b, a, err);
+		}
 	return true;
 }
 

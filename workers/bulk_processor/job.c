@@ -163,8 +163,7 @@ static bool read_documents(struct job *job, const PGresult *rows, struct err *er
 	return job->rules.tracking != NULL;
 }
 
-/* Only the first failure counts. */
-static void fail(struct job *job, const char *words)
+void job_fail(struct job *job, const char *words)
 {
 	if (!job->failure.p)
 		job->failure = arena_str(job->header_arena, str_of(words));
@@ -180,13 +179,13 @@ static void read_header(struct job *job)
 		return;
 	csv_next(job->arena, job->header, true, true, &row);
 	if (row.fault)
-		fail(job, arena_printf(job->arena, "the header cannot be read: %s", row.fault));
+		job_fail(job, arena_printf(job->arena, "the header cannot be read: %s", row.fault));
 	else if (!columns_read(
 	                 job->arena, job->rules.schemas, job->entity, job->event_type, &row, &job->rules.columns, &err))
-		fail(job, err.message);
+		job_fail(job, err.message);
 	else if (job->entity == BULK_EVENT && job->operation != BULK_DELETE && !job->event_type &&
 	         !job->rules.columns.has_type)
-		fail(job, "nobody says the type of the events: the form's eventType or a column type");
+		job_fail(job, "nobody says the type of the events: the form's eventType or a column type");
 }
 
 static bool compile(struct job *job, struct batch *batch, struct err *err)
@@ -294,7 +293,7 @@ static bool load_header(struct job *job, struct batch *batch, struct err *err)
 	enum csv_status status = csv_next(batch_arena(batch), (struct str){job->buffer, job->n_buffer}, true,
 	        (int64_t)job->n_buffer == job->bytes, &row);
 	if (status != CSV_ROW) {
-		fail(job, header_fault(status));
+		job_fail(job, header_fault(status));
 		return true;
 	}
 	job->header = arena_str(job->header_arena, (struct str){job->buffer, row.n_bytes});

@@ -64,6 +64,8 @@ bool job_load(
         struct job *job, struct batch *batch, const struct processor_options *options, struct err *err) must_check;
 /* Compiles the configuration again when it has changed; head_seq is the present one. */
 bool job_refresh(struct job *job, struct batch *batch, int64_t head_seq, struct err *err) must_check;
+/* Nothing more is read. Only the first failure counts. */
+void job_fail(struct job *job, const char *words);
 /* Sees to it that a whole row is in memory, or that the file's end is. What rows point to is gone. */
 bool job_fill(struct job *job, struct batch *batch, struct err *err) must_check;
 

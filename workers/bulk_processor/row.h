@@ -10,10 +10,14 @@
  * A row of a file becomes a command: pure functions of the row, the workspace's configuration and what was looked up in
  * the tables in between. A row that cannot become one carries the reason.
  *
- *              UPSERT                                           INSERT       DELETE
- *   customers  with an id CUSTOMER_PATCH, else CUSTOMER_POST    POST, only   CUSTOMER_DELETE: id, else the node's
- * unique if new       properties, else externalId events     with an id EVENT_PATCH, else EVENT_POST EVENT_POST
- * EVENT_DELETE by id
+ *   customers
+ *     UPSERT  with an id CUSTOMER_PATCH, else CUSTOMER_POST
+ *     INSERT  CUSTOMER_POST, only if new
+ *     DELETE  CUSTOMER_DELETE by id, else by the node's unique properties, else by externalId
+ *   events
+ *     UPSERT  with an id EVENT_PATCH, else EVENT_POST
+ *     INSERT  EVENT_POST
+ *     DELETE  EVENT_DELETE by id
  */
 enum row_lookup {
 	LOOKUP_NONE,

@@ -251,9 +251,8 @@ static bool read_row(struct step *step)
 	        csv_next(step->arena, (struct str){text, job->n_buffer - job->used}, false, job->at_end, &cells);
 
 	if (status == CSV_ENDLESS) {
-		job->failure = arena_str(job->header_arena,
-		        str_of(arena_printf(step->arena, "row %lld has no end within %d bytes: is a quote missing?",
-		                (long long)job->line + 1, CSV_ROW_BYTES)));
+		job_fail(job, arena_printf(step->arena, "row %lld has no end within %d bytes: is a quote missing?",
+		                      (long long)job->line + 1, CSV_ROW_BYTES));
 		return false;
 	}
 	if (status == CSV_ROW)
@@ -483,8 +482,7 @@ static bool run_job(struct processor *processor, struct batch *batch, struct job
         struct err *err)
 {
 	struct step step = {.processor = processor, .batch = batch, .arena = batch_arena(batch), .job = job};
-
-	bool progress = true;
+	bool progress;
 
 	if (!job->loaded && !job_load(job, batch, &processor->options, err))
 		return false;

@@ -71,7 +71,8 @@ static enum event_outcome update(struct arena *arena, struct event *event, const
 	return EVENT_UPDATED;
 }
 
-static enum event_outcome delete (struct event *event, int64_t now_us) {
+static enum event_outcome bury(struct event *event, int64_t now_us)
+{
 	bool was_live = event->state == EVENT_LIVE;
 
 	event->state = EVENT_DELETED;
@@ -88,6 +89,6 @@ enum event_outcome event_apply(struct arena *arena, struct event *event, const s
 	if (event->state == EVENT_UNKNOWN)
 		return EVENT_NOT_FOUND;
 	if (command->type == COMMAND_EVENT_DELETE)
-		return delete (event, command->time_us);
+		return bury(event, command->time_us);
 	return update(arena, event, command, body, err);
 }

@@ -238,6 +238,15 @@ struct str db_text(const PGresult *result, int row, int column)
 	return (struct str){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
 }
 
+size_t db_column_bytes(const PGresult *result, int column)
+{
+	size_t n_bytes = 0;
+
+	for (int row = 0; row < PQntuples(result); row++)
+		n_bytes += (size_t)PQgetlength(result, row, column);
+	return n_bytes;
+}
+
 enum err_code db_error_code(const char *sqlstate)
 {
 	static const struct {

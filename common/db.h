@@ -60,6 +60,8 @@ bool db_is_null(const PGresult *result, int row, int column);
 struct uuid db_uuid(const PGresult *result, int row, int column);
 int64_t db_i64(const PGresult *result, int row, int column);     /* int2, int4, int8 and bool columns */
 struct str db_text(const PGresult *result, int row, int column); /* text, json, bytea; SQL null = absent */
+/* Of all rows together. */
+size_t db_column_bytes(const PGresult *result, int column);
 
 /* A connection. */
 struct db;

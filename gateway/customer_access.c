@@ -128,25 +128,41 @@ void customer_answer(struct request *request, unsigned status, const struct cust
 	request_answer(request, status, buf_str(&body));
 }
 
-bool customer_append(struct request *request, const PGresult *rows, int row, const struct customer_fields *fields,
-        struct json *elements)
+static bool write_customer(struct request *request, struct arena *scratch, const PGresult *rows, int row,
+        const struct customer_fields *fields, struct buf *body)
 {
-	struct arena *arena = request_arena(request);
 	struct customer customer;
-	struct json *element = NULL;
 	struct err err = {0};
-	struct buf buf;
 
-	if (customer_row_read(arena, rows, row, 1, &customer, &err)) {
-		buf_init(&buf, arena, customer_doc_bytes(customer.doc) + SHAPE_BYTES);
-		customer_render(&buf, &customer, fields, request_gateway(request)->settings->hash_passwords);
-		element = json_parse(arena, buf_str(&buf), &err);
-	}
-	if (element)
-		json_append(elements, element);
-	else
+	if (!customer_row_read(scratch, rows, row, 1, &customer, &err)) {
 		request_fail_err(request, &err);
-	return element;
+		return false;
+	}
+	customer_render(body, &customer, fields, request_gateway(request)->settings->hash_passwords);
+	return true;
+}
+
+void customer_answer_page(
+        struct request *request, const PGresult *rows, const struct page *page, const struct customer_fields *fields)
+{
+	size_t bytes = db_column_bytes(rows, 1 + CUSTOMER_ROW_DOC) + (size_t)PQntuples(rows) * SHAPE_BYTES;
+	struct arena *scratch;
+	struct buf body;
+	bool good = true;
+
+	if (!request_page_begin(request, &body, bytes))
+		return;
+	scratch = arena_new(CUSTOMER_ROW_ARENA_BYTES);
+	for (int row = 0; row < PQntuples(rows) && good; row++) {
+		if (db_is_null(rows, row, 1))
+			continue; /* the page is empty */
+		request_page_next(&body);
+		good = write_customer(request, scratch, rows, row, fields, &body);
+		arena_reset(scratch);
+	}
+	arena_free(scratch);
+	if (good)
+		request_page_answer(request, &body, page, db_i64(rows, 0, 0));
 }
 
 /* Reading again what a finished command has written */

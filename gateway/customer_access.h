@@ -35,10 +35,9 @@ void customer_find(struct request *request, customer_read_fn *then);
 /* Answers with the whole customer. */
 void customer_answer(struct request *request, unsigned status, const struct customer *customer);
 
-/* Adds the customer whose columns (CUSTOMER_ROW_COLUMNS) stand behind the row's first to a page; NULL fields = all.
- * Fails the request itself. */
-bool customer_append(struct request *request, const PGresult *rows, int row, const struct customer_fields *fields,
-        struct json *elements) must_check;
+/* Answers with a page: rows are the total and CUSTOMER_ROW_COLUMNS, null where the page is empty; NULL fields = all. */
+void customer_answer_page(
+        struct request *request, const PGresult *rows, const struct page *page, const struct customer_fields *fields);
 
 /* Adds what the workspace's customer schema finds wrong. */
 bool customer_validate(struct request *request, const struct json *body, struct problems *problems);

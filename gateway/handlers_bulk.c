@@ -13,6 +13,8 @@
 #define RESULT_ROWS 2000
 #define RESULT_ROWS_TEXT "2000"
 #define RESULT_ROW_BYTES 128
+/* About what a job takes. */
+#define JOB_BYTES 1024
 
 const struct statement bulk_statements[] = {
         {.name = "bulk_job",
@@ -160,36 +162,27 @@ void bulk_job_create(struct request *request)
 /* --- list ----------------------------------------------------------------------------------------------------------
  */
 
-static struct json *render(struct request *request, const PGresult *result, int row, int first)
+static void write_job(struct buf *buf, const PGresult *result, int row, int first)
 {
-	struct arena *arena = request_arena(request);
 	struct bulk_job job;
-	struct err err = {0};
-	struct buf buf;
 
 	bulk_job_read(result, row, first, &job);
-	buf_init(&buf, arena, 1024);
-	bulk_job_render(&buf, &job);
-	struct json *value = json_parse(arena, buf_str(&buf), &err);
-	if (!value)
-		request_fail_err(request, &err);
-	return value;
+	bulk_job_render(buf, &job);
 }
 
 static void answer_list(struct request *request, const PGresult *result)
 {
-	const struct page *page = request_state(request);
-	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
+	struct buf body;
 
+	if (!request_page_begin(request, &body, (size_t)PQntuples(result) * JOB_BYTES))
+		return;
 	for (int row = 0; row < PQntuples(result); row++) {
 		if (db_is_null(result, row, 1))
 			continue; /* the page is empty */
-		struct json *element = render(request, result, row, 1);
-		if (!element)
-			return;
-		json_append(elements, element);
+		request_page_next(&body);
+		write_job(&body, result, row, 1);
 	}
-	request_answer_page(request, page, db_i64(result, 0, 0), elements);
+	request_page_answer(request, &body, request_state(request), db_i64(result, 0, 0));
 }
 
 /* Fields that the list can be ordered by. */
@@ -344,12 +337,15 @@ static void find_job(struct request *request, request_result_fn *then)
 
 static void answer_job(struct request *request, const PGresult *result)
 {
-	struct json *job = PQntuples(result) ? render(request, result, 0, 0) : NULL;
+	struct buf body;
 
-	if (job)
-		request_answer_json(request, 200, job);
-	else if (!PQntuples(result))
+	if (!PQntuples(result)) {
 		job_not_found(request);
+		return;
+	}
+	buf_init(&body, request_arena(request), JOB_BYTES);
+	write_job(&body, result, 0, 0);
+	request_answer(request, 200, buf_str(&body));
 }
 
 void bulk_job_get(struct request *request)

@@ -9,13 +9,7 @@
 
 static void on_entries(struct request *request, const PGresult *result)
 {
-	const struct page *page = request_state(request);
-	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
-
-	for (int row = 0; row < PQntuples(result); row++)
-		if (!db_is_null(result, row, 1) && !customer_append(request, result, row, NULL, elements))
-			return;
-	request_answer_page(request, page, db_i64(result, 0, 0), elements);
+	customer_answer_page(request, result, request_state(request), NULL);
 }
 
 static void list_entries(struct request *request, const struct customer *customer)

@@ -48,12 +48,8 @@ static bool hide_password(struct request *request)
 static void answer(struct request *request, const PGresult *result)
 {
 	const struct search *search = request_state(request);
-	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
 
-	for (int row = 0; row < PQntuples(result); row++)
-		if (!db_is_null(result, row, 1) && !customer_append(request, result, row, search->fields, elements))
-			return;
-	request_answer_page(request, &search->page, db_i64(result, 0, 0), elements);
+	customer_answer_page(request, result, &search->page, search->fields);
 }
 
 static void send_fixed(struct request *request, const struct search *search, struct db_params *params)

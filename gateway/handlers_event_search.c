@@ -22,38 +22,33 @@ static void answer_nothing(struct request *request, const struct search *search)
 	request_answer_page(request, &search->page, 0, json_new(request_arena(request), JSON_ARRAY));
 }
 
-static bool append_event(struct request *request, const struct event_search *what, const PGresult *result, int row,
-        struct json *elements)
+static void write_event(const struct event_search *what, const PGresult *result, int row, struct buf *body)
 {
 	struct event_row event;
-	struct json *element;
-	struct err err = {0};
-	struct buf buf;
 
 	event_row_read(result, row, 1, &event);
 	if (what->on_aggregate && !db_is_null(result, row, 1 + EVENT_COLUMN_COUNT)) {
 		struct uuid profile = db_uuid(result, row, 1 + EVENT_COLUMN_COUNT);
 		event_show_on_aggregate(&event, &what->aggregate, &profile);
 	}
-	buf_init(&buf, request_arena(request), event.json.n + SHAPE_BYTES);
-	event_render(&buf, &event, NULL);
-	element = json_parse(request_arena(request), buf_str(&buf), &err);
-	if (element)
-		json_append(elements, element);
-	else
-		request_fail_err(request, &err);
-	return element;
+	event_render(body, &event, NULL);
 }
 
 static void answer_found(struct request *request, const PGresult *result)
 {
 	const struct search *search = request_state(request);
-	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
+	size_t bytes = db_column_bytes(result, EVENT_COLUMN_COUNT) + (size_t)PQntuples(result) * SHAPE_BYTES;
+	struct buf body;
 
-	for (int row = 0; row < PQntuples(result); row++)
-		if (!db_is_null(result, row, 1) && !append_event(request, &search->what, result, row, elements))
-			return;
-	request_answer_page(request, &search->page, db_i64(result, 0, 0), elements);
+	if (!request_page_begin(request, &body, bytes))
+		return;
+	for (int row = 0; row < PQntuples(result); row++) {
+		if (db_is_null(result, row, 1))
+			continue; /* the page is empty */
+		request_page_next(&body);
+		write_event(&search->what, result, row, &body);
+	}
+	request_page_answer(request, &body, &search->page, db_i64(result, 0, 0));
 }
 
 /* An aggregate node's events are its own and its entry nodes'. */

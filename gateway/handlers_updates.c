@@ -21,7 +21,6 @@
 #define SLICES_AT_ONCE 2
 /* Room for what is written beside an entity's document; it grows where that is not enough. */
 #define ENTRY_BYTES 512
-#define SLICE_ARENA_BYTES (512UL * 1024 * 1024)
 
 /* Filters: $3 entity or null, $4 nodes or null. */
 #define FILTER "($3::bigint IS NULL OR s.entity = $3) AND ($4::uuid[] IS NULL OR s.node_id = ANY ($4))"
@@ -64,7 +63,7 @@ const struct statement update_statements[] = {
 const size_t update_statement_count = ARRAY_LEN(update_statements);
 
 #define FIRST_CUSTOMER_COLUMN 1
-#define FIRST_EVENT_COLUMN 12
+#define FIRST_EVENT_COLUMN (FIRST_CUSTOMER_COLUMN + CUSTOMER_ROW_WIDTH)
 /* the last of each */
 #define CUSTOMER_DOC_COLUMN (FIRST_EVENT_COLUMN - 1)
 #define EVENT_BODY_COLUMN (FIRST_EVENT_COLUMN + EVENT_COLUMN_COUNT - 1)
@@ -126,12 +125,13 @@ static void write_gone(struct buf *buf, const struct entry *entry)
 	buf_printf(buf, uuid_is_nil(&entry->node) ? "null}" : "\"%s\"}", node);
 }
 
-static bool write_customer(struct request *request, struct arena *arena, const PGresult *rows, int row, struct buf *buf)
+static bool write_customer(
+        struct request *request, struct arena *scratch, const PGresult *rows, int row, struct buf *buf)
 {
 	struct customer customer;
 	struct err err = {0};
 
-	if (!customer_row_read(arena, rows, row, FIRST_CUSTOMER_COLUMN, &customer, &err)) {
+	if (!customer_row_read(scratch, rows, row, FIRST_CUSTOMER_COLUMN, &customer, &err)) {
 		request_fail_err(request, &err);
 		return false;
 	}
@@ -150,14 +150,14 @@ static void write_head(struct buf *buf, const struct entry *entry)
 	buf_add_literal(buf, "\",\"data\":");
 }
 
-static bool write_entry(struct request *request, struct arena *arena, const struct entry *entry, const PGresult *rows,
+static bool write_entry(struct request *request, struct arena *scratch, const struct entry *entry, const PGresult *rows,
         int row, struct buf *buf)
 {
 	bool good = true;
 
 	write_head(buf, entry);
 	if (!db_is_null(rows, row, FIRST_CUSTOMER_COLUMN)) {
-		good = write_customer(request, arena, rows, row, buf);
+		good = write_customer(request, scratch, rows, row, buf);
 	} else if (!db_is_null(rows, row, FIRST_EVENT_COLUMN)) {
 		struct event_row event;
 		event_row_read(rows, row, FIRST_EVENT_COLUMN, &event);
@@ -172,19 +172,14 @@ static bool write_entry(struct request *request, struct arena *arena, const stru
 /* Of the documents alone: what is written of the rows is more. */
 static size_t bytes_of(const PGresult *rows)
 {
-	size_t bytes = 0;
-
-	for (int row = 0; row < PQntuples(rows); row++)
-		bytes += (size_t)(PQgetlength(rows, row, CUSTOMER_DOC_COLUMN) +
-		                  PQgetlength(rows, row, EVENT_BODY_COLUMN));
-	return bytes;
+	return db_column_bytes(rows, CUSTOMER_DOC_COLUMN) + db_column_bytes(rows, EVENT_BODY_COLUMN);
 }
 
 /* The rows from entry `first` on: all of them, or, when they make the page full, those until it is, one at least. */
 static bool write_rows(struct request *request, struct slice *slice, int64_t first, const PGresult *rows, bool full)
 {
 	struct updates *updates = request_state(request);
-	struct arena *arena = arena_new(SLICE_ARENA_BYTES);
+	struct arena *scratch = arena_new(CUSTOMER_ROW_ARENA_BYTES);
 	bool good = true;
 	int row = 0;
 
@@ -193,11 +188,12 @@ static bool write_rows(struct request *request, struct slice *slice, int64_t fir
 		        (full ? PAGE_BYTES : bytes_of(rows)) + (size_t)PQntuples(rows) * ENTRY_BYTES);
 	do {
 		size_t before = slice->body.n;
-		good = write_entry(request, arena, &updates->entries[first + row], rows, row, &slice->body);
+		good = write_entry(request, scratch, &updates->entries[first + row], rows, row, &slice->body);
+		arena_reset(scratch);
 		updates->n_bytes += slice->body.n - before;
 	} while (++row < PQntuples(rows) && good && !(full && updates->n_bytes >= PAGE_BYTES));
 	slice->n_read = first + row - slice->first;
-	arena_free(arena);
+	arena_free(scratch);
 	return good;
 }
 

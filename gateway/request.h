@@ -11,6 +11,7 @@
 #include <libpq-fe.h>
 
 struct arena;
+struct buf;
 struct db_params;
 struct gateway;
 struct request;
@@ -88,7 +89,14 @@ void request_answer_json(struct request *request, unsigned status, const struct 
 void request_answer_id(struct request *request, unsigned status, const struct uuid *id);
 /* Text of another type, in the request's arena; `type` is a constant. */
 void request_answer_text(struct request *request, unsigned status, const char *type, struct str body);
-/* {"elements": [...], "page": {all seven fields}}; elements is an array. */
+/*
+ * {"elements": [...], "page": {all seven fields}}, written element by element: begun with about as many bytes as the
+ * elements take (false: it would be too large, and has been answered), each element written behind request_page_next.
+ */
+bool request_page_begin(struct request *request, struct buf *body, size_t bytes) must_check;
+void request_page_next(struct buf *body);
+void request_page_answer(struct request *request, struct buf *body, const struct page *page, int64_t total);
+/* The same of an array. */
 void request_answer_page(struct request *request, const struct page *page, int64_t total, const struct json *elements);
 /* Error body {message, logref, data: null, errors: []}. */
 void request_fail(struct request *request, enum err_code code, const char *format, ...)

@@ -16,6 +16,9 @@
 #define MAX_MESSAGE_BYTES 1024
 #define MAX_ID_BYTES 255 /* of an id that a message repeats */
 #define STREAM_BLOCK_BYTES ((size_t)32 * 1024)
+/* Far more than fifty events have; fifty profiles of as many large members as one is made of would be more. */
+#define PAGE_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define PAGE_SHAPE_BYTES 512
 
 /* --- what untrusted callers see --- */
 
@@ -133,19 +136,50 @@ static int64_t pages(int64_t elements, int64_t size)
 	return size > 0 ? (elements + size - 1) / size : 0;
 }
 
-void request_answer_page(struct request *request, const struct page *page, int64_t total, const struct json *elements)
+bool request_page_begin(struct request *request, struct buf *body, size_t bytes)
 {
-	struct buf buf;
+	struct err err = {0};
 
-	buf_init(&buf, request->arena, 4096);
-	buf_add_literal(&buf, "{\"elements\":");
-	json_write(&buf, elements);
-	buf_printf(&buf,
-	        ",\"page\":{\"size\":%lld,\"totalElements\":%lld,\"totalUnfilteredElements\":%lld,\"totalPages\":%lld,"
+	if (bytes > PAGE_MAX_BYTES) {
+		err_set(&err, ERR_INVALID, "The page has more than %zu bytes: ask for fewer elements", PAGE_MAX_BYTES);
+		err_set_pointer(&err, STR("/size"));
+		request_fail_err(request, &err);
+		return false;
+	}
+	buf_init(body, request->arena, bytes + PAGE_SHAPE_BYTES);
+	buf_add_literal(body, "{\"elements\":[");
+	return true;
+}
+
+void request_page_next(struct buf *body)
+{
+	if (body->p[body->n - 1] != '[')
+		buf_add_char(body, ',');
+}
+
+void request_page_answer(struct request *request, struct buf *body, const struct page *page, int64_t total)
+{
+	buf_printf(body,
+	        "],\"page\":{\"size\":%lld,\"totalElements\":%lld,\"totalUnfilteredElements\":%lld,\"totalPages\":%lld,"
 	        "\"number\":%lld,\"maxElements\":%d,\"maxPages\":%lld}}",
 	        (long long)page->size, (long long)total, (long long)total, (long long)pages(total, page->size),
 	        (long long)page->number, MAX_ELEMENTS, (long long)pages(MAX_ELEMENTS, page->size));
-	answer(request, 200, buf_str(&buf));
+	answer(request, 200, buf_str(body));
+}
+
+void request_answer_page(struct request *request, const struct page *page, int64_t total, const struct json *elements)
+{
+	struct buf body;
+
+	if (!request_page_begin(request, &body, 4096))
+		return;
+	for
+		json_each(element, elements)
+		{
+			request_page_next(&body);
+			json_write(&body, element);
+		}
+	request_page_answer(request, &body, page, total);
 }
 
 /* --- errors --- */

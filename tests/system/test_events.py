@@ -479,6 +479,21 @@ def test_payload_size_per_type(make_space):
     post(client, {**body, "type": "formCompiled", "properties": {"extraProperties": {"x": "y" * 2000}}})
 
 
+def test_a_page_of_the_largest_events(make_space):
+    """Numbers of one digit: parsed, they would take thirty times the memory of their text."""
+    space = make_space("large")
+    node = space.node()
+    client = space.trusted(node)
+    customer = check_ok(client.post("customers", {"nodeId": node, "base": {"contacts": {"email": f"{unique()}@example.com"}}}), 201)["id"]
+    check_ok(space.admin.put("configuration/events-payload-size", {"viewedPage": {"maxBytes": 512 * 1024}}))
+    properties = {"extraProperties": {"x": [1] * 170_000}}
+    for _ in range(50):
+        check_status(client.post("events", {"customerId": customer, "type": "viewedPage", "context": "WEB", "properties": properties}), 202)
+    eventually(lambda: check_page(client.get("events", {"customerId": customer, "size": 1}), total=50))
+    events = check_page(client.get("events", {"customerId": customer, "size": 50}), size=50, total=50)
+    assert len(events) == 50 and all(event["properties"] == properties for event in events)
+
+
 @pytest.mark.parametrize("body", [{"unknownType": {"maxBytes": 5}}, {"viewedPage": {"maxBytes": -1}}, {"viewedPage": {"maxBytes": "x"}},
                                   {"viewedPage": 5}], ids=str)
 def test_bad_payload_size(space, body):

@@ -3,7 +3,6 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/clock.h"
-#include "common/error_body.h"
 #include "common/log.h"
 #include "gateway/admission.h"
 #include "gateway/loop.h"
@@ -224,32 +223,26 @@ void http_stream_ready(struct http *http, struct request *request)
 }
 
 /* An answer past libmicrohttpd, which takes none while a body is on its way: the one that is made already, or one of
- * `code`. Nothing else has been sent on this
- * connection. */
+ * `code`. Nothing else has been sent on this connection. */
 static void cut(struct client *client, enum err_code code)
 {
 	struct request *request = client->request;
-	struct uuid logref = uuid_v7(clock_wall_us());
-	unsigned status = (unsigned)err_http_status(code);
-	struct buf body, head;
+	const struct answer *made = &request->answer;
+	struct buf text;
 
-	buf_init(&body, request->arena, 256);
-	if (request->answer.status) {
-		status = request->answer.status;
-		buf_add_str(&body, request->answer.body);
-	} else {
-		error_body_write(&body, str_of(err_sentence(code)), &logref, STR_NONE, NULL);
-	}
-	buf_init(&head, request->arena, 512);
-	buf_printf(&head,
+	if (!made->status)
+		request_fail(request, code, "%s", err_sentence(code));
+	count_answer(request);
+	buf_init(&text, request->arena, made->body.n + 512);
+	buf_printf(&text,
 	        "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
 	        "Access-Control-Allow-Origin: *\r\nContent-Length: %zu\r\n",
-	        status, MHD_get_reason_phrase_for(status), body.n);
-	if (request->answer.retry_after_s)
-		buf_printf(&head, "Retry-After: %u\r\n", request->answer.retry_after_s);
-	buf_add_literal(&head, "\r\n");
-	buf_add_str(&head, buf_str(&body));
-	if (send(client->fd, head.p, head.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	        made->status, MHD_get_reason_phrase_for(made->status), made->body.n);
+	if (made->retry_after_s)
+		buf_printf(&text, "Retry-After: %u\r\n", made->retry_after_s);
+	buf_add_literal(&text, "\r\n");
+	buf_add_str(&text, made->body);
+	if (send(client->fd, text.p, text.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_event(LOG_DEBUG, "http", "a client is gone: %s", strerror(errno));
 	request->phase = REQUEST_ANSWERED;
 	shutdown(client->fd, SHUT_RDWR);
@@ -468,7 +461,8 @@ static void expire_work(struct request *request)
 static void expire(struct client *client, enum client_state state)
 {
 	if (state == CLIENT_RECEIVING) {
-		cut(client, ERR_TIMEOUT);
+		/* who is not read at the moment is not late */
+		cut(client, client->request->paused ? ERR_UNAVAILABLE : ERR_TIMEOUT);
 	} else if (state == CLIENT_PUT_OFF) {
 		send_suspended(client->http, client->request);
 	} else if (state == CLIENT_WORKING) {

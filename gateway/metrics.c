@@ -19,7 +19,7 @@
 
 /* What the API answers with, and the rest under 0. */
 static const unsigned statuses[] = {
-        200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 415, 423, 429, 500, 501, 503, 504, 0};
+        200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 413, 415, 423, 429, 431, 500, 503, 504, 0};
 #define STATUSES ARRAY_LEN(statuses)
 
 /* Upper bounds of the histogram's buckets; what takes longer is in the last one. */

@@ -7,6 +7,7 @@ import pytest
 from client import eventually
 from conftest import USER_ROLES
 from contract import check_error, check_status
+from test_bad_input import head
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\\n]*",?)*)\})? ([0-9.e+-]+)$')
 GET_CUSTOMER = ("GET", "/workspaces/{workspaceId}/customers/{customerId}")
@@ -51,6 +52,18 @@ def test_answers_are_counted_by_route_and_status(admin, trusted):
     assert answered(after, GET_CUSTOMER, "404") - answered(before, GET_CUSTOMER, "404") >= 3
     assert answered(after, ("", ""), "404") - answered(before, ("", ""), "404") >= 1
     assert not any("dead" in label for _, labels in after for _, label in labels), "a label names the route alone"
+
+
+def test_refusals_of_what_is_too_large_are_counted(admin, trusted):
+    """Headers that nobody reads on, and a body that is not read to its end: its answer goes past the HTTP library."""
+    before = scrape(admin)[1]
+    assert b" 431 " in trusted.bytes(head(trusted, "GET", "stats/info", f"X-Long: {'x' * 15_000}"), 1)
+    size = (1 << 20) + 1
+    assert b" 413 " in trusted.bytes(head(trusted, "GET", "stats/info", f"Content-Length: {size}") + bytes(size), 1)
+    after = scrape(admin)[1]
+    assert answered(after, ("", ""), "431") - answered(before, ("", ""), "431") == 1
+    info = ("GET", "/workspaces/{workspaceId}/stats/info")
+    assert answered(after, info, "413") - answered(before, info, "413") == 1
 
 
 def test_times_are_a_histogram(admin, trusted):

@@ -170,6 +170,16 @@ def test_a_file_that_has_come_is_not_put_off_like_others(uploader, caller, share
         line.close()
 
 
+def test_an_upload_that_the_gateway_does_not_read_is_not_late(shared_node, trusted):
+    """It waits for its turn, and for longer than a client may be silent: that is no 408."""
+    body = form([("operation", "UPSERT"), ("file", "people.csv", b"externalId\r\n" + b"1\r\n" * 100_000)])
+    with own_gateway("paced", REQUEST_DEADLINE_MS=100, UPLOAD_MIB_PER_S=1) as (url, _):
+        client = Client(url, trusted.token, trusted.workspace)
+        came = client.bytes(head_of(client, shared_node, len(body)) + body, 5)
+    assert came.startswith(b"HTTP/1.1 503 "), came
+    assert b"\r\nRetry-After: " in came, came
+
+
 def test_a_refusal_whose_body_never_comes_says_when_to_try_again(caller, shared_node, silent_worker):
     """It is answered at its deadline, past the HTTP library."""
     lines = [in_flight(caller, shared_node) for _ in range(2)]

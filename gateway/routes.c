@@ -166,6 +166,12 @@ static const struct route_param update_list_params[] = {STREAM_FILTER_PARAMS,
 		               "DELETED reaches back a month, the others a year."                                      \
 	}
 
+static const struct route_param stat_node_list_params[] = {
+        {.name = "page", .schema = PAGE_SCHEMA, .description = "Number of the page, from 0."},
+        {.name = "size",
+                .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":50,\"default\":20}",
+                .description = "Elements of a page."},
+        {0}};
 static const struct route_param stat_node_params[] = {STAT_NODE_PARAM, {0}};
 static const struct route_param stat_customer_params[] = {
         START_PARAM, END_PARAM, MODE_PARAM("\"DAILY\"", "\"WEEKLY\",\"MONTHLY\""), {0}};
@@ -245,7 +251,7 @@ const struct route routes[] = {
                 .status = 200,
                 .roles = ROLES_READ_ALL,
                 .response_schema = "StatNodeList",
-                .params = small_page_params,
+                .params = stat_node_list_params,
                 .handler = stats_nodes},
         {.operation = 5,
                 .tag = "Analytics",

@@ -29,8 +29,10 @@
 #define BODIES_BYTES ((size_t)256 * 1024 * 1024)
 /* All large answers that clients have still to read, with what they were made of; more, and reads are put off. */
 #define ANSWERS_BYTES ((size_t)512 * 1024 * 1024)
-#define LARGE_ANSWER_BYTES ((size_t)1024 * 1024)
-/* Everything of a request: a page of 50 customers of 64 KiB, parsed and rendered, is the largest thing. */
+/* What is smaller is not counted: as much for every connection there may be is two GiB. */
+#define LARGE_ANSWER_BYTES ((size_t)128 * 1024)
+/* Everything of a request: the profile of an aggregate node's customer, made of 8 MB of documents and parsed, is the
+   largest thing. */
 #define ARENA_BYTES ((size_t)512 * 1024 * 1024)
 /* Arenas of requests that are over, and what each may keep: together at most 32 MiB after any burst. */
 #define SPARE_ARENAS 1024

@@ -74,7 +74,7 @@ static bool has_room(struct request *request, unsigned status)
 {
 	bool is_read = uuid_is_nil(&request->command);
 
-	return status >= 400 || request->answer.stream || http_count_answer(request->gateway->http, request, !is_read);
+	return status >= 400 || http_count_answer(request->gateway->http, request, !is_read);
 }
 
 /* The one place where a request gets its answer. body lives in the arena. */
@@ -86,7 +86,7 @@ static void answer(struct request *request, unsigned status, struct str body)
 		return;
 	}
 	if (!has_room(request, status)) {
-		request->answer.type = NULL;
+		request->answer = (struct answer){0};
 		request_fail(request, ERR_UNAVAILABLE, "%s", err_sentence(ERR_UNAVAILABLE));
 		return;
 	}

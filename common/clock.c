@@ -113,7 +113,7 @@ static bool take_char(struct str *rest, char c)
 	return true;
 }
 
-static int days_in_month(int year, int month)
+int date_days_in_month(int year, int month)
 {
 	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -128,7 +128,7 @@ static bool take_date(struct str *rest, int64_t *ret_days)
 	if (!take_digits(rest, 4, 9999, &year) || !take_char(rest, '-') || !take_digits(rest, 2, 12, &month) ||
 	        !take_char(rest, '-') || !take_digits(rest, 2, 31, &day))
 		return false;
-	if (month < 1 || day < 1 || day > days_in_month(year, month))
+	if (month < 1 || day < 1 || day > date_days_in_month(year, month))
 		return false;
 	*ret_days = days_from_date(year, month, day);
 	return true;

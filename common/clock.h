@@ -18,6 +18,9 @@ void time_format(int64_t time_us, char out[TIME_TEXT_BYTES + 1]);
  */
 bool time_parse(struct str text, int64_t *ret_time_us);
 
+/* month 1 to 12, of the Gregorian calendar. */
+int date_days_in_month(int year, int month);
+
 /* yyyy-MM-dd of a day that exists. */
 bool date_is_valid(struct str text);
 

@@ -11,14 +11,6 @@
 
 const char *const stat_mode_names[3] = {"DAILY", "WEEKLY", "MONTHLY"};
 
-static int days_of_month(int year, int month)
-{
-	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return month == 1 && leap ? 29 : days[month];
-}
-
 /* The same moment so many months earlier; the last day of a shorter month stands for the days that it lacks. */
 static int64_t months_before(int64_t time_us, int months)
 {
@@ -35,7 +27,7 @@ static int64_t months_before(int64_t time_us, int months)
 		tm.tm_mon += 12;
 		tm.tm_year--;
 	}
-	int most = days_of_month(tm.tm_year + 1900, tm.tm_mon);
+	int most = date_days_in_month(tm.tm_year + 1900, tm.tm_mon + 1);
 	if (tm.tm_mday > most)
 		tm.tm_mday = most;
 	return (int64_t)timegm(&tm) * SECOND_US + fraction_us;
@@ -112,5 +104,5 @@ int32_t stat_step_next(int32_t step, enum stat_mode mode)
 	if (mode == STAT_WEEKLY)
 		return step + WEEK_DAYS;
 	struct tm tm = date_of(step);
-	return step + days_of_month(tm.tm_year + 1900, tm.tm_mon);
+	return step + date_days_in_month(tm.tm_year + 1900, tm.tm_mon + 1);
 }

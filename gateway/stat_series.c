@@ -77,22 +77,6 @@ static void count(struct steps *steps, const struct stat_series *series, const s
 	}
 }
 
-/* Without printf: thousands of points are usual, and most of them are 0. */
-static void write_number(struct buf *buf, int64_t n)
-{
-	char digits[20];
-	size_t at = sizeof(digits);
-	uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
-
-	do {
-		digits[--at] = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest);
-	if (n < 0)
-		buf_add_char(buf, '-');
-	buf_add(buf, digits + at, sizeof(digits) - at);
-}
-
 static void write_values(struct buf *buf, const struct steps *steps, bool texts)
 {
 	for (size_t i = 0; i < steps->n; i++) {
@@ -101,7 +85,7 @@ static void write_values(struct buf *buf, const struct steps *steps, bool texts)
 		buf_add(buf, steps->items[i].head, POINT_BYTES);
 		if (texts)
 			buf_add_char(buf, '"');
-		write_number(buf, steps->items[i].n);
+		buf_add_number(buf, steps->items[i].n);
 		if (texts)
 			buf_add_char(buf, '"');
 		buf_add_char(buf, '}');

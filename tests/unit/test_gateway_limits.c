@@ -362,6 +362,11 @@ static void test_lanes(void **state)
 	assert_int_equal(pipeline_lane(STR("POST"), ROUTE_PUBLISHES), LANE_EVENTS);
 	assert_int_equal(pipeline_lane(STR("POST"), 0), LANE_COMMANDS);
 	assert_int_equal(pipeline_lane(STR("DELETE"), ROUTE_UNTHROTTLED), LANE_COMMANDS);
+	for (size_t i = 0; i < route_count; i++) {
+		bool searches = !strncmp(routes[i].title, "Search", 6);
+		if (searches && pipeline_lane(str_of(routes[i].method), routes[i].flags) != LANE_SEARCHES)
+			fail_msg("%s is counted with reads by id", routes[i].title);
+	}
 }
 
 static void test_gap_of_refusals(void **state)

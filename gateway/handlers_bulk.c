@@ -231,29 +231,14 @@ static bool add_order(struct buf *order, struct str text)
 
 static bool read_order(struct request *request, struct buf *order)
 {
-	struct err err = {0};
 	struct str text;
 
 	for (size_t n = 0; (text = request_param_at(request, "sort", n)).p; n++) {
-		if (!text.n || (n < SORT_KEYS_MAX && add_order(order, text)))
-			continue;
-		err_set(&err, ERR_INVALID, "The query parameter sort is not valid");
-		err_set_pointer(&err, STR("/sort"));
-		request_fail_err(request, &err);
-		return false;
+		if (text.n && (n >= SORT_KEYS_MAX || !add_order(order, text)))
+			return request_fail_param(request, "sort", "is not valid");
 	}
 	buf_add_literal(order, "j.created_us DESC, j.id");
 	return true;
-}
-
-static bool refuse_param(struct request *request, const char *name)
-{
-	struct err err = {0};
-
-	err_set(&err, ERR_INVALID, "The query parameter %s has an unknown value", name);
-	err_set_pointer(&err, str_of(arena_printf(request_arena(request), "/%s", name)));
-	request_fail_err(request, &err);
-	return false;
 }
 
 /* An empty parameter counts as not sent. */
@@ -264,9 +249,9 @@ static bool add_filters(struct request *request, struct db_params *params)
 	enum bulk_entity known_entity;
 
 	if (status.n && !bulk_status_find(status, &known_status))
-		return refuse_param(request, "status");
+		return request_fail_param(request, "status", "has an unknown value");
 	if (entity.n && !bulk_entity_find(entity, &known_entity))
-		return refuse_param(request, "entity");
+		return request_fail_param(request, "entity", "has an unknown value");
 	db_param_text(params, status.n ? status : STR_NONE);
 	db_param_text(params, entity.n ? entity : STR_NONE);
 	return true;

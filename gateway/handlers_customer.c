@@ -11,11 +11,8 @@ static bool take_session(struct request *request, struct command *command)
 {
 	struct str session = request_param(request, "sessionId");
 
-	if (str_utf8_length(session) > CUSTOMER_MAX_SESSION) {
-		request_fail(request, ERR_INVALID, "The query parameter sessionId is longer than %d characters",
-		        CUSTOMER_MAX_SESSION);
-		return false;
-	}
+	if (str_utf8_length(session) > CUSTOMER_MAX_SESSION)
+		return request_fail_param(request, "sessionId", "is longer than %d characters", CUSTOMER_MAX_SESSION);
 	if (session.n)
 		command->text = session;
 	return true;
@@ -27,10 +24,8 @@ static bool take_mode(struct request *request, struct command *command)
 
 	if (mode.n == 0)
 		return true;
-	if (!str_eq(mode, STR("STRICT"))) {
-		request_fail(request, ERR_INVALID, "The query parameter mode must be STRICT");
-		return false;
-	}
+	if (!str_eq(mode, STR("STRICT")))
+		return request_fail_param(request, "mode", "must be STRICT");
 	command->flags |= COMMAND_STRICT;
 	return true;
 }

@@ -104,19 +104,6 @@ static struct str param(struct request *request, const char *name)
 	return value.n ? value : STR_NONE;
 }
 
-static bool read_node(struct request *request, struct search *search)
-{
-	struct str node = param(request, "nodeId");
-	struct err err = {0};
-
-	if (node.p)
-		return request_node_access(request, node, false, &search->node);
-	err_set(&err, ERR_INVALID, "The query parameter nodeId is required");
-	err_set_pointer(&err, STR("/nodeId"));
-	request_fail_err(request, &err);
-	return false;
-}
-
 void customer_search(struct request *request)
 {
 	struct arena *arena = request_arena(request);
@@ -129,8 +116,8 @@ void customer_search(struct request *request)
 	search->what.query = param(request, "query");
 	search->fields = customer_fields_parse(arena, param(request, "fields"));
 	request_set_state(request, search);
-	if (!read_node(request, search) || !request_page(request, DEFAULT_SIZE, MAX_SIZE, &search->page) ||
-	        !read_sort(request, search))
+	if (!request_node_access(request, request_param(request, "nodeId"), false, &search->node) ||
+	        !request_page(request, DEFAULT_SIZE, MAX_SIZE, &search->page) || !read_sort(request, search))
 		return;
 	search->what.source.of_profiles = search->node->aggregate;
 	struct db_params *params = request_params(request);

@@ -206,22 +206,13 @@ static void on_event(struct request *request, const PGresult *result)
 		answer_found(request, event);
 }
 
-static void fail_param(struct request *request, const char *pointer, const char *message)
-{
-	struct err err = {0};
-
-	err_set(&err, ERR_INVALID, "%s", message);
-	err_set_pointer(&err, str_of(pointer));
-	request_fail_err(request, &err);
-}
-
 void event_get(struct request *request)
 {
 	struct reading *reading = arena_zalloc(request_arena(request), sizeof(*reading));
 	struct str nav = request_param(request, "nav");
 
 	if (nav.n && !str_is(nav, "CUSTOMER")) {
-		fail_param(request, "/nav", "The query parameter nav must be CUSTOMER");
+		request_fail_param(request, "nav", "must be CUSTOMER");
 		return;
 	}
 	if (!request_path_uuid(request, "id", &reading->id)) {

@@ -88,7 +88,7 @@ void node_list(struct request *request)
 	struct str type = request_param(request, "nodeType");
 
 	if (type.n && !str_is(type, "ENTRY") && !str_is(type, "AGGREGATE")) {
-		request_fail(request, ERR_INVALID, "nodeType must be ENTRY or AGGREGATE");
+		request_fail_param(request, "nodeType", "must be ENTRY or AGGREGATE");
 		return;
 	}
 	aggregate_states_find(request, list_nodes);

@@ -55,13 +55,10 @@ static struct json *workspace_element(struct request *request, size_t index)
 void workspace_list(struct request *request)
 {
 	struct str group = request_param(request, "groupPk");
-	struct err err = {0};
 	uint64_t wanted;
 
 	if (group.n && !str_to_u64(group, INT64_MAX, &wanted)) {
-		err_set(&err, ERR_INVALID, "The query parameter groupPk must be a whole number");
-		err_set_pointer(&err, STR("/groupPk"));
-		request_fail_err(request, &err);
+		request_fail_param(request, "groupPk", "must be a whole number");
 		return;
 	}
 	config_answer_list(request, config_workspace_count(request_gateway(request)->config), workspace_element);

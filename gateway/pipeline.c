@@ -336,16 +336,6 @@ enum admission_answer pipeline_enter(struct request *request, int64_t now_us)
 
 /* --- parameters and headers --- */
 
-static bool fail_param(struct request *request, const struct route_param *param, const char *what)
-{
-	struct err err = {0};
-
-	err_set(&err, ERR_INVALID, "The query parameter %s %s", param->name, what);
-	err_set_pointer(&err, str_of(arena_printf(request->arena, "/%s", param->name)));
-	request_fail_err(request, &err);
-	return false;
-}
-
 static bool check_params(struct request *request)
 {
 	struct uri_param *params = NULL;
@@ -360,9 +350,9 @@ static bool check_params(struct request *request)
 		struct str value = request_param(request, param->name);
 
 		if (param->required && !value.n)
-			return fail_param(request, param, "is required");
-		if (param->flag && value.p && !str_eq_nocase(value, STR("true")) && !str_eq_nocase(value, STR("false")))
-			return fail_param(request, param, "must be true or false");
+			return request_fail_param(request, param->name, "is required");
+		if (param->flag && value.n && !str_eq_nocase(value, STR("true")) && !str_eq_nocase(value, STR("false")))
+			return request_fail_param(request, param->name, "must be true or false");
 	}
 	return true;
 }

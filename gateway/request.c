@@ -182,7 +182,6 @@ static bool page_number(
 {
 	struct str text = request_param(request, name);
 	uint64_t value;
-	struct err err = {0};
 
 	*ret_value = fallback;
 	if (text.n == 0)
@@ -191,11 +190,8 @@ static bool page_number(
 		*ret_value = (int64_t)value;
 		return true;
 	}
-	err_set(&err, ERR_INVALID, "The query parameter %s must be a whole number from %llu to %llu", name,
-	        (unsigned long long)min, (unsigned long long)max);
-	err_set_pointer(&err, str_of(arena_printf(request->arena, "/%s", name)));
-	request_fail_err(request, &err);
-	return false;
+	return request_fail_param(request, name, "must be a whole number from %llu to %llu", (unsigned long long)min,
+	        (unsigned long long)max);
 }
 
 bool request_page(struct request *request, int64_t default_size, int64_t max_size, struct page *ret_page)

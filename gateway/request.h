@@ -103,6 +103,9 @@ void request_fail(struct request *request, enum err_code code, const char *forma
         __attribute__((format(printf, 3, 4)));
 /* 404 "<kind> not found <id>", the id as the client sent it. */
 void request_fail_not_found(struct request *request, struct str kind, struct str id);
+/* 400 "The query parameter <name> <what it must be>", with a pointer to it; false. */
+bool request_fail_param(struct request *request, const char *name, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 /* 400 with the collected problems. */
 void request_fail_problems(struct request *request, struct str message, const struct problems *problems);
 void request_fail_err(struct request *request, const struct err *err);

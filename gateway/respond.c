@@ -138,14 +138,9 @@ static int64_t pages(int64_t elements, int64_t size)
 
 bool request_page_begin(struct request *request, struct buf *body, size_t bytes)
 {
-	struct err err = {0};
-
-	if (bytes > PAGE_MAX_BYTES) {
-		err_set(&err, ERR_INVALID, "The page has more than %zu bytes: ask for fewer elements", PAGE_MAX_BYTES);
-		err_set_pointer(&err, STR("/size"));
-		request_fail_err(request, &err);
-		return false;
-	}
+	if (bytes > PAGE_MAX_BYTES)
+		return request_fail_param(
+		        request, "size", "must be smaller: the page has more than %zu bytes", PAGE_MAX_BYTES);
 	buf_init(body, request->arena, bytes + PAGE_SHAPE_BYTES);
 	buf_add_literal(body, "{\"elements\":[");
 	return true;
@@ -233,6 +228,21 @@ void request_fail_not_found(struct request *request, struct str kind, struct str
 	struct str cut = str_utf8_cut(id, MAX_ID_BYTES);
 
 	request_fail(request, ERR_NOT_FOUND, "%.*s not found %.*s", STR_ARG(kind), STR_ARG(cut));
+}
+
+bool request_fail_param(struct request *request, const char *name, const char *format, ...)
+{
+	char what[MAX_MESSAGE_BYTES];
+	struct err err = {0};
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	err_set(&err, ERR_INVALID, "The query parameter %s %s", name, what);
+	err_set_pointer(&err, str_of(arena_printf(request->arena, "/%s", name)));
+	request_fail_err(request, &err);
+	return false;
 }
 
 void request_fail_problems(struct request *request, struct str message, const struct problems *problems)

@@ -58,7 +58,7 @@ def test_lists_of_nodes(make_space):
     assert check_page(space.admin.get("configuration/nodes", {"nodeType": "AGGREGATE"}), total=0) == []
     assert [entry["id"] for entry in check_page(space.admin.get("configuration/nodes/entries", {"size": 2, "page": 1}), size=2, number=1, total=3)] \
         == made[2:]
-    check_error(space.admin.get("configuration/nodes", {"nodeType": "VIEW"}), 400)
+    check_error(space.admin.get("configuration/nodes", {"nodeType": "VIEW"}), 400, pointer="/nodeType")
 
 
 @pytest.mark.parametrize("path", ["configuration/nodes", "configuration/nodes/entries"])
@@ -597,5 +597,6 @@ def test_contexts_are_those_of_events(space):
     for name, context in contexts.items():
         assert json.loads(context["propertiesSchema"])["type"] and "$ref" not in whole[name]["propertiesSchema"]
     assert any("$ref" in context["propertiesSchema"] for context in contexts.values())
-    check_error(space.admin.get("models/contexts", {"resolveReferences": "1"}), 400)
+    check_error(space.admin.get("models/contexts", {"resolveReferences": "1"}), 400, pointer="/resolveReferences")
+    check_ok(space.admin.get("models/contexts", {"resolveReferences": ""}))
     check_error(space.admin.get("models/other"), 404)

@@ -397,7 +397,7 @@ def test_subscriptions_merge_by_id_unless_strict(people, source):
 
 def test_unknown_mode_is_400(people, source):
     customer = people.new()
-    check_error(source.patch(f"customers/{customer['id']}", {"extra": "x"}, {"mode": "LOOSE"}), 400)
+    check_error(source.patch(f"customers/{customer['id']}", {"extra": "x"}, {"mode": "LOOSE"}), 400, pointer="/mode")
 
 
 def test_patch_accepts_and_ignores_read_only_fields(people, source):

@@ -205,6 +205,8 @@ def test_session_id_on_post_patch_and_put(people, source, node):
     check_ok(source.patch(path, {"extra": "x"}, {"sessionId": values[1]}))
     check_ok(source.put(path, {"nodeId": node, "base": {"contacts": customer["base"]["contacts"]}}, {"sessionId": values[2]}))
     assert [session["value"] for session in check_ok(source.get(f"{path}/sessions"))["elements"]] == values
+    check_error(source.patch(path, {"extra": "y"}, {"sessionId": "x" * 256}), 400, pointer="/sessionId")
+    check_ok(source.patch(path, {"extra": "y"}, {"sessionId": "ü" * 255}))
 
 
 def test_events_wait_for_their_session(people, source, node):

@@ -10,6 +10,15 @@
 /* Bytes that a customer's shape takes around its document. */
 #define SHAPE_BYTES 2048
 
+/* A customer without sessions gives one row of nulls. A range of one customer, in the order of its index: where few
+   customers have all sessions, the planner would read everybody's. */
+#define SESSIONS(which)                                                                                                \
+	"SELECT c.node_id, b.session_id, b.value FROM customers c LEFT JOIN LATERAL (SELECT b.session_id, b.value, "   \
+	"b.bound_us FROM bindings b WHERE b.workspace_id = c.workspace_id AND b.customer_id >= c.id "                  \
+	"AND b.customer_id <= c.id AND b.kind = 1 AND b.unbound_us = 9223372036854775807" which                        \
+	" ORDER BY b.customer_id, b.kind, b.bound_us OFFSET 0) b ON true "                                             \
+	"WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid ORDER BY b.bound_us"
+
 const struct statement customer_statements[] = {
         {.name = "customer_node",
                 .sql = "SELECT c.node_id FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid",
@@ -18,15 +27,8 @@ const struct statement customer_statements[] = {
                 .sql = "SELECT " CUSTOMER_ROW_COLUMNS
                        " FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid",
                 .n_params = 2},
-        /* A customer without sessions gives one row of nulls. A range of one customer, in the order of its index: where
-           few customers have all sessions, the planner would read everybody's. */
-        {.name = "customer_sessions",
-                .sql = "SELECT c.node_id, b.session_id, b.value FROM customers c LEFT JOIN LATERAL (SELECT "
-                       "b.session_id, b.value, b.bound_us FROM bindings b WHERE b.workspace_id = c.workspace_id "
-                       "AND b.customer_id >= c.id AND b.customer_id <= c.id AND b.kind = 1 "
-                       "AND b.unbound_us = 9223372036854775807 ORDER BY b.customer_id, b.kind, b.bound_us OFFSET 0) b "
-                       "ON true WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid ORDER BY b.bound_us LIMIT 10000",
-                .n_params = 2},
+        {.name = "customer_sessions", .sql = SESSIONS("") " LIMIT 10000", .n_params = 2},
+        {.name = "customer_session", .sql = SESSIONS(" AND b.session_id = $3::uuid"), .n_params = 3},
 };
 const size_t customer_statement_count = ARRAY_LEN(customer_statements);
 

@@ -91,17 +91,18 @@ static bool may_read(struct request *request, const PGresult *rows)
 	return request_check_node(request, &node, false);
 }
 
-static void query_sessions(struct request *request, request_result_fn *on_result)
+/* Parameters for the customer of the path; NULL when it has been answered. */
+static struct db_params *begin(struct request *request)
 {
 	struct uuid customer;
 
 	if (!request_path_uuid(request, "customerId", &customer)) {
 		customer_not_found(request);
-		return;
+		return NULL;
 	}
 	struct db_params *params = request_params(request);
 	db_param_uuid(params, &customer);
-	request_query(request, "customer_sessions", NULL, params, on_result);
+	return params;
 }
 
 static void answer_list(struct request *request, const PGresult *rows)
@@ -120,28 +121,30 @@ static void answer_list(struct request *request, const PGresult *rows)
 
 void session_list(struct request *request)
 {
-	query_sessions(request, answer_list);
+	struct db_params *params = begin(request);
+
+	if (params)
+		request_query(request, "customer_sessions", NULL, params, answer_list);
 }
 
 static void answer_one(struct request *request, const PGresult *rows)
 {
-	struct uuid wanted;
-
 	if (!may_read(request, rows))
 		return;
-	if (request_path_uuid(request, "sessionId", &wanted))
-		for (int row = 0; row < PQntuples(rows); row++) {
-			struct uuid id = db_uuid(rows, row, 1);
-
-			if (db_is_null(rows, row, 1) || !uuid_eq(&id, &wanted))
-				continue;
-			request_answer_json(request, 200, session_of(request_arena(request), rows, row));
-			return;
-		}
-	session_not_found(request);
+	if (db_is_null(rows, 0, 1))
+		session_not_found(request);
+	else
+		request_answer_json(request, 200, session_of(request_arena(request), rows, 0));
 }
 
 void session_get(struct request *request)
 {
-	query_sessions(request, answer_one);
+	struct db_params *params = begin(request);
+	struct uuid session;
+
+	if (!params)
+		return;
+	/* what is no UUID is looked for in vain, so that the customer is still judged first */
+	db_param_uuid(params, request_path_uuid(request, "sessionId", &session) ? &session : NULL);
+	request_query(request, "customer_session", NULL, params, answer_one);
 }

@@ -184,6 +184,7 @@ static const struct lookup gateway_lookups[] = {
         {"customer_node", W ", " ID("c"), FEW, SOON},
         {"customer_by_id", W ", " ID("c"), FEW, SOON},
         {"customer_sessions", W ", " ID("c"), FEW, SOON},
+        {"customer_session", W ", " ID("c") ", " ID("c"), FEW, SOON},
         {"customer_search_node", W ", " NODE ", 10, 0", COUNTED, AT_ONCE},
         {"customer_search_external_id", W ", " NODE ", 10, 0, 'x' || at()", FEW, SOON},
         {"event_customer_node", W ", " ID("c"), FEW, SOON},

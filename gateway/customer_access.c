@@ -45,14 +45,6 @@ void customer_not_found(struct request *request)
 	request_fail_not_found(request, STR("customer"), request_path(request, "customerId"));
 }
 
-static struct db_params *customer_params(struct request *request, const struct uuid *customer)
-{
-	struct db_params *params = request_params(request);
-
-	db_param_uuid(params, customer);
-	return params;
-}
-
 /* Begins a step for the customer of the path; NULL when it has been answered. */
 static struct step *begin(struct request *request, const char *statement, request_result_fn *on_result)
 {
@@ -63,7 +55,7 @@ static struct step *begin(struct request *request, const char *statement, reques
 		return NULL;
 	}
 	request_set_state(request, step);
-	request_query(request, statement, NULL, customer_params(request, &step->customer), on_result);
+	request_query(request, statement, NULL, request_params_of(request, &step->customer), on_result);
 	return step;
 }
 
@@ -197,7 +189,7 @@ void customer_answer_by_id(struct request *request, const struct uuid *entity, u
 	customer_cache_forget_external_ids(customer_cache_of_process());
 	*reread = (struct reread){.customer = *entity, .status = status};
 	request_set_state(request, reread);
-	request_query(request, "customer_by_id", NULL, customer_params(request, entity), on_reread);
+	request_query(request, "customer_by_id", NULL, request_params_of(request, entity), on_reread);
 }
 
 /* Commands */

@@ -90,9 +90,6 @@
 	        ROW(kind, "updated_asc", search, n, "updated_us", "ASC", "DESC")
 
 const struct statement event_statements[] = {
-        {.name = "event_customer_node",
-                .sql = "SELECT c.node_id FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid",
-                .n_params = 2},
         {.name = "event_by_id",
                 .sql = "SELECT " EVENT_COLUMNS " FROM events e WHERE e.workspace_id = $1::uuid AND e.id = $2::uuid "
                        "LIMIT 1",

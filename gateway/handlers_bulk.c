@@ -285,8 +285,7 @@ void bulk_job_list(struct request *request)
 	request_set_state(request, page);
 	if (!request_node_access(request, request_path(request, "nodeId"), false, &node))
 		return;
-	struct db_params *params = request_params(request);
-	db_param_uuid(params, &node->id);
+	struct db_params *params = request_params_of(request, &node->id);
 	if (!add_filters(request, params) || !request_page(request, PAGE_SIZE, PAGE_SIZE, page) ||
 	        !read_order(request, &order))
 		return;
@@ -314,8 +313,7 @@ static void find_job(struct request *request, request_result_fn *then)
 		job_not_found(request);
 		return;
 	}
-	struct db_params *params = request_params(request);
-	db_param_uuid(params, &node->id);
+	struct db_params *params = request_params_of(request, &node->id);
 	db_param_uuid(params, &id);
 	request_query(request, "bulk_job", NULL, params, then);
 }

@@ -25,8 +25,7 @@ static void list_entries(struct request *request, const struct customer *custome
 	if (!request_page(request, DEFAULT_SIZE, MAX_SIZE, page))
 		return;
 	request_set_state(request, page);
-	struct db_params *params = request_params(request);
-	db_param_uuid(params, &customer->id);
+	struct db_params *params = request_params_of(request, &customer->id);
 	db_param_uuid(params, &customer->node);
 	db_param_i64(params, page->size);
 	db_param_i64(params, page->number * page->size);

@@ -120,8 +120,7 @@ void customer_search(struct request *request)
 	        !request_page(request, DEFAULT_SIZE, MAX_SIZE, &search->page) || !read_sort(request, search))
 		return;
 	search->what.source.of_profiles = search->node->aggregate;
-	struct db_params *params = request_params(request);
-	db_param_uuid(params, &search->node->id);
+	struct db_params *params = request_params_of(request, &search->node->id);
 	if (search->what.query.p || search->what.sort.n)
 		send_dynamic(request, search, params);
 	else

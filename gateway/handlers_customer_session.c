@@ -100,9 +100,7 @@ static struct db_params *begin(struct request *request)
 		customer_not_found(request);
 		return NULL;
 	}
-	struct db_params *params = request_params(request);
-	db_param_uuid(params, &customer);
-	return params;
+	return request_params_of(request, &customer);
 }
 
 static void answer_list(struct request *request, const PGresult *rows)

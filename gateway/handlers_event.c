@@ -32,14 +32,6 @@ static struct write *begin_write(struct request *request, enum command_type type
 	return write;
 }
 
-static struct db_params *by_id_params(struct request *request, const struct uuid *id)
-{
-	struct db_params *params = request_params(request);
-
-	db_param_uuid(params, id);
-	return params;
-}
-
 static void event_not_found(struct request *request)
 {
 	request_fail_not_found(request, STR("event"), request_path(request, "id"));
@@ -73,7 +65,7 @@ static void answer_missing(struct request *request, struct write *write, void (*
 		return;
 	}
 	write->not_found = not_found;
-	params = by_id_params(request, &command->id);
+	params = request_params_of(request, &command->id);
 	db_param_i64(params, (int64_t)command->fingerprint);
 	db_param_i64(params, command->time_us);
 	request_query(request, "event_first_result", NULL, params, on_first_result);
@@ -225,7 +217,7 @@ static void find_customer(struct request *request, struct write *write)
 		return;
 	}
 	write->epoch = customer_cache_epoch(cache);
-	request_query(request, "event_customer_node", NULL, by_id_params(request, &command->subject), on_customer_node);
+	request_query(request, "customer_node", NULL, request_params_of(request, &command->subject), on_customer_node);
 }
 
 static void bring_back(struct request *request, struct write *write)
@@ -373,7 +365,7 @@ static void find_event(struct request *request, enum command_type type,
 	/* as for a POST, except that whom the event is of cannot be asked any more once it is deleted */
 	if (write->command.flags & COMMAND_KEYED)
 		write->command.id = uuid_v5(&write->command.id, (struct str){(const char *)id.b, sizeof(id.b)});
-	request_query(request, "event_by_id", NULL, by_id_params(request, &id), on_event_to_write);
+	request_query(request, "event_by_id", NULL, request_params_of(request, &id), on_event_to_write);
 }
 
 static void put_found(struct request *request, struct write *write, const struct event_row *event)

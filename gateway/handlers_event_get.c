@@ -14,14 +14,6 @@ struct reading {
 	bool with_neighbours;
 };
 
-static struct db_params *by_id_params(struct request *request, const struct uuid *id)
-{
-	struct db_params *params = request_params(request);
-
-	db_param_uuid(params, id);
-	return params;
-}
-
 static void not_found(struct request *request)
 {
 	request_fail_not_found(request, STR("event"), request_path(request, "id"));
@@ -63,7 +55,7 @@ static void keep(struct arena *arena, struct event_row *event)
 
 static void find_neighbours(struct request *request, struct event_row *event)
 {
-	struct db_params *params = by_id_params(request, &event->customer);
+	struct db_params *params = request_params_of(request, &event->customer);
 
 	keep(request_arena(request), event);
 	db_param_i64(params, event->date_us);
@@ -97,7 +89,7 @@ static void on_profile_neighbours(struct request *request, const PGresult *resul
 /* The timeline of a profile is made of its members'; events of one time stand in the order of their own ids. */
 static void find_profile_neighbours(struct request *request, struct event_row *event)
 {
-	struct db_params *params = by_id_params(request, &event->customer);
+	struct db_params *params = request_params_of(request, &event->customer);
 	struct uuid id = event->duplicate ? aggregate_event_id(&event->node, &event->id) : event->id;
 
 	keep(request_arena(request), event);
@@ -185,7 +177,7 @@ static void on_profile(struct request *request, const PGresult *result)
 static void find_profile(struct request *request, struct event_row *event)
 {
 	keep(request_arena(request), event);
-	request_query(request, "event_customer_node", NULL, by_id_params(request, &event->customer), on_profile);
+	request_query(request, "customer_node", NULL, request_params_of(request, &event->customer), on_profile);
 }
 
 static void on_event(struct request *request, const PGresult *result)
@@ -221,5 +213,5 @@ void event_get(struct request *request)
 	}
 	reading->with_neighbours = nav.n > 0;
 	request_set_state(request, reading);
-	request_query(request, "event_by_id", NULL, by_id_params(request, &reading->id), on_event);
+	request_query(request, "event_by_id", NULL, request_params_of(request, &reading->id), on_event);
 }

@@ -161,10 +161,8 @@ static void on_customer_node(struct request *request, const PGresult *result)
 
 static void find_customer_node(struct request *request, const struct search *search)
 {
-	struct db_params *params = request_params(request);
-
-	db_param_uuid(params, &search->what.customer);
-	request_query(request, "event_customer_node", NULL, params, on_customer_node);
+	request_query(
+	        request, "customer_node", NULL, request_params_of(request, &search->what.customer), on_customer_node);
 }
 
 void event_search(struct request *request)

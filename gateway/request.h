@@ -138,6 +138,8 @@ void request_publish(struct request *request, enum topic topic, uint32_t partiti
 typedef void request_result_fn(struct request *request, const PGresult *result);
 /* Parameters for a query, in the arena: the workspace's id, for others to be added behind it. */
 struct db_params *request_params(struct request *request);
+/* The same with another id behind it. */
+struct db_params *request_params_of(struct request *request, const struct uuid *id);
 void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
         request_result_fn *on_result);
 /*

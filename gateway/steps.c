@@ -338,6 +338,14 @@ struct db_params *request_params(struct request *request)
 	return params;
 }
 
+struct db_params *request_params_of(struct request *request, const struct uuid *id)
+{
+	struct db_params *params = request_params(request);
+
+	db_param_uuid(params, id);
+	return params;
+}
+
 void request_query(struct request *request, const char *statement, const char *sql, const struct db_params *params,
         request_result_fn *then)
 {

@@ -187,7 +187,6 @@ static const struct lookup gateway_lookups[] = {
         {"customer_session", W ", " ID("c") ", " ID("c"), FEW, SOON},
         {"customer_search_node", W ", " NODE ", 10, 0", COUNTED, AT_ONCE},
         {"customer_search_external_id", W ", " NODE ", 10, 0, 'x' || at()", FEW, SOON},
-        {"event_customer_node", W ", " ID("c"), FEW, SOON},
         {"event_by_id", W ", " ID("e"), FEW, SOON},
         {"event_neighbours", W ", " ID("c") ", " TIME ", " ID("e"), FEW, SOON},
         {"event_derived", W ", " AGGREGATES ", " ONE("e"), FEW, SOON},

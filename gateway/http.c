@@ -37,6 +37,7 @@
 /* Arenas of requests that are over, and what each may keep: together at most 32 MiB after any burst. */
 #define SPARE_ARENAS 1024
 #define SPARE_ARENA_BYTES ((size_t)32 * 1024)
+#define LOOK_EVERY_US (1 * INT64_C(1000000))
 #define IDLE_US (75 * INT64_C(1000000))
 #define SENDING_US (60 * INT64_C(1000000))
 
@@ -59,6 +60,7 @@ struct http {
 	bool due; /* a connection was resumed */
 	struct list clients[CLIENT_STATES];
 	int64_t limit_us[CLIENT_STATES];
+	int64_t looked_us; /* for clients that are gone */
 	size_t bodies_bytes, answers_bytes;
 	struct arena *spare[SPARE_ARENAS];
 	size_t n_spare;
@@ -487,8 +489,36 @@ static void expire_all(struct http *http, enum client_state state, int64_t now_u
 	}
 }
 
+static bool is_gone(const struct client *client)
+{
+	char byte;
+
+	return recv(client->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* libmicrohttpd is told once of bytes and of the end of the line behind them, and after the bytes waits to be told
+   again. */
+static void end_gone(struct http *http)
+{
+	struct list *list = &http->clients[CLIENT_RECEIVING];
+	struct list *link = list->next, *next;
+
+	for (; link != list; link = next) {
+		struct client *client = list_owner(link, struct client, link);
+		next = link->next;
+		if (!is_gone(client))
+			continue;
+		shutdown(client->fd, SHUT_RDWR);
+		http_go_on(http, client->request);
+	}
+}
+
 void http_tick(struct http *http, int64_t now_us)
 {
+	if (now_us - http->looked_us >= LOOK_EVERY_US) {
+		http->looked_us = now_us;
+		end_gone(http);
+	}
 	upload_tick(now_us);
 	for (int state = 0; state < CLIENT_STATES; state++)
 		expire_all(http, (enum client_state)state, now_us);

@@ -19,6 +19,7 @@ MEMBERS = {"id", "filename", "operation", "workspaceId", "nodeId", "entity", "ev
 STATUSES = {"LOADED", "SCHEDULED", "PROCESSING", "STOPPED", "PROCESSED", "FAILED"}
 GIB = 1 << 30
 JOB_SECONDS = 60
+UPLOADS_AT_ONCE = 16
 # The longest silence of a request body, and some time to notice it.
 SILENCE_S, NOTICED_S = 15, 10
 
@@ -227,6 +228,18 @@ def test_an_upload_that_breaks_off_leaves_nothing(fresh):
     client.bytes(head_of(client, node, len(body)) + body[:2_000_000], 0.2)
     check_page(client.get(f"nodes/{node}/bulk-jobs"), total=0)
     created(upload(client, node), node)
+
+
+def test_uploads_that_break_off_make_room_for_others(fresh):
+    """The end of a line may come together with its last bytes."""
+    node, client = fresh
+    host = urllib.parse.urlsplit(client.url)
+    body = form([("operation", "UPSERT"), ("file", "f.csv", "x" * 100_000)])
+    for _ in range(UPLOADS_AT_ONCE):
+        with socket.create_connection((host.hostname, host.port), 10) as line:
+            line.sendall(head_of(client, node, len(body)) + body[:20_000])
+            line.send(body[20_000:30_000], socket.MSG_MORE)
+    eventually(lambda: created(upload(client, node), node), timeout=5)
 
 
 def drip(client, node, body, pauses, length=None):

@@ -252,9 +252,10 @@ static bool check_role(struct request *request)
 
 /* --- may it be served now --- */
 
+/* Of the path's workspace; of a source's own also where the path names none. */
 static bool check_status(struct request *request)
 {
-	const struct config_workspace *workspace = request_workspace(request);
+	const struct config_workspace *workspace = request->workspace;
 
 	if (!workspace || (request->match.route->flags & ROUTE_ANY_STATUS))
 		return true;

@@ -8,8 +8,9 @@ struct uuid;
 
 /*
  * Routes are rows (routes.c); the pipeline (pipeline.c) applies their facts in one fixed order before a handler runs:
- * route 404/405, framing 400, token 401, workspace 403, role 403, throttling 429, overload 503, parameters 400,
- * declared size 413, content type 415, the route's own check; then the body: real size 413, JSON 400; then the handler.
+ * framing 400, size of the headers 431, route 404/405, token 401, workspace 403, role 403, the workspace's status 403,
+ * throttling 429, overload 503, parameters 400, declared size 413, content type 415, the route's own check; then the
+ * body: real size 413, JSON 400; then the handler.
  * The served OpenAPI document is made from the same rows.
  */
 enum role_bit {

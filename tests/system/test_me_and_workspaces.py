@@ -132,8 +132,9 @@ def test_disabled_refuses_all(make_space):
     check_ok(space.admin.put("status", {"status": "DISABLED"}))
     for answer in (source.get(f"customers/{customer['id']}"), source.get("customers", {"nodeId": node}), source.get("events"),
                    source.post("customers", {"nodeId": node, **PERSON}), space.admin.get("configuration/sources"),
-                   space.admin.put("configuration/properties/extended", {})):
+                   space.admin.put("configuration/properties/extended", {}), source.get("/me")):
         check_error(answer, 403)
+    assert check_ok(space.admin.get("/me")), "a person is not the workspace's alone"
     assert check_ok(space.admin.put("status", {"status": "ENABLED"}))["status"] == "ENABLED", "the operator can enable it again"
     check_ok(source.get(f"customers/{customer['id']}"))
 

@@ -497,28 +497,38 @@ static bool is_gone(const struct client *client)
 }
 
 /* libmicrohttpd is told once of bytes and of the end of the line behind them, and after the bytes waits to be told
-   again. */
-static void end_gone(struct http *http)
+   again. Looks at those that have been in the state since then. */
+static void end_gone(struct http *http, enum client_state state, int64_t since_us)
 {
-	struct list *list = &http->clients[CLIENT_RECEIVING];
-	struct list *link = list->next, *next;
+	struct list *list = &http->clients[state];
+	struct list *link = list->prev, *prev;
 
-	for (; link != list; link = next) {
+	for (; link != list; link = prev) {
 		struct client *client = list_owner(link, struct client, link);
-		next = link->next;
+		prev = link->prev;
+		if (client->since_us < since_us)
+			break;
 		if (!is_gone(client))
 			continue;
 		shutdown(client->fd, SHUT_RDWR);
-		http_go_on(http, client->request);
+		if (client->request)
+			http_go_on(http, client->request);
 	}
+}
+
+static void look_for_gone(struct http *http, int64_t now_us)
+{
+	if (now_us - http->looked_us < LOOK_EVERY_US)
+		return;
+	http->looked_us = now_us;
+	end_gone(http, CLIENT_RECEIVING, 0);
+	/* there may be many, and it came with what the last answer was to */
+	end_gone(http, CLIENT_IDLE, now_us - 2 * LOOK_EVERY_US);
 }
 
 void http_tick(struct http *http, int64_t now_us)
 {
-	if (now_us - http->looked_us >= LOOK_EVERY_US) {
-		http->looked_us = now_us;
-		end_gone(http);
-	}
+	look_for_gone(http, now_us);
 	upload_tick(now_us);
 	for (int state = 0; state < CLIENT_STATES; state++)
 		expire_all(http, (enum client_state)state, now_us);

@@ -113,6 +113,17 @@ def customer_text(node, **more):
     return ('{"nodeId":"%s","base":{"contacts":{"email":"%s@example.com"}}%s}' % (node, unique(), fields)).encode()
 
 
+def test_a_line_that_ends_with_its_request_is_closed(source):
+    """Its client waits for nothing but the answer and the end. Both come with one packet."""
+    with socket.create_connection(source.address, timeout=5) as line:
+        request = head(source, "OPTIONS", "customers")
+        line.sendall(request[:-1])
+        line.send(request[-1:], socket.MSG_MORE)
+        line.shutdown(socket.SHUT_WR)
+        assert status_of(line.recv(65536)) == 204
+        assert line.recv(65536) == b"", "the end"
+
+
 # --- slow and silent -------------------------------------------------------------------------------------------------------------------
 
 

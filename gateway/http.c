@@ -510,6 +510,10 @@ static void end_gone(struct http *http, enum client_state state, int64_t since_u
 			break;
 		if (!is_gone(client))
 			continue;
+		if (client->request && client->request->answer.status) {
+			cut(client, ERR_TIMEOUT); /* it may still listen */
+			continue;
+		}
 		shutdown(client->fd, SHUT_RDWR);
 		if (client->request)
 			http_go_on(http, client->request);

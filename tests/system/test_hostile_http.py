@@ -124,6 +124,14 @@ def test_a_line_that_ends_with_its_request_is_closed(source):
         assert line.recv(65536) == b"", "the end"
 
 
+def test_a_refusal_of_half_a_request_is_told_to_whoever_listens(source):
+    with socket.create_connection(source.address, timeout=5) as line:
+        line.sendall(head(source, "POST", "nowhere", "Content-Length: 10") + b"half")
+        line.send(b"!", socket.MSG_MORE)
+        line.shutdown(socket.SHUT_WR)
+        assert status_of(line.recv(65536)) == 404
+
+
 # --- slow and silent -------------------------------------------------------------------------------------------------------------------
 
 

@@ -5,10 +5,20 @@
 #include <libpq-fe.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Of the advisory lock that migrating processes take; any number that nobody else uses. */
 #define LOCK_KEY "4858011200000001"
 #define HASH_HEX (2 * crypto_hash_sha256_BYTES + 1)
+
+/*
+ * While a migration waits for a table, whoever wants that table after it waits behind it: next to a pg_dump, which
+ * reads for minutes, every write. So it waits for a moment only, lets the others by, and tries again.
+ */
+#define LOCK_TIMEOUT "2s"
+#define LOCK_PAUSE_US 3000000
+#define LOCK_NOT_AVAILABLE "55P03"
+#define DEADLOCK_DETECTED "40P01"
 
 static bool failed(PGconn *connection, const PGresult *result, struct err *err)
 {
@@ -78,11 +88,45 @@ static bool record_migration(PGconn *connection, const struct migration *migrati
 	return good;
 }
 
+/* One attempt; *ret_busy: others had a table in use, nothing was changed. */
+static bool attempt(PGconn *connection, const struct migration *migration, bool *ret_busy, struct err *err)
+{
+	*ret_busy = false;
+	if (!run(connection, "BEGIN; SET LOCAL lock_timeout = '" LOCK_TIMEOUT "'", err))
+		return false;
+	PGresult *result = PQexec(connection, migration->text);
+	ExecStatusType status = PQresultStatus(result);
+	bool good = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || failed(connection, result, err);
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	*ret_busy = state && (!strcmp(state, LOCK_NOT_AVAILABLE) || !strcmp(state, DEADLOCK_DETECTED));
+	PQclear(result);
+	if (*ret_busy)
+		return run(connection, "ROLLBACK", err);
+	return good && record_migration(connection, migration, err) && run(connection, "COMMIT", err);
+}
+
+static void say_waiting(const struct migration *migration, FILE *out)
+{
+	if (out) {
+		fprintf(out, "%s waits for tables that other transactions have in use\n", migration->name);
+		fflush(out);
+	}
+}
+
 static bool apply(PGconn *connection, const struct migration *migration, FILE *out, struct err *err)
 {
-	if (!run(connection, "BEGIN", err) || !run(connection, migration->text, err) ||
-	        !record_migration(connection, migration, err) || !run(connection, "COMMIT", err))
-		return err_wrap(err, "%s", migration->name);
+	bool busy, said = false;
+
+	for (;;) {
+		if (!attempt(connection, migration, &busy, err))
+			return err_wrap(err, "%s", migration->name);
+		if (!busy)
+			break;
+		if (!said)
+			say_waiting(migration, out);
+		said = true;
+		usleep(LOCK_PAUSE_US);
+	}
 	if (out)
 		fprintf(out, "applied %s\n", migration->name);
 	return true;

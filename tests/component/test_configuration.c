@@ -10,6 +10,7 @@
 #include "tests/component/component.h"
 #include "workers/configuration/configuration.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -432,6 +433,77 @@ static void migrations_are_applied_once_and_never_changed(void **state)
 	component_sql(fixture->component, sql);
 }
 
+/* A migration that comes once more, in a schema of its own, while somebody reads the table that it changes. */
+struct upgrade {
+	struct settings settings;
+	char schema[128];
+	PGconn *reader, *writer;
+	bool migrated;
+	struct err err;
+};
+
+static void upgrade_sql(PGconn *connection, const struct upgrade *upgrade, const char *sql)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "SET search_path = %s; %s", upgrade->schema, sql);
+	PGresult *result = PQexec(connection, text);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", sql, PQerrorMessage(connection));
+	PQclear(result);
+}
+
+static void upgrade_begin(struct upgrade *upgrade, struct component *component)
+{
+	struct err err = {0};
+
+	upgrade->settings = *component_settings(component);
+	snprintf(upgrade->schema, sizeof(upgrade->schema), "%s_upgrade", upgrade->settings.pg_schema);
+	upgrade->settings.pg_schema = upgrade->schema;
+	assert_true(migrate(&upgrade->settings, NULL, &err));
+	upgrade->reader = PQconnectdb(upgrade->settings.pg);
+	upgrade->writer = PQconnectdb(upgrade->settings.pg);
+	upgrade_sql(upgrade->writer, upgrade,
+	        "ALTER TABLE bulk_jobs DROP COLUMN file_rows; DELETE FROM schema_migrations WHERE number = 30");
+}
+
+static void upgrade_end(struct upgrade *upgrade)
+{
+	char sql[256];
+
+	snprintf(sql, sizeof(sql), "DROP SCHEMA %s CASCADE", upgrade->schema);
+	upgrade_sql(upgrade->writer, upgrade, sql);
+	PQfinish(upgrade->reader);
+	PQfinish(upgrade->writer);
+}
+
+static void *run_upgrade(void *opaque)
+{
+	struct upgrade *upgrade = opaque;
+
+	upgrade->migrated = migrate(&upgrade->settings, NULL, &upgrade->err);
+	return NULL;
+}
+
+/* pg_dump reads for minutes: what waits behind a migration that waits for it would wait as long. */
+static void a_migration_behind_a_long_reader_holds_nobody_up(void **state)
+{
+	struct fixture *fixture = *state;
+	struct upgrade upgrade = {0};
+	pthread_t thread;
+
+	upgrade_begin(&upgrade, fixture->component);
+	upgrade_sql(upgrade.reader, &upgrade, "BEGIN; SELECT FROM bulk_jobs");
+	assert_int_equal(pthread_create(&thread, NULL, run_upgrade, &upgrade), 0);
+	usleep(500000);
+	upgrade_sql(upgrade.writer, &upgrade, "SET statement_timeout = '5s'; DELETE FROM bulk_jobs");
+	upgrade_sql(upgrade.reader, &upgrade, "COMMIT");
+	pthread_join(thread, NULL);
+	assert_true(upgrade.migrated);
+	upgrade_sql(upgrade.writer, &upgrade, "SELECT file_rows FROM bulk_jobs");
+	upgrade_end(&upgrade);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "worker"))
@@ -447,6 +519,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test_setup_teardown(a_record_that_is_no_command_is_set_aside, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(every_statement_fits_the_schema, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(migrations_are_applied_once_and_never_changed, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(a_migration_behind_a_long_reader_holds_nobody_up, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

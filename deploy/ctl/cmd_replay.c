@@ -111,22 +111,6 @@ static bool schema_exists(struct replay *replay, const char *name, bool *ret_exi
 	return rows != NULL;
 }
 
-/* The new tables get what this build brings, and those that are not rebuilt are carried over as they are. */
-static bool check_migrations(struct replay *replay, struct err *err)
-{
-	PGresult *rows = replay_ask(
-	        replay, replay->main, err, "SELECT name FROM {live}.schema_migrations ORDER BY number", 0, NULL);
-	if (!rows)
-		return false;
-	bool same = PQntuples(rows) == (int)migration_count;
-	for (size_t i = 0; same && i < migration_count; i++)
-		same = !strcmp(PQgetvalue(rows, (int)i, 0), migrations[i].name);
-	PQclear(rows);
-	return same || err_set(err, ERR_CONFLICT,
-	                       "the tables are of another version than this build: upgrade them with `contacthubctl "
-	                       "migrate`, or replay with the build that they are of");
-}
-
 static bool check_schemas(struct replay *replay, bool keep_old, struct err *err)
 {
 	bool live, old;
@@ -136,7 +120,7 @@ static bool check_schemas(struct replay *replay, bool keep_old, struct err *err)
 	if (!live)
 		return err_set(
 		        err, ERR_NOT_FOUND, "there is no schema %s: run `contacthubctl migrate` first", replay->live);
-	if (!check_migrations(replay, err))
+	if (!replay_check_migrations(replay, err))
 		return false;
 	return !(keep_old && old) || err_set(err, ERR_CONFLICT,
 	                                     "the tables of an earlier replay are still in schema %s: remove them with "

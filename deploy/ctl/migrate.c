@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Of the advisory lock that migrating processes take; any number that nobody else uses. */
-#define LOCK_KEY "4858011200000001"
 #define HASH_HEX (2 * crypto_hash_sha256_BYTES + 1)
 
 /*
@@ -194,7 +192,7 @@ bool migrate(const struct settings *settings, FILE *out, struct err *err)
 	bool good = PQstatus(connection) == CONNECTION_OK || failed(connection, NULL, err);
 
 	/* the lock ends with the connection */
-	good = good && run(connection, "SELECT pg_advisory_lock(" LOCK_KEY ")", err) &&
+	good = good && run(connection, "SELECT pg_advisory_lock(" MIGRATE_LOCK_KEY ")", err) &&
 	       make_schema(connection, settings->pg_schema, err) && apply_missing(connection, out, err);
 	PQfinish(connection);
 	return good;

@@ -15,6 +15,9 @@ struct migration {
 extern const struct migration migrations[];
 extern const size_t migration_count;
 
+/* Of the advisory lock that a migrating process holds; any number that nobody else uses. */
+#define MIGRATE_LOCK_KEY "4858011200000001"
+
 /*
  * Makes the schema and applies the migrations that are missing, each in a transaction of its own, one migrating process
  * at a time. Refuses when a file that was applied has another content now, or when the database knows migrations that

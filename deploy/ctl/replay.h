@@ -96,6 +96,12 @@ bool replay_compare(struct replay *replay, enum replay_part part, bool *ret_equa
 bool replay_carry_profiles(struct replay *replay, struct err *err) must_check;
 
 /*
+ * The new tables get what this build brings, and those that are not rebuilt are carried over as they are: false with
+ * ERR_CONFLICT when the live tables are of another version.
+ */
+bool replay_check_migrations(struct replay *replay, struct err *err) must_check;
+
+/*
  * The swap, one transaction: holds the live workers, brings the new tables to their offsets, carries over what is not
  * rebuilt, renames, and makes every worker that still knows the old tables fail its compare-and-set.
  * *ret_late: the new tables did not get there in time; everything is as before, and it may be tried again.

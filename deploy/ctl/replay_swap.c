@@ -1,4 +1,5 @@
 #include "common/arena.h"
+#include "deploy/ctl/migrate.h"
 #include "deploy/ctl/replay.h"
 
 /* Live writes wait while the new tables read the last records; those who wait longest still have their answer. */
@@ -235,10 +236,27 @@ static bool carry_over(struct replay *replay, struct err *err)
 	return good;
 }
 
+bool replay_check_migrations(struct replay *replay, struct err *err)
+{
+	PGresult *rows = replay_ask(
+	        replay, replay->main, err, "SELECT name FROM {live}.schema_migrations ORDER BY number", 0, NULL);
+	if (!rows)
+		return false;
+	bool same = PQntuples(rows) == (int)migration_count;
+	for (size_t i = 0; same && i < migration_count; i++)
+		same = !strcmp(PQgetvalue(rows, (int)i, 0), migrations[i].name);
+	PQclear(rows);
+	return same || err_set(err, ERR_CONFLICT,
+	                       "the tables are of another version than this build: upgrade them with `contacthubctl "
+	                       "migrate`, or replay with the build that they are of");
+}
+
+/* Whoever migrates meanwhile is waited for, and waits. */
 static bool hold_live(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
 	        "BEGIN; SET LOCAL lock_timeout = '" LOCK_TIMEOUT "'; "
+	        "SELECT pg_advisory_xact_lock(" MIGRATE_LOCK_KEY "); "
 	        "SELECT 1 FROM {live}.consumer_offsets ORDER BY worker, topic, partition FOR UPDATE");
 }
 
@@ -248,7 +266,8 @@ bool replay_swap(struct replay *replay, bool *ret_late, struct err *err)
 	struct err ignored = {0};
 
 	*ret_late = false;
-	if (hold_live(replay, err) && replay_check_emptied(replay, replay->main, err) &&
+	if (hold_live(replay, err) && replay_check_migrations(replay, err) &&
+	        replay_check_emptied(replay, replay->main, err) &&
 	        replay_read_vector(replay, replay->main, "{live}", &target, err) &&
 	        replay_run(replay, &target, REPLAY_ALL, CATCH_UP_MS, NULL, err) && carry_over(replay, err) &&
 	        replay_do(replay, replay->main, err, "COMMIT"))

@@ -361,6 +361,20 @@ def test_tables_of_another_version_are_left_alone(sql):
         assert status == 1 and "contacthubctl migrate" in out, out
 
 
+def test_tables_that_are_upgraded_meanwhile_are_left_alone(sql):
+    """The new ones lack what the migration has brought."""
+    sql("SET client_min_messages = error; DROP SCHEMA IF EXISTS contacthub_replay CASCADE")
+    process = start_replay()
+    eventually(lambda: sql("SELECT to_regclass('contacthub_replay.fact_cursors') IS NOT NULL") == [["t"]], timeout=20)
+    sql("INSERT INTO schema_migrations VALUES (9999, '9999_newer.sql', 'x', now())")
+    try:
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 1 and "contacthubctl migrate" in out, out
+        assert sql("SELECT count(*) FROM schema_migrations WHERE number = 9999") == [["1"]]
+    finally:
+        sql("DELETE FROM schema_migrations WHERE number = 9999")
+
+
 def test_killed_replay_leaves_no_trace(history):
     for seconds in (0.1, 0.5, 1.5):
         process = start_replay()

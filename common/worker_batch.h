@@ -36,7 +36,7 @@ struct batch_context {
 	bool replay;         /* tables are rebuilt: no update stream, no replies, results of keyed commands only */
 	bool background;     /* no records: the definition's background step, over all positions owned */
 	size_t n_positions;
-	struct recent_ids *recent; /* of commands; NULL where a record may come twice */
+	struct recent_ids *recent;   /* of commands; NULL where a record may come twice */
 	const struct err *rejection; /* not NULL: store the only record as rejected for this reason */
 };
 

@@ -5,6 +5,7 @@
 #include "common/crash.h"
 #include "common/hash.h"
 #include "common/locks.h"
+#include "common/rows.h"
 #include "workers/event_ingest/apply.h"
 
 /* A command of the batch and the event that it is about. */
@@ -120,47 +121,31 @@ static bool send_locks(struct ingest *ingest, struct err *err)
 	return lock_set_send(&locks, ingest->db, err);
 }
 
-static void bind_arrays(struct db_params *params, struct arena *arena, struct db_array *arrays, size_t n)
-{
-	db_params_init(params, arena);
-	for (size_t i = 0; i < n; i++)
-		db_param_array(params, &arrays[i]);
-}
-
-static void init_arrays(struct arena *arena, struct db_array *arrays, const enum db_element *types, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		db_array_init(&arrays[i], arena, types[i]);
-}
-
 static bool send_facts(struct ingest *ingest, struct err *err)
 {
-	static const enum db_element types[] = {DB_I32, DB_UUID, DB_UUID, DB_UUID, DB_I16, DB_TEXT, DB_I64};
-	struct db_array arrays[ARRAY_LEN(types)];
-	struct db_params params;
+	struct rows rows;
 
 	if (!ingest->n_posts)
 		return true;
-	init_arrays(ingest->arena, arrays, types, ARRAY_LEN(types));
+	rows_init(&rows, ingest->arena, "iuuustl");
 	for (size_t i = 0; i < ingest->n; i++) {
 		const struct command *command = ingest->items[i].command;
 		bool bring_back = command->flags & COMMAND_BRING_BACK;
 		if (!is_post(&ingest->items[i]))
 			continue;
-		db_array_i64(&arrays[0], (int64_t)i);
-		db_array_uuid(&arrays[1], &command->workspace);
-		db_array_uuid(&arrays[2], &command->node);
-		db_array_uuid(&arrays[3], bring_back ? NULL : &command->subject);
+		db_array_i64(&rows.columns[0], (int64_t)i);
+		db_array_uuid(&rows.columns[1], &command->workspace);
+		db_array_uuid(&rows.columns[2], &command->node);
+		db_array_uuid(&rows.columns[3], bring_back ? NULL : &command->subject);
 		if (bring_back)
-			db_array_i64(&arrays[4],
+			db_array_i64(&rows.columns[4],
 			        command->flags & COMMAND_SESSION_BIND ? EVENT_BIND_SESSION : EVENT_BIND_EXTERNAL_ID);
 		else
-			db_array_null(&arrays[4]);
-		db_array_text(&arrays[5], bring_back ? command->text : STR_NONE);
-		db_array_i64(&arrays[6], command->time_us);
+			db_array_null(&rows.columns[4]);
+		db_array_text(&rows.columns[5], bring_back ? command->text : STR_NONE);
+		db_array_i64(&rows.columns[6], command->time_us);
 	}
-	bind_arrays(&params, ingest->arena, arrays, ARRAY_LEN(arrays));
-	return db_send(ingest->db, "ingest_facts", &params, err);
+	return rows_send(&rows, ingest->db, "ingest_facts", err);
 }
 
 static struct item **bucket(struct ingest *ingest, const struct uuid *id)
@@ -203,23 +188,20 @@ static void give_each_an_event(struct ingest *ingest)
 /* What is not new was made before, or may have been: read it. */
 static bool send_find(struct ingest *ingest, struct err *err)
 {
-	static const enum db_element types[] = {DB_I32, DB_UUID, DB_UUID};
-	struct db_array arrays[ARRAY_LEN(types)];
-	struct db_params params;
+	struct rows rows;
 
 	if (ingest->n == ingest->n_new) {
 		give_each_an_event(ingest);
 		return true;
 	}
 	join_events(ingest);
-	init_arrays(ingest->arena, arrays, types, ARRAY_LEN(types));
+	rows_init(&rows, ingest->arena, "iuu");
 	for (size_t i = 0; i < ingest->n_events; i++) {
-		db_array_i64(&arrays[0], (int64_t)i);
-		db_array_uuid(&arrays[1], &ingest->events[i].workspace);
-		db_array_uuid(&arrays[2], &ingest->events[i].row.id);
+		db_array_i64(&rows.columns[0], (int64_t)i);
+		db_array_uuid(&rows.columns[1], &ingest->events[i].workspace);
+		db_array_uuid(&rows.columns[2], &ingest->events[i].row.id);
 	}
-	bind_arrays(&params, ingest->arena, arrays, ARRAY_LEN(arrays));
-	return db_send(ingest->db, "ingest_find", &params, err);
+	return rows_send(&rows, ingest->db, "ingest_find", err);
 }
 
 static struct str keep(struct ingest *ingest, struct str s)
@@ -399,110 +381,89 @@ static void apply(struct ingest *ingest, struct item *item)
 
 static bool send_inserts(struct ingest *ingest, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_UUID, DB_UUID, DB_I64, DB_I64, DB_I64, DB_I32,
-	        DB_I16, DB_TEXT, DB_TEXT, DB_TEXT, DB_UUID, DB_JSON};
-	struct db_array arrays[ARRAY_LEN(types)];
-	struct db_params params;
+	struct rows rows;
 
-	init_arrays(ingest->arena, arrays, types, ARRAY_LEN(types));
+	rows_init(&rows, ingest->arena, "uuuulllistttuj");
 	for (size_t i = 0; i < ingest->n_events; i++) {
 		const struct event *event = &ingest->events[i];
 		const struct event_row *row = &event->row;
 		if (!event->changed || event->stored || event->state != EVENT_LIVE)
 			continue;
-		db_array_uuid(&arrays[0], &event->workspace);
-		db_array_uuid(&arrays[1], &row->id);
-		db_array_uuid(&arrays[2], &row->node);
-		db_array_uuid(&arrays[3], row->has_customer ? &row->customer : NULL);
-		db_array_i64(&arrays[4], row->registered_us);
-		db_array_i64(&arrays[5], row->updated_us);
-		db_array_i64(&arrays[6], row->date_us);
-		db_array_i64(&arrays[7], row->version);
+		db_array_uuid(&rows.columns[0], &event->workspace);
+		db_array_uuid(&rows.columns[1], &row->id);
+		db_array_uuid(&rows.columns[2], &row->node);
+		db_array_uuid(&rows.columns[3], row->has_customer ? &row->customer : NULL);
+		db_array_i64(&rows.columns[4], row->registered_us);
+		db_array_i64(&rows.columns[5], row->updated_us);
+		db_array_i64(&rows.columns[6], row->date_us);
+		db_array_i64(&rows.columns[7], row->version);
 		if (row->bind)
-			db_array_i64(&arrays[8], row->bind);
+			db_array_i64(&rows.columns[8], row->bind);
 		else
-			db_array_null(&arrays[8]);
-		db_array_text(&arrays[9], row->type);
-		db_array_text(&arrays[10], row->context);
-		db_array_text(&arrays[11], row->bind_value);
-		db_array_uuid(&arrays[12], uuid_is_nil(&event->source) ? NULL : &event->source);
-		db_array_text(&arrays[13], row->json);
+			db_array_null(&rows.columns[8]);
+		db_array_text(&rows.columns[9], row->type);
+		db_array_text(&rows.columns[10], row->context);
+		db_array_text(&rows.columns[11], row->bind_value);
+		db_array_uuid(&rows.columns[12], uuid_is_nil(&event->source) ? NULL : &event->source);
+		db_array_text(&rows.columns[13], row->json);
 	}
-	if (!arrays[0].n)
-		return true;
-	bind_arrays(&params, ingest->arena, arrays, ARRAY_LEN(arrays));
-	return db_send_expect(ingest->db, "ingest_insert", &params, arrays[0].n, ERR_INTERNAL, err);
+	return rows_write(&rows, ingest->db, "ingest_insert", rows_count(&rows), err);
 }
 
 static bool send_updates(struct ingest *ingest, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I64, DB_I64, DB_I64, DB_I32, DB_TEXT, DB_JSON};
-	struct db_array arrays[ARRAY_LEN(types)];
-	struct db_params params;
+	struct rows rows;
 
-	init_arrays(ingest->arena, arrays, types, ARRAY_LEN(types));
+	rows_init(&rows, ingest->arena, "uulllitj");
 	for (size_t i = 0; i < ingest->n_events; i++) {
 		const struct event *event = &ingest->events[i];
 		if (!event->changed || !event->stored || event->state != EVENT_LIVE)
 			continue;
-		db_array_uuid(&arrays[0], &event->workspace);
-		db_array_uuid(&arrays[1], &event->row.id);
-		db_array_i64(&arrays[2], event->row.registered_us);
-		db_array_i64(&arrays[3], event->row.updated_us);
-		db_array_i64(&arrays[4], event->row.date_us);
-		db_array_i64(&arrays[5], event->row.version);
-		db_array_text(&arrays[6], event->row.context);
-		db_array_text(&arrays[7], event->row.json);
+		db_array_uuid(&rows.columns[0], &event->workspace);
+		db_array_uuid(&rows.columns[1], &event->row.id);
+		db_array_i64(&rows.columns[2], event->row.registered_us);
+		db_array_i64(&rows.columns[3], event->row.updated_us);
+		db_array_i64(&rows.columns[4], event->row.date_us);
+		db_array_i64(&rows.columns[5], event->row.version);
+		db_array_text(&rows.columns[6], event->row.context);
+		db_array_text(&rows.columns[7], event->row.json);
 	}
-	if (!arrays[0].n)
-		return true;
-	bind_arrays(&params, ingest->arena, arrays, ARRAY_LEN(arrays));
-	return db_send_expect(ingest->db, "ingest_update", &params, arrays[0].n, ERR_INTERNAL, err);
+	return rows_write(&rows, ingest->db, "ingest_update", rows_count(&rows), err);
 }
 
 static bool send_deletes(struct ingest *ingest, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_I64};
-	struct db_array arrays[ARRAY_LEN(types)];
-	struct db_params params;
+	struct rows rows;
 
-	init_arrays(ingest->arena, arrays, types, ARRAY_LEN(types));
+	rows_init(&rows, ingest->arena, "uul");
 	for (size_t i = 0; i < ingest->n_events; i++) {
 		const struct event *event = &ingest->events[i];
 		if (!event->changed || !event->stored || event->state != EVENT_DELETED)
 			continue;
-		db_array_uuid(&arrays[0], &event->workspace);
-		db_array_uuid(&arrays[1], &event->row.id);
-		db_array_i64(&arrays[2], event->row.registered_us);
+		db_array_uuid(&rows.columns[0], &event->workspace);
+		db_array_uuid(&rows.columns[1], &event->row.id);
+		db_array_i64(&rows.columns[2], event->row.registered_us);
 	}
-	if (!arrays[0].n)
-		return true;
-	bind_arrays(&params, ingest->arena, arrays, ARRAY_LEN(arrays));
-	return db_send_expect(ingest->db, "ingest_delete", &params, arrays[0].n, ERR_INTERNAL, err);
+	return rows_write(&rows, ingest->db, "ingest_delete", rows_count(&rows), err);
 }
 
 static bool send_burials(struct ingest *ingest, struct err *err)
 {
-	static const enum db_element types[] = {DB_UUID, DB_UUID, DB_UUID, DB_TEXT, DB_I64, DB_I64};
-	struct db_array arrays[ARRAY_LEN(types)];
-	struct db_params params;
+	struct rows rows;
 
-	init_arrays(ingest->arena, arrays, types, ARRAY_LEN(types));
+	rows_init(&rows, ingest->arena, "uuutll");
 	for (size_t i = 0; i < ingest->n_events; i++) {
 		const struct event *event = &ingest->events[i];
 		if (!event->changed || event->state != EVENT_DELETED)
 			continue;
-		db_array_uuid(&arrays[0], &event->workspace);
-		db_array_uuid(&arrays[1], &event->row.id);
-		db_array_uuid(&arrays[2], &event->row.node);
-		db_array_text(&arrays[3], event->row.type);
-		db_array_i64(&arrays[4], event->row.registered_us);
-		db_array_i64(&arrays[5], event->deleted_us);
+		db_array_uuid(&rows.columns[0], &event->workspace);
+		db_array_uuid(&rows.columns[1], &event->row.id);
+		db_array_uuid(&rows.columns[2], &event->row.node);
+		db_array_text(&rows.columns[3], event->row.type);
+		db_array_i64(&rows.columns[4], event->row.registered_us);
+		db_array_i64(&rows.columns[5], event->deleted_us);
 	}
-	if (!arrays[0].n)
-		return true;
-	bind_arrays(&params, ingest->arena, arrays, ARRAY_LEN(arrays));
-	return db_send_expect(ingest->db, "ingest_bury", &params, arrays[0].n, ERR_INTERNAL, err);
+	return rows_write(&rows, ingest->db, "ingest_bury", rows_count(&rows), err);
 }
 
 bool event_ingest_handle(struct batch *batch, struct err *err)

@@ -185,10 +185,12 @@ static void give_each_an_event(struct ingest *ingest)
 		ingest->items[i].event = &ingest->events[i];
 }
 
-/* What is not new was made before, or may have been: read it. */
+/* What is not new was made before, or may have been: read it. Events stand in the order of the first commands on them.
+ */
 static bool send_find(struct ingest *ingest, struct err *err)
 {
 	struct rows rows;
+	size_t n_seen = 0;
 
 	if (ingest->n == ingest->n_new) {
 		give_each_an_event(ingest);
@@ -196,10 +198,15 @@ static bool send_find(struct ingest *ingest, struct err *err)
 	}
 	join_events(ingest);
 	rows_init(&rows, ingest->arena, "iuu");
-	for (size_t i = 0; i < ingest->n_events; i++) {
-		db_array_i64(&rows.columns[0], (int64_t)i);
-		db_array_uuid(&rows.columns[1], &ingest->events[i].workspace);
-		db_array_uuid(&rows.columns[2], &ingest->events[i].row.id);
+	for (size_t i = 0; i < ingest->n; i++) {
+		const struct event *event = ingest->items[i].event;
+		bool is_first = event == &ingest->events[n_seen];
+		n_seen += is_first;
+		if (!is_first || is_new(ingest, &ingest->items[i]))
+			continue;
+		db_array_i64(&rows.columns[0], event - ingest->events);
+		db_array_uuid(&rows.columns[1], &event->workspace);
+		db_array_uuid(&rows.columns[2], &event->row.id);
 	}
 	return rows_send(&rows, ingest->db, "ingest_find", err);
 }

@@ -352,7 +352,8 @@ static bool check_params(struct request *request)
 
 		if (param->required && !value.n)
 			return request_fail_param(request, param->name, "is required");
-		if (param->flag && value.n && !str_eq_nocase(value, STR("true")) && !str_eq_nocase(value, STR("false")))
+		/* an empty one says neither: eventsOnly decides how much of a node is removed */
+		if (param->flag && value.p && !str_eq_nocase(value, STR("true")) && !str_eq_nocase(value, STR("false")))
 			return request_fail_param(request, param->name, "must be true or false");
 	}
 	return true;

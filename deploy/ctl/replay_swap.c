@@ -7,11 +7,9 @@
 #define LOCK_TIMEOUT "5s"
 
 /* By way of the index on nodes: there are few aggregate nodes, and often none. */
-#define LIVE_PROFILES                                                                                                  \
-	"{live}.aggregate_nodes a JOIN {live}.customers l ON l.workspace_id = a.workspace_id AND l.node_id = "         \
-	"a.node_id"
-#define NEW_PROFILES                                                                                                   \
-	"{live}.aggregate_nodes a JOIN {new}.customers n ON n.workspace_id = a.workspace_id AND n.node_id = a.node_id"
+#define PROFILES(schema, name)                                                                                         \
+	"{live}.aggregate_nodes a JOIN " schema ".customers " name " ON " name                                         \
+	".workspace_id = a.workspace_id AND " name ".node_id = a.node_id"
 #define SAME_CUSTOMER "n.workspace_id = l.workspace_id AND n.id = l.id"
 
 /* Everything that is not named here is carried over as it is: the update stream, results, dead letters, what the
@@ -57,22 +55,31 @@ static bool do_for(struct replay *replay, struct err *err, const char *before, c
 	return replay_do(replay, replay->main, err, sql);
 }
 
+/* Where the update stream stands is noted first: what it says from there on the swap looks at, and nothing else,
+ * however many profiles there are. */
 bool replay_carry_profiles(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
-	        "INSERT INTO {new}.customers SELECT l.* FROM " LIVE_PROFILES
-	        " ON CONFLICT (workspace_id, id) DO NOTHING");
+	        "CREATE TEMP TABLE carried AS SELECT workspace_id, last_offset FROM {live}.stream_heads; "
+	        "DELETE FROM {new}.customers WHERE (workspace_id, id) IN (SELECT n.workspace_id, n.id "
+	        "FROM " PROFILES("{new}", "n") " LEFT JOIN {live}.customers l ON " SAME_CUSTOMER
+	                                       " WHERE l.id IS NULL OR l *<> n); "
+	                                       "INSERT INTO {new}.customers SELECT l.* FROM " PROFILES(
+	                                               "{live}", "l") " ON CONFLICT (workspace_id, id) DO NOTHING");
 }
 
 /* What became of the profiles since they were carried over. */
 static bool carry_changed_profiles(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
-	        "DELETE FROM {new}.customers WHERE (workspace_id, id) IN (SELECT n.workspace_id, n.id "
-	        "FROM " NEW_PROFILES " LEFT JOIN {live}.customers l ON " SAME_CUSTOMER " AND l.version = n.version "
-	        "WHERE l.id IS NULL OR l::text <> n::text); "
-	        "INSERT INTO {new}.customers SELECT l.* FROM " LIVE_PROFILES
-	        " WHERE NOT EXISTS (SELECT 1 FROM {new}.customers n WHERE " SAME_CUSTOMER ")");
+	        "CREATE TEMP TABLE changed ON COMMIT DROP AS SELECT DISTINCT a.workspace_id, e.id "
+	        "FROM {live}.aggregate_nodes a LEFT JOIN carried h ON h.workspace_id = a.workspace_id "
+	        "JOIN {live}.stream_runs r ON r.workspace_id = a.workspace_id "
+	        "AND r.last_offset > COALESCE(h.last_offset, 0) AND r.entity = 1 AND r.node_id = a.node_id "
+	        "CROSS JOIN LATERAL unnest(r.entity_ids) AS e(id); "
+	        "ANALYZE changed; "
+	        "DELETE FROM {new}.customers n USING changed l WHERE " SAME_CUSTOMER "; "
+	        "INSERT INTO {new}.customers SELECT n.* FROM changed l JOIN {live}.customers n ON " SAME_CUSTOMER);
 }
 
 /*

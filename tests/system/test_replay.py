@@ -148,6 +148,32 @@ class Traffic(threading.Thread):
         assert not self.is_alive()
 
 
+class Members(Traffic):
+    """Makes customers of an aggregate node, changes each once, and deletes half of them again."""
+
+    def __init__(self, aggregate):
+        super().__init__(aggregate.client, aggregate.shop)
+        self.names = {}
+
+    def run(self):
+        made = []
+        while not self.ended.is_set():
+            external = unique("member")
+            answer = self.source.post("customers", {"nodeId": self.node, "externalId": external, "base": {"firstName": "new"}})
+            made.append((external, check_ok(answer, 201)["id"]))
+            self.names[external] = "new"
+            if len(made) > 20:
+                self.change(*made[-20], len(made))
+
+    def change(self, external, customer, number):
+        if number % 2:
+            assert self.source.delete(f"customers/{customer}").status in (200, 204)
+            del self.names[external]
+        else:
+            check_ok(self.source.patch(f"customers/{customer}", {"base": {"firstName": "changed"}}))
+            self.names[external] = "changed"
+
+
 @pytest.fixture(scope="module")
 def history(people, source, node, sql):
     return History(people, source, node)
@@ -336,6 +362,22 @@ def test_profiles_and_counters_follow_from_the_log(history, make_space):
     for table in DERIVED:
         line = re.search(rf"^{table} +(\d+) .* equal$", out, re.MULTILINE)
         assert line and int(line[1]) > 0, f"{table} must be equal, and hold something: {out}"
+
+
+def test_profiles_that_change_meanwhile_are_taken_over(history, make_space, sql):
+    """Up to the moment of the swap the live ones are right, and nothing tells of those changes afterwards."""
+    aggregate = Aggregate(make_space("meanwhile")).ready()
+    members = Members(aggregate)
+    members.start()
+    status, out = replay()
+    members.stop()
+    assert status == 0 and "swapped" in out, out
+
+    def profiles():
+        rows = sql(f"SELECT external_id, doc #>> '{{base,firstName}}' FROM customers WHERE node_id = '{aggregate.id}'")
+        assert {external: name for external, name in rows} == members.names
+    eventually(profiles)
+    assert len(members.names) > 100
 
 
 def test_wrong_counters_are_healed(history, space, sql):

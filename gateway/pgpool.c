@@ -6,8 +6,11 @@
 #include "gateway/loop.h"
 #include "gateway/pending.h"
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 /* Queries in flight on one connection; beyond it the caller is told to come back. */
 #define MAX_IN_FLIGHT 512
@@ -15,6 +18,8 @@
 /* A connection whose oldest query has no answer so long after its turn began hangs: the statement timeout should have
    ended it. */
 #define SILENCE_US (15 * INT64_C(1000000))
+/* A result is kept whole until its handler has it. Pages have 64 MiB at most (respond.c). */
+#define RESULT_MAX_BYTES (96UL * 1024 * 1024)
 #define CONNECT_US (5 * INT64_C(1000000))
 #define TELL_EVERY_US (10 * INT64_C(1000000))
 #define BACKOFF_FIRST_US 100000
@@ -43,6 +48,7 @@ struct connection {
 	struct list queries; /* in flight, in order */
 	size_t n_queries;
 	PGresult *result;    /* of the front query, until its sync mark */
+	uint64_t first_byte; /* of it, in what the socket has received; 0 = not known yet */
 	bool broken;         /* to be taken down at a safe place */
 	bool dynamic;        /* lane: dynamic SQL first */
 	int64_t changed_us;  /* when `state` was entered, or DOWN: when to connect */
@@ -217,6 +223,7 @@ static void take_down(struct connection *connection, const char *why)
 	connection->pg = NULL;
 	connection->state = DOWN;
 	connection->broken = false;
+	connection->first_byte = 0;
 	connection->changed_us = clock_monotonic_us() + connection->backoff_us;
 	connection->backoff_us *= 2;
 	if (connection->backoff_us > BACKOFF_MAX_US)
@@ -364,6 +371,7 @@ static void complete(struct connection *connection)
 	list_remove(&query->link);
 	connection->n_queries--;
 	connection->answered_us = clock_monotonic_us();
+	connection->first_byte = 0;
 	connection->result = NULL;
 	if (is_wanted(connection->pool, query))
 		tell(query, result);
@@ -387,6 +395,35 @@ static void take_result(struct connection *connection, PGresult *result)
 static bool expects_results(const struct connection *connection)
 {
 	return !connection->broken && (connection->state == SETTING_UP || connection->n_queries > 0);
+}
+
+/* Nothing else ends a result in the middle: what libpq has of it goes with the connection. The other queries are sent
+ * again on others. */
+static void give_up_result(struct connection *connection)
+{
+	struct query *query = list_owner(connection->queries.next, struct query, link);
+
+	list_remove(&query->link);
+	connection->n_queries--;
+	if (is_wanted(connection->pool, query))
+		fail(query, ERR_INVALID, "The answer would be too large: ask for a smaller page");
+	query_free(connection->pool, query);
+	take_down(connection, "a result was too large");
+}
+
+/* libpq does not tell how much it has of a result that is not complete. A Unix socket does not, either: there nothing
+ * is too large. */
+static bool is_too_large(struct connection *connection)
+{
+	struct tcp_info info;
+	socklen_t n = sizeof(info);
+
+	if (connection->broken || !connection->n_queries ||
+	        getsockopt(PQsocket(connection->pg), IPPROTO_TCP, TCP_INFO, &info, &n))
+		return false;
+	if (!connection->first_byte)
+		connection->first_byte = info.tcpi_bytes_received;
+	return info.tcpi_bytes_received - connection->first_byte > RESULT_MAX_BYTES;
 }
 
 static void read_results(struct connection *connection)
@@ -417,6 +454,10 @@ static void on_ready(void *context, uint32_t events)
 	} else if (connection->state != DOWN) {
 		if (events & ~(uint32_t)EPOLLOUT)
 			read_results(connection);
+		if (is_too_large(connection)) {
+			give_up_result(connection);
+			return;
+		}
 		if (!connection->broken)
 			flush(connection);
 	}

@@ -21,7 +21,8 @@ struct statement_table {
 
 /*
  * Called once per accepted query, never from within pgpool_query. result has rows and is valid during the call; NULL
- * with err: ERR_DATABASE (try later), ERR_INVALID (a value that PostgreSQL cannot work with) or ERR_INTERNAL.
+ * with err: ERR_DATABASE (try later), ERR_INVALID (a value that PostgreSQL cannot work with, or a result of more than
+ * 96 MiB) or ERR_INTERNAL.
  */
 typedef void pgpool_result_fn(void *context, uint64_t number, const PGresult *result, const struct err *err);
 

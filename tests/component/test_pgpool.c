@@ -17,6 +17,7 @@
 /* What a query may take after its turn has begun (pgpool.c), and a little less than what the first one takes. */
 #define SILENCE_US (15 * SECOND_US)
 #define SLEEP "SELECT pg_sleep(1)"
+#define MEGABYTES(n) "SELECT repeat('x', 1000000) FROM generate_series(1, " #n ")"
 #define SLEPT_US (SECOND_US / 2)
 
 struct outcome {
@@ -30,13 +31,13 @@ static void on_result(void *context, uint64_t number, const PGresult *result, co
 	*(struct outcome *)context = (struct outcome){.there = true, .code = result ? ERR_NONE : err->code};
 }
 
-static void ask(struct pgpool *pool, struct outcome *outcome)
+static void ask_sql(struct pgpool *pool, const char *sql, struct outcome *outcome)
 {
 	struct err err = {0};
 
 	*outcome = (struct outcome){0};
 	assert_true(pgpool_query(
-	        pool, &(struct pgpool_query){.sql = SLEEP, .on_result = on_result, .context = outcome}, &err));
+	        pool, &(struct pgpool_query){.sql = sql, .on_result = on_result, .context = outcome}, &err));
 }
 
 static bool is_there(const struct pgpool *pool, const struct outcome *outcome)
@@ -70,8 +71,8 @@ static void test_who_waits_behind_others_does_not_hang(void **state)
 	settings.pg_connections = 1;
 	pool = pgpool_new(&settings, loop, NULL, NULL, 0);
 	wait_for(pool, loop, NULL);
-	ask(pool, &first);
-	ask(pool, &second);
+	ask_sql(pool, SLEEP, &first);
+	ask_sql(pool, SLEEP, &second);
 	sent_us = clock_monotonic_us();
 	wait_for(pool, loop, &first);
 	assert_int_equal(first.code, ERR_NONE);
@@ -86,9 +87,37 @@ static void test_who_waits_behind_others_does_not_hang(void **state)
 	component_close(component);
 }
 
+/* A result that nobody can keep is given up; what was behind it is asked on another connection. */
+static void test_a_result_is_bounded(void **state)
+{
+	static struct pgpool *pool;
+	static const struct {
+		const char *sql;
+		enum err_code code;
+	} cases[] = {{MEGABYTES(60), ERR_NONE}, {MEGABYTES(60), ERR_NONE}, {MEGABYTES(200), ERR_INVALID},
+	        {"SELECT 1", ERR_NONE}};
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome outcomes[ARRAY_LEN(cases)];
+	int loop = loop_new();
+
+	(void)state;
+	settings.pg_connections = 2;
+	pool = pgpool_new(&settings, loop, NULL, NULL, 0);
+	wait_for(pool, loop, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		ask_sql(pool, cases[i].sql, &outcomes[i]);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		wait_for(pool, loop, &outcomes[i]);
+		assert_int_equal(outcomes[i].code, cases[i].code);
+	}
+	component_close(component);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang),
+	        cmocka_unit_test(test_a_result_is_bounded)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,12 +11,13 @@
  * The update stream. An entry (offset, entity, id, operation) never changes; its data is the entity's state at the time
  * of reading, or {id, nodeId} when it is gone. A page is read in two kinds of steps: its entries, then their entities
  * in slices, so that memory stays bounded however large the entities are: a slice ends at SLICE entries, or where its
- * events pass SLICE_EVENT_BYTES (a customer is small, an event may be near a MiB); a page ends early when what is
+ * events and profiles pass SLICE_BYTES (a customer is small, an event may be near a MiB, a profile has what all its
+ * members have); a page ends early when what is
  * written makes PAGE_BYTES. Two slices are looked for at a time, on two connections, and a third is when one of them is
  * written.
  */
 #define SLICE 250
-#define SLICE_EVENT_BYTES (2LL * 1024 * 1024)
+#define SLICE_BYTES (2LL * 1024 * 1024)
 #define PAGE_BYTES (8UL * 1024 * 1024)
 #define SLICES_AT_ONCE 2
 /* Room for what is written beside an entity's document; it grows where that is not enough. */
@@ -24,6 +25,11 @@
 
 /* Filters: $3 entity or null, $4 nodes or null. */
 #define FILTER "($3::bigint IS NULL OR s.entity = $3) AND ($4::uuid[] IS NULL OR s.node_id = ANY ($4))"
+
+/* Of a JSON value; as stored where it is small, since to unpack all of them takes a fifth of the time. */
+#define SIZE_OF(value)                                                                                                 \
+	"CASE WHEN pg_column_size(" value ") < 2000 THEN pg_column_size(" value ") ELSE octet_length(" value           \
+	"::text) END"
 
 const struct statement update_statements[] = {
         /* one row with the head alone when there is no entry */
@@ -44,20 +50,27 @@ const struct statement update_statements[] = {
                        " ORDER BY s.run_offset DESC, s.stream_offset DESC LIMIT 1), GREATEST(h.last_offset - $2, 0)) "
                        "FROM stream_heads h WHERE h.workspace_id = $1::uuid), 0)",
                 .n_params = 4},
-        /* Always one row at least; `bytes` is of the events before: as stored where they are small, since to unpack all
-           of them takes a fifth of the time. LIMIT ends the search at the partition that has the event. An aggregate
-           node's own event is gone while its profile is, as it is for whoever reads or lists it. */
+        /* Always one row at least; `bytes` is of the events and profiles before. LIMIT ends the search at the partition
+           that has the event. An aggregate node's own event is gone while its profile is, as it is for whoever reads
+           or lists it. */
         {.name = "updates_entities",
                 .sql = "SELECT e.i, " CUSTOMER_ROW_COLUMNS ", " EVENT_COLUMNS
-                       " FROM (SELECT u.i, u.customer, e.*, COALESCE(sum(CASE WHEN pg_column_size(e.body) < 2000 "
-                       "THEN pg_column_size(e.body) ELSE octet_length(e.body::text) END) OVER "
-                       "(ORDER BY u.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes "
-                       "FROM unnest($2::integer[], $3::uuid[], $4::uuid[], $6::boolean[]) "
-                       "AS u(i, customer, event, of_profile) LEFT JOIN LATERAL (SELECT * FROM events "
-                       "WHERE workspace_id = $1::uuid AND id = u.event LIMIT 1) e ON NOT u.of_profile OR "
-                       "(SELECT true FROM customers p WHERE p.workspace_id = $1 AND p.id = e.customer_id)) e "
-                       "LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = e.customer "
-                       "WHERE e.bytes < $5::bigint ORDER BY e.i",
+                       " FROM (SELECT u.i, u.customer, e.*, COALESCE(sum(COALESCE(" SIZE_OF(
+                               "e.body") ", p.size)) OVER "
+                                         "(ORDER BY u.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes "
+                                         "FROM unnest($2::integer[], $3::uuid[], $4::uuid[], $6::boolean[]) "
+                                         "AS u(i, customer, event, of_profile) LEFT JOIN LATERAL (SELECT * FROM events "
+                                         "WHERE workspace_id = $1::uuid AND id = u.event LIMIT 1) e ON NOT "
+                                         "u.of_profile OR "
+                                         "(SELECT true FROM customers p WHERE p.workspace_id = $1 AND p.id = "
+                                         "e.customer_id) "
+                                         "LEFT JOIN LATERAL (SELECT " SIZE_OF(
+                                                 "p.doc") " AS size FROM customers p "
+                                                          "WHERE u.of_profile AND p.workspace_id = $1 AND p.id = "
+                                                          "u.customer OFFSET 0) p ON true) e "
+                                                          "LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = "
+                                                          "e.customer "
+                                                          "WHERE e.bytes < $5::bigint ORDER BY e.i",
                 .n_params = 6},
 };
 const size_t update_statement_count = ARRAY_LEN(update_statements);
@@ -246,7 +259,7 @@ static void send_slice(struct request *request, const struct slice *slice)
 	db_param_array(params, &numbers);
 	db_param_array(params, &customers);
 	db_param_array(params, &events);
-	db_param_i64(params, SLICE_EVENT_BYTES);
+	db_param_i64(params, SLICE_BYTES);
 	db_param_array(params, &of_profiles);
 	updates->n_expected++;
 	request_query_beside(request, "updates_entities", params, take_slice);

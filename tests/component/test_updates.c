@@ -300,6 +300,31 @@ static void a_slice_is_bounded(void **state)
 	}
 }
 
+/* A profile has what all its members have; an entry customer is small. */
+static void profiles_bound_a_slice(void **state)
+{
+	struct component *c = *state;
+	static const struct {
+		const char *of_profile;
+		int rows;
+	} cases[] = {{"{t,t,t}", 1}, {"{f,t,t}", 2}, {"{f,f,f}", 3}};
+
+	component_sql(c,
+	        "INSERT INTO customers (workspace_id, id, node_id, int_id, version, registered_us, updated_us, "
+	        "enabled, doc) SELECT '" W "', ('00000000-0000-4000-8000-00000000000' || i)::uuid, '" NODE
+	        "', i, 1, i, i, true, (SELECT jsonb_agg(md5(n::text)) FROM generate_series(1, 300) AS n) FROM "
+	        "generate_series(0, 2) AS i");
+	const char *ids =
+	        component_text(c, "SELECT array_agg(('00000000-0000-4000-8000-00000000000' || i)::uuid ORDER BY i) "
+	                          "FROM generate_series(0, 2) AS i");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		PGresult *rows = ask(c, "updates_entities",
+		        (const char *[]){W, "{0,1,2}", ids, "{NULL,NULL,NULL}", "9000", cases[i].of_profile});
+		assert_int_equal(PQntuples(rows), cases[i].rows);
+		PQclear(rows);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +335,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(a_stream_of_before_becomes_runs, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(pages_of_runs, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_slice_is_bounded, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(profiles_bound_a_slice, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

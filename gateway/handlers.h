@@ -63,6 +63,7 @@ route_handler_fn model_merge_policies, model_providers, model_contexts;
 
 /* handlers_workspace.c */
 route_handler_fn workspace_list, workspace_create, workspace_get, workspace_status_put;
+route_handler_fn workspace_configuration_get, workspace_configuration_put;
 route_handler_fn throttling_get, throttling_put, payload_size_get, payload_size_put;
 
 /* handlers_me.c */

@@ -4,16 +4,23 @@
 #include "gateway/config_write.h"
 #include "gateway/gateway.h"
 #include "gateway/handlers.h"
+#include "gateway/workspace_settings.h"
 
 static const char *const statuses[] = {"ENABLED", "SUSPENDED", "DISABLED"};
+
+static void add_members(
+        struct arena *arena, struct json *view, const struct json *doc, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		json_add(view, str_of(names[i]), json_copy(arena, json_get(doc, str_of(names[i])), false));
+}
 
 static struct json *workspace_view(struct arena *arena, const struct json *doc)
 {
 	static const char *const members[] = {"id", "name", "slug", "groupPk", "shard", "status"};
 	struct json *view = json_new(arena, JSON_OBJECT);
 
-	for (size_t i = 0; i < ARRAY_LEN(members); i++)
-		json_add(view, str_of(members[i]), json_copy(arena, json_get(doc, str_of(members[i])), false));
+	add_members(arena, view, doc, members, ARRAY_LEN(members));
 	return view;
 }
 
@@ -146,6 +153,50 @@ void workspace_status_put(struct request *request)
 	config_write_init(request, &write, CONFIG_WORKSPACE, STR(""));
 	write.doc = doc;
 	config_write_send(request, &write, config_workspace_id(workspace), answer_status);
+}
+
+/* --- its own configuration --- */
+
+void workspace_configuration_get(struct request *request)
+{
+	struct arena *arena = request_arena(request);
+	struct json *view = json_new(arena, JSON_OBJECT);
+
+	workspace_settings_add(arena, view, config_workspace_doc(request_workspace(request)));
+	json_add(view, STR("tier"), json_new(arena, JSON_NULL)); /* of the hosted service */
+	request_answer_json(request, 200, view);
+}
+
+static void answer_configuration(struct request *request, const struct reply *reply)
+{
+	static const char *const members[] = {"slug", "groupPk", "shard", "status"};
+	const struct json *doc = config_reply_document(request, reply);
+	struct arena *arena = request_arena(request);
+
+	if (!doc)
+		return;
+	struct json *view = json_new(arena, JSON_OBJECT);
+	workspace_settings_add(arena, view, doc);
+	add_members(arena, view, doc, members, ARRAY_LEN(members));
+	request_answer_json(request, 200, view);
+}
+
+void workspace_configuration_put(struct request *request)
+{
+	const struct config_workspace *workspace = request_workspace(request);
+	struct problems problems;
+	struct config_write write;
+
+	problems_init(&problems, request_arena(request));
+	struct json *doc = workspace_settings_change(
+	        request_arena(request), config_workspace_doc(workspace), request_body(request), &problems);
+	if (!doc) {
+		request_fail_problems(request, STR("The configuration of the workspace is not valid"), &problems);
+		return;
+	}
+	config_write_init(request, &write, CONFIG_WORKSPACE, STR(""));
+	write.doc = doc;
+	config_write_send(request, &write, config_workspace_id(workspace), answer_configuration);
 }
 
 /* --- limits --- */

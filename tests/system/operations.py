@@ -57,6 +57,8 @@ OPERATIONS = [
     Operation(15, "POST", _B, 201, READ),
     Operation(16, "GET", _B + "/{jobId}", 200, READ),
     Operation(17, "GET", _B + "/{jobId}/results", 200, READ),
+    Operation(18, "GET", _F, 200, READ_WITH_GUEST),
+    Operation(19, "PUT", _F, 200, CONFIGURE),
     Operation(20, "GET", _F + "/throttling", 200, CONFIGURATION),
     Operation(21, "PUT", _F + "/throttling", 200, OPERATOR),
     Operation(22, "GET", _F + "/events", 200, CONFIGURATION),

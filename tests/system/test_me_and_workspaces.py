@@ -139,6 +139,39 @@ def test_disabled_refuses_all(make_space):
     check_ok(source.get(f"customers/{customer['id']}"))
 
 
+# --- its own configuration -----------------------------------------------------------------------------------------------------
+
+SETTINGS = {"industry": "NotDefined", "logo": None, "timezone": "Europe/Rome", "currency": "EUR", "customerUniquenessPolicy": "MERGE"}
+
+
+def test_configuration_of_a_new_workspace(make_space):
+    space = make_space("configuration")
+    name = check_ok(space.admin.get(f"/workspaces/{space.id}"))["name"]
+    assert check_ok(space.admin.get("configuration")) == {"name": name, **SETTINGS, "tier": None}
+
+
+def test_configuration_is_changed(make_space):
+    space = make_space("configuration")
+    workspace = check_ok(space.admin.get(f"/workspaces/{space.id}"))
+    changed = check_ok(space.admin.put("configuration", {"name": "Renamed", "timezone": "Europe/London", "currency": "USD"}))
+    expected = {**SETTINGS, "name": "Renamed", "timezone": "Europe/London", "currency": "USD"}
+    assert changed == {**expected, **{name: workspace[name] for name in ("slug", "groupPk", "shard", "status")}}
+    read = check_ok(space.admin.get("configuration"))
+    assert read == {**expected, "tier": None}
+    assert check_ok(space.admin.put("configuration", read)) == changed, "what was read may be put back"
+    assert check_ok(space.admin.get(f"/workspaces/{space.id}"))["name"] == "Renamed"
+    assert check_ok(space.admin.put("status", {"status": "SUSPENDED"}))["status"] == "SUSPENDED"
+    assert check_ok(space.admin.get("configuration")) == read, "other writes of the workspace leave it alone"
+
+
+def test_wrong_configuration(make_space):
+    space = make_space("configuration")
+    before = check_ok(space.admin.get("configuration"))
+    error = check_error(space.admin.put("configuration", {"name": "N", "timezone": "Mars", "currency": None}), 400)
+    assert [problem["path"] for problem in error["errors"]] == ["/timezone", "/currency"]
+    assert check_ok(space.admin.get("configuration")) == before, "nothing of it is stored"
+
+
 # --- sources as callers --------------------------------------------------------------------------------------------------------
 
 

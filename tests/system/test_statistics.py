@@ -187,6 +187,22 @@ def test_unknown_node(shop):
     check_error(shop.admin.get("stats/customers-snapshot", {"nodeId": "nobody"}), 404, "node not found nobody")
 
 
+def test_the_time_zone_and_currency_of_the_workspace(make_space):
+    """Half an hour before midnight in London the next day has begun in Rome."""
+    shop = Shop(make_space("zone"))
+    customer = shop.customer()
+    shop.order(customer, "2026-03-10T23:30:00Z", 10, 1)
+    day = {"start": "2026-03-11T12:00:00Z", "end": "2026-03-11T12:00:00Z"}
+
+    def orders(answer):
+        return counters(answer)["orders"]["value"]
+    shop.settled("events-kpi/purchases", "1", orders, **day)
+    check_ok(shop.admin.put("configuration", {"timezone": "Europe/London", "currency": "USD"}))
+    shop.settled("events-kpi/purchases", "0", orders, **day)
+    found = counters(shop.stat("events-kpi/purchases", start="2026-03-10T12:00:00Z", end="2026-03-10T12:00:00Z"))
+    assert found["orders"]["value"] == "1" and found["totalRevenue"]["currency"] == "USD"
+
+
 # --- a history that the test counts itself ---
 
 ZONE = zoneinfo.ZoneInfo("Europe/Rome")  # of a workspace that has no other

@@ -636,6 +636,6 @@ bool db_rollback(struct db *db)
 		return true;
 	if (!PQsendQueryParams(db->connection, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 1))
 		return false;
-	note_sent(db, (struct pending){.statement = "a query", .rows = -1});
+	note_sent(db, (struct pending){.statement = "ROLLBACK", .rows = -1});
 	return sync_pipeline(db, &ignored) && drain(db, &ignored);
 }

@@ -261,21 +261,27 @@ static void an_event_is_posted_once(void **state)
 	stage_close(stage);
 }
 
+static struct str small_body(struct stage *stage)
+{
+	struct buf body;
+
+	buf_init(&body, stage->arena, 256);
+	event_body_encode(
+	        &body, &(struct event_body){
+	                       .type = STR("viewedPage"), .context = STR("WEB"), .json = STR("{\"properties\":{}}")});
+	return buf_str(&body);
+}
+
 /* As Kafka's log may hold it, whoever applied the first one. */
 static void a_second_copy_of_a_record_makes_no_event(void **state)
 {
 	struct stage *stage = stage_open();
 	struct command command = begin(stage, COMMAND_EVENT_POST);
-	struct buf body;
 
 	(void)state;
-	buf_init(&body, stage->arena, 256);
-	event_body_encode(
-	        &body, &(struct event_body){
-	                       .type = STR("viewedPage"), .context = STR("WEB"), .json = STR("{\"properties\":{}}")});
 	command.id = command.entity = event_id(1);
 	command.subject = customer_id(1);
-	command.body = buf_str(&body);
+	command.body = small_body(stage);
 	feed_add(stage->ingest, &command);
 	ADD(stage, COMMAND_EVENT_POST, .event = 2, .customer = 1);
 	feed_add(stage->ingest, &command);
@@ -309,13 +315,8 @@ static void the_first_of_two_posts_in_a_batch_counts(void **state)
 static void a_key_counts_once_in_a_batch(void **state)
 {
 	struct stage *stage = stage_open();
-	struct buf body;
 
 	(void)state;
-	buf_init(&body, stage->arena, 256);
-	event_body_encode(
-	        &body, &(struct event_body){
-	                       .type = STR("viewedPage"), .context = STR("WEB"), .json = STR("{\"properties\":{}}")});
 	for (uint64_t i = 0; i < 300; i++) {
 		struct command command = begin(stage, COMMAND_EVENT_POST);
 		command.id = numbered(0xf1, i % 100);
@@ -323,7 +324,7 @@ static void a_key_counts_once_in_a_batch(void **state)
 		command.fingerprint = i < 200 ? 1 : i % 2;
 		command.entity = event_id(i);
 		command.subject = customer_id(1);
-		command.body = buf_str(&body);
+		command.body = small_body(stage);
 		feed_add(stage->ingest, &command);
 	}
 	feed_run(stage->ingest, 250);

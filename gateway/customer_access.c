@@ -22,11 +22,13 @@
 const struct statement customer_statements[] = {
         {.name = "customer_node",
                 .sql = "SELECT c.node_id FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid",
-                .n_params = 2},
+                .n_params = 2,
+                .by_key = true},
         {.name = "customer_by_id",
                 .sql = "SELECT " CUSTOMER_ROW_COLUMNS
                        " FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $2::uuid",
-                .n_params = 2},
+                .n_params = 2,
+                .by_key = true},
         {.name = "customer_sessions", .sql = SESSIONS("") " LIMIT 10000", .n_params = 2},
         {.name = "customer_session", .sql = SESSIONS(" AND b.session_id = $3::uuid"), .n_params = 3},
 };

@@ -93,7 +93,8 @@ const struct statement event_statements[] = {
         {.name = "event_by_id",
                 .sql = "SELECT " EVENT_COLUMNS " FROM events e WHERE e.workspace_id = $1::uuid AND e.id = $2::uuid "
                        "LIMIT 1",
-                .n_params = 2},
+                .n_params = 2,
+                .by_key = true},
         /* what became of a keyed write when the event, or the customer, is gone that would say where it went */
         {.name = "event_first_result",
                 .sql = "SELECT r.status, r.body::text FROM command_results r WHERE r.workspace_id = $1::uuid "

@@ -114,6 +114,7 @@ static void turn(struct running *running)
 	if (now_us - running->ticked_us >= TICK_US)
 		tick(running, now_us);
 	http_run(running->gateway.http);
+	pgpool_flush(running->gateway.pool);
 }
 
 /* --- start --- */

@@ -9,11 +9,14 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 /* Queries in flight on one connection; beyond it the caller is told to come back. */
 #define MAX_IN_FLIGHT 512
+/* The first of a group waits for the last: not so long that anybody notices. */
+#define GROUP_MAX 16
 #define STATEMENT_TIMEOUT "10s"
 /* A connection whose oldest query has no answer so long after its turn began hangs: the statement timeout should have
    ended it. */
@@ -36,7 +39,8 @@ struct query {
 	struct list link;
 	struct pgpool_query what;
 	struct db_params params;
-	bool again; /* its first connection was lost */
+	const struct statement *group; /* it may go in one group with others of this statement; NULL = alone */
+	bool again;                    /* its first connection was lost */
 	int64_t sent_us;
 };
 
@@ -47,8 +51,10 @@ struct connection {
 	struct loop_source source;
 	struct list queries; /* in flight, in order */
 	size_t n_queries;
-	PGresult *result;    /* of the front query, until its sync mark */
-	uint64_t first_byte; /* of it, in what the socket has received; 0 = not known yet */
+	const struct statement *group; /* of the last queries, whose sync mark has not been sent yet */
+	size_t n_group;
+	size_t n_marks;      /* sync marks that have not come back */
+	uint64_t first_byte; /* of the front query's result, in what the socket has received; 0 = not known yet */
 	bool broken;         /* to be taken down at a safe place */
 	bool dynamic;        /* lane: dynamic SQL first */
 	int64_t changed_us;  /* when `state` was entered, or DOWN: when to connect */
@@ -82,6 +88,17 @@ static bool is_wanted(const struct pgpool *pool, const struct query *query)
 	return query->what.number == 0 || pending_find(pool->pending, query->what.number);
 }
 
+static const struct statement *find_group(const struct pgpool *pool, const char *name)
+{
+	for (size_t t = 0; name && t < pool->n_tables; t++) {
+		const struct statement_table *table = &pool->tables[t];
+		for (size_t i = 0; i < table->n; i++)
+			if (table->statements[i].by_key && !strcmp(table->statements[i].name, name))
+				return &table->statements[i];
+	}
+	return NULL;
+}
+
 static struct query *query_new(struct pgpool *pool, const struct pgpool_query *what)
 {
 	struct query *query;
@@ -96,6 +113,7 @@ static struct query *query_new(struct pgpool *pool, const struct pgpool_query *w
 		list_remove(&query->link);
 	}
 	query->what = *what;
+	query->group = find_group(pool, what->statement);
 	query->again = false;
 	query->params.n = 0;
 	if (what->params)
@@ -124,36 +142,61 @@ static void flush(struct connection *connection)
 		watch(connection, left > 0);
 }
 
+/* A mark behind each query, or group, so that an error spoils no other one. */
+static void close_group(struct connection *connection)
+{
+	connection->group = NULL;
+	connection->n_group = 0;
+	connection->n_marks++;
+	if (PQpipelineSync(connection->pg))
+		flush(connection);
+	else
+		connection->broken = true;
+}
+
 static bool send_query(struct connection *connection, struct query *query)
 {
 	const struct pgpool_query *what = &query->what;
 	const struct db_params *p = &query->params;
+
+	if (connection->group && connection->group != query->group)
+		close_group(connection);
 	int sent = what->statement ? PQsendQueryPrepared(connection->pg, what->statement, p->n, p->values, p->lengths,
 	                                     p->formats, 1)
 	                           : PQsendQueryParams(connection->pg, what->sql, p->n, NULL, p->values, p->lengths,
 	                                     p->formats, 1);
-
-	/* A mark after each query, so that an error spoils only its own. */
-	if (!sent || !PQpipelineSync(connection->pg)) {
+	if (!sent) {
 		connection->broken = true;
 		return false;
 	}
 	query->sent_us = clock_monotonic_us();
 	list_append(&connection->queries, &query->link);
 	connection->n_queries++;
-	flush(connection);
+	connection->group = query->group;
+	if (!query->group || ++connection->n_group == GROUP_MAX)
+		close_group(connection);
 	return true;
 }
 
-/* The least busy ready connection, in the query's lane if that has one. */
-static struct connection *choose(struct pgpool *pool, bool dynamic)
+void pgpool_flush(struct pgpool *pool)
+{
+	for (size_t i = 0; i < pool->n_connections; i++)
+		if (pool->connections[i].group)
+			close_group(&pool->connections[i]);
+}
+
+/* One whose group the query may join; or the least busy ready connection, in the query's lane if that has one. */
+static struct connection *choose(struct pgpool *pool, const struct query *query)
 {
 	struct connection *best = NULL;
+	bool dynamic = !query->what.statement;
 
 	for (size_t i = 0; i < pool->n_connections; i++) {
 		struct connection *c = &pool->connections[i];
 		if (c->state != READY || c->broken || c->n_queries >= MAX_IN_FLIGHT)
 			continue;
+		if (c->group && c->group == query->group)
+			return c;
 		bool better_lane = best && c->dynamic == dynamic && best->dynamic != dynamic;
 		bool worse_lane = best && c->dynamic != dynamic && best->dynamic == dynamic;
 		if (!best || better_lane || (!worse_lane && c->n_queries < best->n_queries))
@@ -166,7 +209,7 @@ static bool dispatch(struct pgpool *pool, struct query *query)
 {
 	struct connection *connection;
 
-	while ((connection = choose(pool, !query->what.statement))) {
+	while ((connection = choose(pool, query))) {
 		if (send_query(connection, query))
 			return true;
 	}
@@ -217,12 +260,13 @@ static void take_down(struct connection *connection, const char *why)
 
 	log_loss(connection, why);
 	loop_forget(connection->pool->loop, &connection->source);
-	PQclear(connection->result);
 	PQfinish(connection->pg);
-	connection->result = NULL;
 	connection->pg = NULL;
 	connection->state = DOWN;
 	connection->broken = false;
+	connection->group = NULL;
+	connection->n_group = 0;
+	connection->n_marks = 0;
 	connection->first_byte = 0;
 	connection->changed_us = clock_monotonic_us() + connection->backoff_us;
 	connection->backoff_us *= 2;
@@ -362,20 +406,32 @@ static void tell(struct query *query, const PGresult *result)
 	fail(query, code, err_sentence(code));
 }
 
-/* The front query's sync mark: its result is complete. */
-static void complete(struct connection *connection)
+/* One of its group failed before it. */
+static void send_alone(struct pgpool *pool, struct query *query)
+{
+	query->group = NULL;
+	if (dispatch(pool, query))
+		return;
+	fail(query, ERR_DATABASE, err_sentence(ERR_DATABASE));
+	query_free(pool, query);
+}
+
+/* Of the front query. */
+static void complete(struct connection *connection, const PGresult *result)
 {
 	struct query *query = list_owner(connection->queries.next, struct query, link);
-	PGresult *result = connection->result;
 
 	list_remove(&query->link);
 	connection->n_queries--;
 	connection->answered_us = clock_monotonic_us();
 	connection->first_byte = 0;
-	connection->result = NULL;
-	if (is_wanted(connection->pool, query))
+	if (is_wanted(connection->pool, query)) {
+		if (PQresultStatus(result) == PGRES_PIPELINE_ABORTED) {
+			send_alone(connection->pool, query);
+			return;
+		}
 		tell(query, result);
-	PQclear(result);
+	}
 	query_free(connection->pool, query);
 }
 
@@ -383,18 +439,19 @@ static void take_result(struct connection *connection, PGresult *result)
 {
 	if (connection->state == SETTING_UP) {
 		take_set_up_result(connection, result);
-	} else if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
-		PQclear(result);
-		complete(connection);
-	} else {
-		PQclear(connection->result);
-		connection->result = result;
+		return;
 	}
+	if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
+		connection->n_marks--;
+	else
+		complete(connection, result);
+	PQclear(result);
 }
 
 static bool expects_results(const struct connection *connection)
 {
-	return !connection->broken && (connection->state == SETTING_UP || connection->n_queries > 0);
+	return !connection->broken &&
+	       (connection->state == SETTING_UP || connection->n_queries > 0 || connection->n_marks > 0);
 }
 
 /* Nothing else ends a result in the middle: what libpq has of it goes with the connection. The other queries are sent

@@ -44,6 +44,9 @@ struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pend
 /* False with ERR_DATABASE when no connection is up or all have their fill: on_result is not called then. */
 bool pgpool_query(struct pgpool *pool, const struct pgpool_query *query, struct err *err) must_check;
 
+/* At the end of each turn: what has been gathered leaves. */
+void pgpool_flush(struct pgpool *pool);
+
 /* At least ten times a second: connects again, gives up connections that do not answer. */
 void pgpool_tick(struct pgpool *pool, int64_t now_us);
 bool pgpool_is_up(const struct pgpool *pool);

@@ -1,5 +1,6 @@
 /* The gateway's connections for reading, on real PostgreSQL; how late it is, is said to pgpool_tick. */
 
+#include "common/arena.h"
 #include "common/clock.h"
 #include "gateway/loop.h"
 #include "gateway/pgpool.h"
@@ -52,6 +53,7 @@ static void wait_for(struct pgpool *pool, int loop, const struct outcome *outcom
 
 	while (!is_there(pool, outcome) && clock_monotonic_us() < end_us) {
 		loop_wait(loop, 50);
+		pgpool_flush(pool);
 		pgpool_tick(pool, clock_monotonic_us());
 	}
 	assert_true(is_there(pool, outcome));
@@ -114,10 +116,53 @@ static void test_a_result_is_bounded(void **state)
 	component_close(component);
 }
 
+static const struct statement divisions[] = {
+        {.name = "divide", .sql = "SELECT 12 / $1::bigint", .n_params = 1, .by_key = true},
+        {.name = "remainder", .sql = "SELECT 12 % $1::bigint", .n_params = 1, .by_key = true},
+};
+
+/* An error in a group is that of one query: the others are answered, those behind it when they have been sent again. */
+static void test_an_error_spoils_no_other_query_of_its_group(void **state)
+{
+	static struct pgpool *pool;
+	static const struct statement_table table = {divisions, ARRAY_LEN(divisions)};
+	static const int64_t divisors[] = {1, 2, 0, 3, 0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0, 18};
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome outcomes[ARRAY_LEN(divisors)] = {{0}};
+	struct arena *arena = arena_new(65536);
+	int loop = loop_new();
+
+	(void)state;
+	settings.pg_connections = 2;
+	pool = pgpool_new(&settings, loop, NULL, &table, 1);
+	wait_for(pool, loop, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(divisors); i++) {
+		struct db_params params;
+		struct err err = {0};
+		db_params_init(&params, arena);
+		db_param_i64(&params, divisors[i]);
+		assert_true(pgpool_query(pool,
+		        &(struct pgpool_query){.statement = divisions[i % 7 == 6].name,
+		                .params = &params,
+		                .on_result = on_result,
+		                .context = &outcomes[i]},
+		        &err));
+	}
+	pgpool_flush(pool);
+	for (size_t i = 0; i < ARRAY_LEN(divisors); i++) {
+		wait_for(pool, loop, &outcomes[i]);
+		assert_int_equal(!outcomes[i].code, divisors[i] != 0);
+	}
+	arena_free(arena);
+	component_close(component);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang),
-	        cmocka_unit_test(test_a_result_is_bounded)};
+	        cmocka_unit_test(test_a_result_is_bounded),
+	        cmocka_unit_test(test_an_error_spoils_no_other_query_of_its_group)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

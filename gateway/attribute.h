@@ -1,6 +1,7 @@
 #ifndef GATEWAY_ATTRIBUTE_H
 #define GATEWAY_ATTRIBUTE_H
 
+#include "common/event_years.h"
 #include "gateway/sql.h"
 
 struct arena;
@@ -49,7 +50,8 @@ struct attribute_source {
 	const void *context;
 	struct str event_type; /* absent: attributes of customers (alias c), else of such events (alias e) */
 	bool of_profiles;      /* the customers are profiles of an aggregate node: their members' events are theirs */
-	bool hide_password;    /* base.credential.password is a hash that nobody may ask for */
+	const struct event_years *years; /* which events there are to look at (did); NULL: all */
+	bool hide_password;              /* base.credential.password is a hash that nobody may ask for */
 };
 
 /* Names in *ret_attribute point into path. False when there is no such attribute. */

@@ -8,11 +8,12 @@
 /* What both kinds of search ask of an event; the numbers of the parameters are the same in both. */
 #define MATCHES                                                                                                        \
 	" AND ($3::text[] IS NULL OR e.type = ANY ($3)) AND ($4::text[] IS NULL OR e.context = ANY ($4))"              \
-	" AND e.date_us BETWEEN $5::bigint AND $6::bigint"
+	" AND e.date_us BETWEEN $5::bigint AND $6::bigint AND e.registered_us BETWEEN $9::bigint AND $10::bigint"
 
 /*
  * The total counts no further than the reach of a search; the left join gives one row with the total when the page is
- * empty. $1 workspace, $2 nodes, $7 rows of the page, $8 rows before it. profile: of an event that an aggregate node
+ * empty. $1 workspace, $2 nodes, $7 rows of the page, $8 rows before it, $9 and $10 from when to when events were
+ * registered. profile: of an event that an aggregate node
  * shows as a duplicate.
  */
 #define SEARCH(profile, counted, found, order)                                                                         \
@@ -20,9 +21,9 @@
 	"LEFT JOIN LATERAL (" found " ORDER BY " order                                                                 \
 	" LIMIT $7::bigint OFFSET $8::bigint) e ON true ORDER BY " order
 
-/* $9 customer */
+/* $11 customer */
 #define OF_CUSTOMER                                                                                                    \
-	" FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $9::uuid AND e.node_id = ANY "             \
+	" FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $11::uuid AND e.node_id = ANY "            \
 	"($2::uuid[])" MATCHES
 #define CUSTOMER_SEARCH(order) SEARCH("", "SELECT" OF_CUSTOMER, "SELECT e.*" OF_CUSTOMER, order)
 
@@ -36,28 +37,28 @@
 #define NODE_SEARCH(order) NODES("", "", order)
 
 /*
- * An aggregate node's events are its own and those of its entry nodes' customers, $9 aggregate node. Nearly all of
+ * An aggregate node's events are its own and those of its entry nodes' customers, $11 aggregate node. Nearly all of
  * these are members, so looking each up costs less than beginning with the members; as a value, so that it stays a
  * look-up. Its own are not shown while their profile is not there, say, because a filter excludes it.
  */
 #define MEMBER(column)                                                                                                 \
-	"(SELECT " column " FROM aggregate_members m WHERE m.workspace_id = $1::uuid AND m.node_id = $9::uuid "        \
+	"(SELECT " column " FROM aggregate_members m WHERE m.workspace_id = $1::uuid AND m.node_id = $11::uuid "       \
 	"AND m.customer_id = e.customer_id)"
 #define AGGREGATE_SEARCH(order)                                                                                        \
-	NODES(", CASE WHEN e.node_id <> $9::uuid THEN " MEMBER("m.profile_id") " END",                                 \
-	        " AND CASE WHEN e.node_id <> $9::uuid THEN " MEMBER(                                                   \
+	NODES(", CASE WHEN e.node_id <> $11::uuid THEN " MEMBER("m.profile_id") " END",                                \
+	        " AND CASE WHEN e.node_id <> $11::uuid THEN " MEMBER(                                                  \
 	                "NOT m.excluded") " ELSE (SELECT true "                                                        \
 	                                  "FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = "               \
 	                                  "e.customer_id) END",                                                        \
 	        order)
 
-/* A profile's events are its own and its members', $9 profile, $10 aggregate node. Customers of other nodes have none
+/* A profile's events are its own and its members', $11 profile, $12 aggregate node. Customers of other nodes have none
    here: who may read the aggregate node need not be one who may read them. */
 #define OF_PROFILE(columns, column, rows)                                                                              \
 	"SELECT " columns " FROM (SELECT m.customer_id AS id, m.profile_id FROM aggregate_members m "                  \
-	"WHERE m.workspace_id = $1::uuid AND m.profile_id = $9::uuid AND m.node_id = $10::uuid AND NOT m.excluded "    \
-	"UNION ALL SELECT c.id, NULL FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $9::uuid "            \
-	"AND c.node_id = $10::uuid) m "                                                                                \
+	"WHERE m.workspace_id = $1::uuid AND m.profile_id = $11::uuid AND m.node_id = $12::uuid AND NOT m.excluded "   \
+	"UNION ALL SELECT c.id, NULL FROM customers c WHERE c.workspace_id = $1::uuid AND c.id = $11::uuid "           \
+	"AND c.node_id = $12::uuid) m "                                                                                \
 	"CROSS JOIN LATERAL (SELECT " column                                                                           \
 	" FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = m.id AND e.node_id = ANY "                 \
 	"($2::uuid[])" MATCHES rows ") e"
@@ -69,7 +70,9 @@
 	"SELECT e.id, e.customer_id FROM (SELECT m.customer_id AS id FROM aggregate_members m "                        \
 	"WHERE m.workspace_id = $1::uuid AND m.profile_id = $2::uuid AND m.node_id = $5::uuid AND NOT m.excluded "     \
 	"UNION ALL SELECT $2::uuid) m CROSS JOIN LATERAL (SELECT e.id, e.customer_id, e.date_us FROM events e "        \
-	"WHERE e.workspace_id = $1::uuid AND e.customer_id = m.id AND e.date_us " before "= $3::bigint "               \
+	"WHERE e.workspace_id = $1::uuid AND e.customer_id = m.id AND e.registered_us BETWEEN $6::bigint AND "         \
+	"$7::bigint "                                                                                                  \
+	"AND e.date_us " before "= $3::bigint "                                                                        \
 	"AND (e.date_us " before " $3::bigint OR e.id " beyond " $4::uuid) ORDER BY e.date_us " way ", e.id " other    \
 	" LIMIT 1) e ORDER BY e.date_us " way ", e.id " other " LIMIT 1"
 
@@ -92,8 +95,8 @@
 const struct statement event_statements[] = {
         {.name = "event_by_id",
                 .sql = "SELECT " EVENT_COLUMNS " FROM events e WHERE e.workspace_id = $1::uuid AND e.id = $2::uuid "
-                       "LIMIT 1",
-                .n_params = 2,
+                       "AND e.registered_us BETWEEN $3::bigint AND $4::bigint LIMIT 1",
+                .n_params = 4,
                 .by_key = true},
         /* what became of a keyed write when the event, or the customer, is gone that would say where it went */
         {.name = "event_first_result",
@@ -104,31 +107,34 @@ const struct statement event_statements[] = {
         /* $3 customer, $4 date, $5 id of the event in the middle */
         {.name = "event_neighbours",
                 .sql = "SELECT (SELECT e.id FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $2::uuid "
-                       "AND e.date_us <= $3::bigint AND (e.date_us < $3::bigint OR e.id > $4::uuid) "
+                       "AND e.registered_us BETWEEN $5::bigint AND $6::bigint AND e.date_us <= $3::bigint AND "
+                       "(e.date_us < $3::bigint OR e.id > $4::uuid) "
                        "ORDER BY e.date_us DESC, e.id LIMIT 1), "
                        "(SELECT e.id FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id = $2::uuid "
-                       "AND e.date_us >= $3::bigint AND (e.date_us > $3::bigint OR e.id < $4::uuid) "
+                       "AND e.registered_us BETWEEN $5::bigint AND $6::bigint AND e.date_us >= $3::bigint AND "
+                       "(e.date_us > $3::bigint OR e.id < $4::uuid) "
                        "ORDER BY e.date_us, e.id DESC LIMIT 1)",
-                .n_params = 4},
+                .n_params = 6},
         /* $2 aggregate nodes, $3 the event that each one would show by the id in question */
         {.name = "event_derived",
                 .sql = "SELECT u.node, m.profile_id, " EVENT_COLUMNS " FROM unnest($2::uuid[], $3::uuid[]) "
                        "AS u(node, id) CROSS JOIN LATERAL (SELECT * FROM events WHERE workspace_id = $1::uuid "
-                       "AND id = u.id LIMIT 1) e CROSS JOIN LATERAL (SELECT m.profile_id FROM aggregate_members m "
+                       "AND id = u.id AND registered_us BETWEEN $4::bigint AND $5::bigint LIMIT 1) e CROSS JOIN "
+                       "LATERAL (SELECT m.profile_id FROM aggregate_members m "
                        "WHERE m.workspace_id = $1::uuid AND m.node_id = u.node AND m.customer_id = e.customer_id "
                        "AND NOT m.excluded OFFSET 0) m LIMIT 1",
-                .n_params = 3},
+                .n_params = 5},
         /* the same for $2 profile of $5 aggregate node: each neighbour's id and customer */
         {.name = "event_profile_neighbours",
                 .sql = "SELECT p.id, p.customer_id, n.id, n.customer_id FROM (SELECT) x "
                        "LEFT JOIN LATERAL (" PROFILE_NEIGHBOUR("<", ">", "DESC",
                                "ASC") ") p ON true "
                                       "LEFT JOIN LATERAL (" PROFILE_NEIGHBOUR(">", "<", "ASC", "DESC") ") n ON true",
-                .n_params = 5},
-        ROWS_BY_ALL("customer", CUSTOMER_SEARCH, 9),
-        ROWS_BY_DATE("node", NODE_SEARCH, 8),
-        ROWS_BY_ALL("profile", PROFILE_SEARCH, 10),
-        ROWS_BY_DATE("aggregate", AGGREGATE_SEARCH, 9),
+                .n_params = 7},
+        ROWS_BY_ALL("customer", CUSTOMER_SEARCH, 11),
+        ROWS_BY_DATE("node", NODE_SEARCH, 10),
+        ROWS_BY_ALL("profile", PROFILE_SEARCH, 12),
+        ROWS_BY_DATE("aggregate", AGGREGATE_SEARCH, 11),
 };
 const size_t event_statement_count = ARRAY_LEN(event_statements);
 

@@ -100,6 +100,7 @@ static void tick(struct running *running, int64_t now_us)
 	admission_tick(gateway->admission, gateway->refusals.idle_us, now_us);
 	refusals_tick(&gateway->refusals, now_us);
 	metrics_tick(gateway, now_us);
+	known_years_tick(gateway, now_us);
 }
 
 /* One turn: wait, take what came from PostgreSQL and Kafka, then serve HTTP once for all of it. */
@@ -165,6 +166,7 @@ static void start_pool(struct running *running)
 	tables[n++] = (struct statement_table){customer_statements, customer_statement_count};
 	tables[n++] = (struct statement_table){customer_search_statements, customer_search_statement_count};
 	tables[n++] = (struct statement_table){event_statements, event_statement_count};
+	tables[n++] = (struct statement_table){known_years_statements, known_years_statement_count};
 	tables[n++] = (struct statement_table){node_statements, node_statement_count};
 	tables[n++] = (struct statement_table){stat_statements, stat_statement_count};
 	tables[n++] = (struct statement_table){update_statements, update_statement_count};

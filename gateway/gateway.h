@@ -4,6 +4,7 @@
 #include "common/kafka.h"
 #include "common/settings.h"
 #include "gateway/config.h"
+#include "gateway/known_years.h"
 #include "gateway/refusals.h"
 
 struct admission;
@@ -36,6 +37,7 @@ struct gateway {
 	struct tenants *tenants;
 	struct admission *admission;
 	struct refusals refusals;
+	struct known_years years;
 	struct http *http;
 	struct metrics *metrics;
 	struct str openapi; /* the served document */

@@ -30,6 +30,7 @@ const size_t customer_search_statement_count = ARRAY_LEN(customer_search_stateme
 
 struct search {
 	struct customer_search what;
+	struct event_years years; /* that `what` points to */
 	const struct config_node *node;
 	struct page page;
 	const struct customer_fields *fields; /* NULL = all */
@@ -109,8 +110,10 @@ void customer_search(struct request *request)
 	struct arena *arena = request_arena(request);
 	struct search *search = arena_zalloc(arena, sizeof(*search));
 
+	search->years = request_years(request);
 	search->what.source = (struct attribute_source){.extended = declared_properties,
 	        .context = request_workspace(request),
+	        .years = &search->years,
 	        .hide_password = hide_password(request)};
 	search->what.external_id = param(request, "externalId");
 	search->what.query = param(request, "query");

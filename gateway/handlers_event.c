@@ -4,6 +4,7 @@
 #include "common/event_input.h"
 #include "gateway/customer_cache.h"
 #include "gateway/handlers.h"
+#include "gateway/known_years.h"
 
 #include <stdio.h>
 
@@ -365,7 +366,9 @@ static void find_event(struct request *request, enum command_type type,
 	/* as for a POST, except that whom the event is of cannot be asked any more once it is deleted */
 	if (write->command.flags & COMMAND_KEYED)
 		write->command.id = uuid_v5(&write->command.id, (struct str){(const char *)id.b, sizeof(id.b)});
-	request_query(request, "event_by_id", NULL, request_params_of(request, &id), on_event_to_write);
+	struct db_params *params = request_params_of(request, &id);
+	request_years_params(request, params);
+	request_query(request, "event_by_id", NULL, params, on_event_to_write);
 }
 
 static void put_found(struct request *request, struct write *write, const struct event_row *event)

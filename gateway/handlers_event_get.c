@@ -4,6 +4,7 @@
 #include "common/config_doc.h"
 #include "gateway/aggregate_event.h"
 #include "gateway/handlers.h"
+#include "gateway/known_years.h"
 
 /* Bytes that an event takes around its stored JSON. */
 #define SHAPE_BYTES 1024
@@ -60,6 +61,7 @@ static void find_neighbours(struct request *request, struct event_row *event)
 	keep(request_arena(request), event);
 	db_param_i64(params, event->date_us);
 	db_param_uuid(params, &event->id);
+	request_years_params(request, params);
 	request_query(request, "event_neighbours", NULL, params, on_neighbours);
 }
 
@@ -96,6 +98,7 @@ static void find_profile_neighbours(struct request *request, struct event_row *e
 	db_param_i64(params, event->date_us);
 	db_param_uuid(params, &id);
 	db_param_uuid(params, &event->node);
+	request_years_params(request, params);
 	request_query(request, "event_profile_neighbours", NULL, params, on_profile_neighbours);
 }
 
@@ -160,6 +163,7 @@ static void find_derived(struct request *request)
 	struct db_params *params = request_params(request);
 	db_param_array(params, &nodes);
 	db_param_array(params, &ids);
+	request_years_params(request, params);
 	request_query(request, "event_derived", NULL, params, on_derived);
 }
 
@@ -213,5 +217,7 @@ void event_get(struct request *request)
 	}
 	reading->with_neighbours = nav.n > 0;
 	request_set_state(request, reading);
-	request_query(request, "event_by_id", NULL, request_params_of(request, &reading->id), on_event);
+	struct db_params *params = request_params_of(request, &reading->id);
+	request_years_params(request, params);
+	request_query(request, "event_by_id", NULL, params, on_event);
 }

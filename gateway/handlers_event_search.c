@@ -4,6 +4,7 @@
 #include "gateway/aggregate_event.h"
 #include "gateway/event_search.h"
 #include "gateway/handlers.h"
+#include "gateway/known_years.h"
 
 #define DEFAULT_SIZE 10
 #define MAX_SIZE 50
@@ -117,6 +118,7 @@ static void send_search(struct request *request, struct search *search)
 	db_param_i64(params, what->to_us);
 	db_param_i64(params, limit);
 	db_param_i64(params, offset);
+	request_years_params(request, params);
 	if (what->by_customer)
 		db_param_uuid(params, &what->customer);
 	if (what->on_aggregate)

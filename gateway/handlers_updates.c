@@ -60,7 +60,8 @@ const struct statement update_statements[] = {
                                          "(ORDER BY u.i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes "
                                          "FROM unnest($2::integer[], $3::uuid[], $4::uuid[], $6::boolean[]) "
                                          "AS u(i, customer, event, of_profile) LEFT JOIN LATERAL (SELECT * FROM events "
-                                         "WHERE workspace_id = $1::uuid AND id = u.event LIMIT 1) e ON NOT "
+                                         "WHERE workspace_id = $1::uuid AND id = u.event AND registered_us BETWEEN "
+                                         "$7::bigint AND $8::bigint LIMIT 1) e ON NOT "
                                          "u.of_profile OR "
                                          "(SELECT true FROM customers p WHERE p.workspace_id = $1 AND p.id = "
                                          "e.customer_id) "
@@ -71,7 +72,7 @@ const struct statement update_statements[] = {
                                                           "LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = "
                                                           "e.customer "
                                                           "WHERE e.bytes < $5::bigint ORDER BY e.i",
-                .n_params = 6},
+                .n_params = 8},
 };
 const size_t update_statement_count = ARRAY_LEN(update_statements);
 
@@ -261,6 +262,7 @@ static void send_slice(struct request *request, const struct slice *slice)
 	db_param_array(params, &events);
 	db_param_i64(params, SLICE_BYTES);
 	db_param_array(params, &of_profiles);
+	request_years_params(request, params);
 	updates->n_expected++;
 	request_query_beside(request, "updates_entities", params, take_slice);
 }

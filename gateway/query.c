@@ -508,6 +508,9 @@ static bool compile_did(struct compiler *c, const struct json *did)
 	sql_add(c->sql, customers->of_profiles ? events_of_profile : events_of_customer);
 	sql_add(c->sql, " AND e.type = ");
 	sql_add_value(c->sql, events.event_type);
+	if (customers->years)
+		buf_printf(&c->sql->text, " AND e.registered_us BETWEEN '%lld'::bigint AND '%lld'::bigint",
+		        (long long)customers->years->first_us, (long long)customers->years->last_us);
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
 		if (json_is_null(json_get(did, str_of(members[i]))))
 			continue;

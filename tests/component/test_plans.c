@@ -52,7 +52,7 @@
 #define FROM_TO "0, 9000000000000000"
 #define SESSION "ARRAY['s' || at()]"
 #define WAITING "ARRAY['w' || at()]"
-#define FILTERS "NULL, NULL, " FROM_TO ", 10, 0"
+#define FILTERS "NULL, NULL, " FROM_TO ", 10, 0, " FROM_TO
 
 /*
  * AT_ONCE: also before anybody has analyzed what has grown. Such a statement leaves the planner no choice: it looks for
@@ -187,10 +187,10 @@ static const struct lookup gateway_lookups[] = {
         {"customer_session", W ", " ID("c") ", " ID("c"), FEW, SOON},
         {"customer_search_node", W ", " NODE ", 10, 0", COUNTED, AT_ONCE},
         {"customer_search_external_id", W ", " NODE ", 10, 0, 'x' || at()", FEW, SOON},
-        {"event_by_id", W ", " ID("e"), FEW, SOON},
-        {"event_neighbours", W ", " ID("c") ", " TIME ", " ID("e"), FEW, SOON},
-        {"event_derived", W ", " AGGREGATES ", " ONE("e"), FEW, SOON},
-        {"event_profile_neighbours", W ", " ID("p") ", " TIME ", " ID("e") ", " AGGREGATE, FEW, SOON},
+        {"event_by_id", W ", " ID("e") ", " FROM_TO, FEW, SOON},
+        {"event_neighbours", W ", " ID("c") ", " TIME ", " ID("e") ", " FROM_TO, FEW, SOON},
+        {"event_derived", W ", " AGGREGATES ", " ONE("e") ", " FROM_TO, FEW, SOON},
+        {"event_profile_neighbours", W ", " ID("p") ", " TIME ", " ID("e") ", " AGGREGATE ", " FROM_TO, FEW, SOON},
         OF_CUSTOMER("date_desc"),
         OF_CUSTOMER("date_asc"),
         OF_CUSTOMER("registered_desc"),
@@ -209,7 +209,7 @@ static const struct lookup gateway_lookups[] = {
         {"updates_last", W ", 1000, NULL, NULL", FEW, SOON},
         {"updates_entities",
                 W ", ARRAY[0, 1], ARRAY[" ID("c") ", NULL], ARRAY[NULL, " ID("e") "], 1000000, "
-                                                                                  "ARRAY[false, true]",
+                                                                                  "ARRAY[false, true], " FROM_TO,
                 FEW, SOON},
         {"results_of_commands",
                 WS

@@ -292,7 +292,7 @@ static void a_slice_is_bounded(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		PGresult *rows = ask(c, "updates_entities",
 		        (const char *[]){W, numbers, "{NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL}", ids, cases[i].bytes,
-		                "{f,f,f,f,f,f,f,f}"});
+		                "{f,f,f,f,f,f,f,f}", "0", "9"});
 		assert_int_equal(PQntuples(rows), cases[i].rows);
 		for (int row = 0; row < PQntuples(rows); row++)
 			assert_int_equal(strtol(PQgetvalue(rows, row, 0), NULL, 10), row);
@@ -319,7 +319,7 @@ static void profiles_bound_a_slice(void **state)
 	                          "FROM generate_series(0, 2) AS i");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		PGresult *rows = ask(c, "updates_entities",
-		        (const char *[]){W, "{0,1,2}", ids, "{NULL,NULL,NULL}", "9000", cases[i].of_profile});
+		        (const char *[]){W, "{0,1,2}", ids, "{NULL,NULL,NULL}", "9000", cases[i].of_profile, "0", "9"});
 		assert_int_equal(PQntuples(rows), cases[i].rows);
 		PQclear(rows);
 	}

@@ -1,6 +1,7 @@
 #include "workers/stats_rollup/rollup.h"
 
 #include "common/arena.h"
+#include "common/event_years.h"
 #include "common/rows.h"
 #include "workers/stats_rollup/gaps.h"
 
@@ -13,34 +14,13 @@ struct gathered {
 	struct entities moved;             /* customers that may be profiles with other members than before */
 };
 
-/* When events were registered, at most; without any: none. */
-struct years {
-	bool any;
-	int64_t first_us, last_us;
-};
-
-static void years_params(const struct years *years, struct db_params *params)
-{
-	if (years->any) {
-		db_param_i64(params, years->first_us);
-		db_param_i64(params, years->last_us);
-		return;
-	}
-	db_param_null(params);
-	db_param_null(params);
-}
-
-static bool find_years(struct batch *batch, struct years *ret_years, struct err *err)
+static bool find_years(struct batch *batch, struct event_years *ret_years, struct err *err)
 {
 	PGresult *rows = db_ask(batch_db(batch), "rollup_years", NULL, err);
 
 	if (!rows)
 		return false;
-	ret_years->any = !db_is_null(rows, 0, 0);
-	if (ret_years->any) {
-		ret_years->first_us = db_i64(rows, 0, 0);
-		ret_years->last_us = db_i64(rows, 0, 1);
-	}
+	*ret_years = event_years_read(rows);
 	PQclear(rows);
 	return true;
 }
@@ -80,7 +60,7 @@ static void gather(struct batch *batch, struct gathered *gathered)
 
 /* A profile's members may have come or gone: their events count in its node or do not any more. */
 static bool add_profile_events(struct batch *batch, struct entities *moved, struct entities *events,
-        const struct years *years, struct err *err)
+        const struct event_years *years, struct err *err)
 {
 	struct db_params params;
 
@@ -89,7 +69,7 @@ static bool add_profile_events(struct batch *batch, struct entities *moved, stru
 	db_params_init(&params, batch_arena(batch));
 	entities_params(moved, &params);
 	db_param_array(&params, &moved->nodes);
-	years_params(years, &params);
+	event_years_params(years, &params);
 	PGresult *rows = db_ask(batch_db(batch), "rollup_profile_events", &params, err);
 	if (!rows)
 		return false;
@@ -204,8 +184,8 @@ static bool add_gaps(struct batch *batch, const struct gap *gaps, size_t n, stru
 	return rows_write(&empty, db, "rollup_empty_gaps", -1, err);
 }
 
-static bool apply(struct batch *batch, struct entities *customers, struct entities *events, const struct years *years,
-        struct err *err)
+static bool apply(struct batch *batch, struct entities *customers, struct entities *events,
+        const struct event_years *years, struct err *err)
 {
 	struct db_params params;
 	struct applied applied;
@@ -214,7 +194,7 @@ static bool apply(struct batch *batch, struct entities *customers, struct entiti
 	db_params_init(&params, batch_arena(batch));
 	entities_params(customers, &params);
 	entities_params(events, &params);
-	years_params(years, &params);
+	event_years_params(years, &params);
 	PGresult *rows = db_ask(batch_db(batch), "rollup_apply", &params, err);
 	if (!rows)
 		return false;
@@ -230,7 +210,7 @@ static bool apply(struct batch *batch, struct entities *customers, struct entiti
 bool rollup_handle(struct batch *batch, struct err *err)
 {
 	struct gathered facts;
-	struct years years;
+	struct event_years years;
 
 	entities_init(&facts.customers, batch_arena(batch));
 	entities_init(&facts.events, batch_arena(batch));

@@ -1,3 +1,4 @@
+#include "common/event_years.h"
 #include "workers/stats_rollup/rollup.h"
 
 /* OFFSET 0 keeps the planner from joining the views' tables in another order than from the one entity on. */
@@ -94,18 +95,7 @@ const struct statement rollup_statements[] = {
                        "ON z.workspace_id = u.w WHERE NOT EXISTS (SELECT FROM stat_zones s WHERE s.workspace_id = u.w) "
                        "ON CONFLICT DO NOTHING",
                 .n_params = 2},
-        /* From when to when events were registered, by the years whose tables hold any. A row's table is never empty,
-           and the tables of other years need not be looked at. Nulls: there are no events. */
-        {.name = "rollup_years",
-                .sql = "SELECT min(y.a), max(y.z) FROM (SELECT CASE WHEN x.year > 0 THEN (extract(epoch FROM "
-                       "make_timestamptz(x.year, 1, 1, 0, 0, 0, 'UTC')) * 1000000)::bigint ELSE -9223372036854775808 "
-                       "END AS a, CASE WHEN x.year > 0 THEN (extract(epoch FROM make_timestamptz(x.year + 1, 1, 1, 0, "
-                       "0, "
-                       "0, 'UTC')) * 1000000)::bigint - 1 ELSE 9223372036854775807 END AS z FROM (SELECT "
-                       "substring(c.relname FROM '^events_([0-9]{4})$')::integer AS year FROM pg_inherits i "
-                       "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'events'::regclass "
-                       "AND pg_relation_size(c.oid) > 0) x) y",
-                .n_params = 0},
+        {.name = "rollup_years", .sql = EVENT_YEARS_SQL, .n_params = 0},
         /* of each profile: its members' and its own events that do not count in its node as they should (its own are
            as a member's that is excluded while the profile is not there), and events that count there and are neither's
            any more */

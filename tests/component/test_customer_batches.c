@@ -592,6 +592,34 @@ static void test_ensure(void **state)
 	bench_close(bench);
 }
 
+/* Nothing says that an external id is one person's: of those who go in a batch, each time the next one is found. */
+static void test_many_share_an_external_id(void **state)
+{
+	enum { MANY = 12 };
+	struct bench *bench = bench_open();
+
+	(void)state;
+	give_rules(bench, N1, "1", "{}");
+	for (unsigned i = 1; i <= MANY; i++)
+		ORDER(bench, COMMAND_CUSTOMER_POST, i, .body = "{'externalId':'guest'}");
+	run(bench);
+	for (unsigned i = 1; i < MANY; i++) {
+		ORDER(bench, i % 2 ? COMMAND_CUSTOMER_DELETE : COMMAND_CUSTOMER_PATCH, i,
+		        .body = "{'externalId':null}");
+		ORDER(bench, COMMAND_CUSTOMER_ENSURE, 100 + i, .text = "guest");
+	}
+	ORDER(bench, COMMAND_CUSTOMER_ENSURE, 200, .text = "guest");
+	run(bench);
+	assert_int_equal(number(bench, "SELECT count(*) FROM customers WHERE external_id = 'guest'"), 1);
+	ORDER(bench, COMMAND_CUSTOMER_DELETE, MANY);
+	ORDER(bench, COMMAND_CUSTOMER_ENSURE, 201, .text = "guest");
+	run(bench);
+	assert_string_equal(text(bench, "SELECT string_agg(right(id::text, 2), ' ') FROM customers WHERE external_id = "
+	                                "'guest'"),
+	        "c9"); /* 201 */
+	bench_close(bench);
+}
+
 /* An id comes twice: with an event that is repeated, which makes nobody, or under a forgotten key, which makes another.
  */
 static void test_ids_are_used_once(void **state)
@@ -1181,6 +1209,52 @@ static void test_binding_waits_for_an_event_on_its_way(void **state)
 	bench_close(bench);
 }
 
+/*
+ * A lock for each of so many values is more than PostgreSQL has room for: the batch would fail for ever, and whoever
+ * needs a lock meanwhile with it.
+ */
+static void test_deletion_of_a_customer_of_many_sessions(void **state)
+{
+	static const struct statement locks[] = {LOCK_STATEMENT};
+	struct bench *bench = bench_open();
+	struct err err = {0};
+	struct db *ingest = db_open(component_settings(bench->component), "test", &err);
+	struct uuid node = id_of(N1);
+	struct lock_set held;
+	pthread_t thread;
+	void *result;
+
+	(void)state;
+	assert_non_null(ingest);
+	assert_true(db_prepare(ingest, locks, 1, &err));
+	give_rules(bench, N1, "1", "{}");
+	ORDER(bench, COMMAND_CUSTOMER_POST, 1, .body = "{'externalId':'e'}");
+	run(bench);
+	component_sql(bench->component,
+	        "INSERT INTO bindings SELECT '" W "', '" N1 "', 1, 's' || i, 1, "
+	        "'d0000000-0000-4000-8000-000000000001', CASE WHEN i % 2 = 0 THEN 9223372036854775807 ELSE 2 END, "
+	        "gen_random_uuid() FROM generate_series(1, 60000) i; ANALYZE bindings");
+	put_event(bench, 1, "'d0000000-0000-4000-8000-000000000001'", "1", "'s60000'", START_US);
+	/* event-ingest works on events of the node */
+	lock_set_init(&held, bench->arena);
+	lock_set_node(&held, &node, false);
+	assert_true(db_send_expect(ingest, "begin", NULL, -1, ERR_DATABASE, &err));
+	assert_true(lock_set_take(&held, ingest, &err));
+	ORDER(bench, COMMAND_CUSTOMER_DELETE, 1);
+	assert_int_equal(pthread_create(&thread, NULL, run_in_thread, bench), 0);
+	usleep(1500000);
+	assert_int_equal(number(bench, "SELECT count(*) FROM customers"), 1);
+	assert_true(db_commit(ingest, &err));
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_non_null(result);
+	assert_int_equal(owner_of(bench, 1), -1);
+	assert_int_equal(number(bench, "SELECT count(*) FROM customers"), 0);
+	assert_int_equal(number(bench, "SELECT count(*) FROM bindings WHERE unbound_us > 2"), 30001);
+	assert_int_equal(number(bench, "SELECT count(*) FROM bindings WHERE unbound_us = 9223372036854775807"), 0);
+	db_close(ingest);
+	bench_close(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1195,6 +1269,7 @@ int main(void)
 	        cmocka_unit_test(test_events_follow_their_external_id),
 	        cmocka_unit_test(test_deletion_takes_events),
 	        cmocka_unit_test(test_ensure),
+	        cmocka_unit_test(test_many_share_an_external_id),
 	        cmocka_unit_test(test_ids_are_used_once),
 	        cmocka_unit_test(test_other_spellings_end_with_the_external_id),
 	        cmocka_unit_test(test_other_letters_end_nothing),
@@ -1210,6 +1285,7 @@ int main(void)
 	        cmocka_unit_test(test_any_cut_gives_the_same_tables),
 	        cmocka_unit_test(test_any_steps_give_the_same_tables),
 	        cmocka_unit_test(test_binding_waits_for_an_event_on_its_way),
+	        cmocka_unit_test(test_deletion_of_a_customer_of_many_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

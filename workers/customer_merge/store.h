@@ -20,6 +20,7 @@ struct work {
 	struct json **bodies; /* by index in the batch; NULL when there is none */
 	struct unit unit;
 	bool hide_password;
+	size_t n_locks;        /* of the transaction, had each value and customer its own */
 	int64_t rows_to_empty; /* how many more this transaction may remove */
 	int64_t rows_of_step;  /* so many in any case with each command */
 };

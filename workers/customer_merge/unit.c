@@ -16,12 +16,18 @@ struct unit_map_node {
 static void map_init(struct unit_map *map, struct arena *arena, size_t n_slots)
 {
 	map->n_slots = n_slots;
+	map->n_nodes = 0;
 	map->slots = arena_zalloc(arena, n_slots * sizeof(struct unit_map_node *));
+}
+
+static struct unit_map_node **map_slot(const struct unit_map *map, struct str name)
+{
+	return &map->slots[hash_keyed(name) & (map->n_slots - 1)];
 }
 
 static struct unit_map_node **map_link(const struct unit_map *map, struct str name)
 {
-	struct unit_map_node **link = &map->slots[hash_keyed(name) & (map->n_slots - 1)];
+	struct unit_map_node **link = map_slot(map, name);
 
 	while (*link && !str_eq((*link)->name, name))
 		link = &(*link)->next;
@@ -35,11 +41,35 @@ static void *map_get(const struct unit_map *map, struct str name)
 	return node ? node->value : NULL;
 }
 
+/* A customer may have had any number of sessions: one command can make far more entries than there are commands. */
+static void map_grow(struct unit_map *map, struct arena *arena)
+{
+	struct unit_map_node **old = map->slots;
+	size_t n_old = map->n_slots;
+
+	map->n_slots *= 2;
+	map->slots = arena_zalloc(arena, map->n_slots * sizeof(struct unit_map_node *));
+	for (size_t i = 0; i < n_old; i++) {
+		while (old[i]) {
+			struct unit_map_node *node = old[i], **slot = map_slot(map, node->name);
+
+			old[i] = node->next;
+			node->next = *slot;
+			*slot = node;
+		}
+	}
+}
+
 static void map_put(struct unit_map *map, struct arena *arena, struct str name, void *value)
 {
 	struct unit_map_node **link = map_link(map, name);
 
+	if (!*link && map->n_nodes == map->n_slots) {
+		map_grow(map, arena);
+		link = map_link(map, name);
+	}
 	if (!*link) {
+		map->n_nodes++;
 		*link = arena_zalloc(arena, sizeof(**link));
 		(*link)->name = arena_str(arena, name);
 	}

@@ -49,7 +49,7 @@ struct unit_value {
 	struct uuid node;
 	enum binding_kind kind;
 	struct str text;
-	bool loaded;                   /* all open bindings are known */
+	bool loaded;                   /* the first open binding is known, whichever end in this run */
 	struct unit_binding *bindings; /* open and closed ones that are known */
 	bool past;                     /* in the list of past values */
 	struct unit_value *next_past;
@@ -64,7 +64,7 @@ struct unit_head {
 
 struct unit_map {
 	struct unit_map_node **slots;
-	size_t n_slots;
+	size_t n_slots, n_nodes;
 };
 
 struct unit {

@@ -5,6 +5,12 @@
 #include "common/rows.h"
 #include "workers/customer_merge/store.h"
 
+/*
+ * PostgreSQL has room for some thousands of locks, for all processes together: where a transaction would take more than
+ * these (a customer may have had any number of sessions), it locks whole nodes, as every event does, shared.
+ */
+#define MOST_LOCKS 1000
+
 /* What one run of commands changes. */
 struct changes {
 	struct rows inserts, updates; /* whole customers */
@@ -18,6 +24,7 @@ struct changes {
 	struct rows unbound;          /* workspace, node, kind, value, customer, end: of all that ended */
 	struct rows gone;             /* workspace, customer, deleted: their events go, too */
 	struct lock_set locks;
+	bool lock_nodes; /* instead of values and customers */
 };
 
 static void changes_init(struct changes *changes, struct arena *arena)
@@ -35,6 +42,42 @@ static void changes_init(struct changes *changes, struct arena *arena)
 	rows_init(&changes->unbound, arena, "uustul");
 	rows_init(&changes->gone, arena, "uul");
 	lock_set_init(&changes->locks, arena);
+}
+
+/* Locks */
+
+static void lock_value(struct changes *changes, const struct unit_value *value)
+{
+	if (changes->lock_nodes)
+		lock_set_node(&changes->locks, &value->node, true);
+	else
+		lock_set_binding(&changes->locks, &value->node, (int)value->kind, value->text, true);
+}
+
+static void lock_customer(struct changes *changes, const struct customer *customer)
+{
+	if (changes->lock_nodes)
+		lock_set_node(&changes->locks, &customer->node, true);
+	else
+		lock_set_customer(&changes->locks, &customer->id, true);
+}
+
+static bool is_news(const struct unit_binding *binding)
+{
+	return !binding->stored || binding->unbound_us != BINDING_OPEN;
+}
+
+static size_t count_locks(const struct unit *unit)
+{
+	size_t n = 0;
+
+	for (const struct unit_customer *customer = unit->first_customer; customer; customer = customer->next)
+		n += customer->changed && customer->deleted;
+	for (const struct unit_binding *binding = unit->first_binding; binding; binding = binding->next)
+		n += is_news(binding);
+	for (const struct unit_value *value = unit->past_values; value; value = value->next_past)
+		n++;
+	return n;
 }
 
 static const struct uuid *uuid_or_null(const struct uuid *id)
@@ -87,7 +130,7 @@ static void add_deleted(struct changes *changes, const struct unit_customer *cus
 	db_array_uuid(&changes->gone.columns[0], &customer->workspace);
 	db_array_uuid(&changes->gone.columns[1], &customer->now.id);
 	db_array_i64(&changes->gone.columns[2], customer->deleted_us);
-	lock_set_customer(&changes->locks, &customer->now.id, true);
+	lock_customer(changes, &customer->now);
 }
 
 static void add_key(struct rows *rows, const struct unit_customer *customer, const struct uuid *key)
@@ -153,10 +196,9 @@ static void add_bindings(struct changes *changes, const struct unit *unit)
 	for (const struct unit_binding *binding = unit->first_binding; binding; binding = binding->next) {
 		bool ended = binding->unbound_us != BINDING_OPEN;
 
-		if (binding->stored && !ended)
+		if (!is_news(binding))
 			continue;
-		lock_set_binding(
-		        &changes->locks, &binding->value->node, (int)binding->value->kind, binding->value->text, true);
+		lock_value(changes, binding->value);
 		if (!binding->stored)
 			add_bind(changes, binding);
 		else
@@ -170,7 +212,7 @@ static void add_bindings(struct changes *changes, const struct unit *unit)
 static void add_past_values(struct changes *changes, const struct unit *unit)
 {
 	for (const struct unit_value *value = unit->past_values; value; value = value->next_past)
-		lock_set_binding(&changes->locks, &value->node, (int)value->kind, value->text, true);
+		lock_value(changes, value);
 }
 
 static void add_heads(struct changes *changes, const struct unit *unit)
@@ -275,6 +317,8 @@ bool store_write(struct work *work, struct err *err)
 	struct changes changes;
 
 	changes_init(&changes, work->arena);
+	work->n_locks += count_locks(&work->unit);
+	changes.lock_nodes = work->n_locks > MOST_LOCKS;
 	add_customers(&changes, &work->unit);
 	add_bindings(&changes, &work->unit);
 	add_past_values(&changes, &work->unit);

@@ -92,7 +92,8 @@ static const struct lookup customer_merge_lookups[] = {
         {"cm_customers", WS ", " ONE("c"), FEW, SOON},
         {"cm_used_ids", WS ", " ONE("c"), FEW, SOON},
         {"cm_customers_by_key", WS ", " NODES ", " ONE("k"), FEW, SOON},
-        {"cm_bindings", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION, FEW, SOON},
+        {"cm_bindings", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION ", ARRAY[10]::bigint[]", FEW, SOON},
+        {"cm_bindings", WS ", " NODES ", ARRAY[2]::smallint[], ARRAY['shared'], ARRAY[10]::bigint[]", FEW, SOON},
         {"cm_bindings_of", WS ", " ONE("c") ", ARRAY[NULL]::uuid[]", FEW, SOON},
         {"cm_external_ids_of", WS ", " ONE("c"), FEW, SOON},
         {"cm_past_values", WS ", " ONE("c"), FEW, SOON},
@@ -306,6 +307,9 @@ static const char *const rows[] = {
         "INSERT INTO bindings SELECT " W ", " NODE ", k.kind, k.prefix || i, time_of(i), id_of('c', i), "
         "9223372036854775807, NULL FROM generate_series($1::integer, $2::integer) i, "
         "(VALUES (1::smallint, 's'), (2::smallint, 'x')) AS k(kind, prefix)",
+        "INSERT INTO bindings SELECT " W ", " NODE
+        ", 2, 'shared', time_of(i), id_of('c', i), 9223372036854775807, NULL "
+        "FROM generate_series($1::integer, $2::integer) i",
         "INSERT INTO events SELECT " W ", id_of('e', i), " NODE
         ", id_of('c', i), time_of(i), time_of(i), time_of(i), 1, 1, "
         "'completedOrder', 'WEB', 's' || i, NULL, '{}' FROM generate_series($1::integer, $2::integer) i",

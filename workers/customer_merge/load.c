@@ -8,7 +8,7 @@ struct wanted {
 	struct rows customers; /* workspace, id */
 	struct rows used;      /* workspace, id that a customer is to get */
 	struct rows keys;      /* workspace, node, key */
-	struct rows values;    /* workspace, node, kind, value */
+	struct rows values;    /* workspace, node, kind, value, most */
 	struct rows holders;   /* workspace, customer, session or null: open bindings of customers */
 	struct rows past;      /* workspace, customer: bindings that have ended */
 	struct rows heads;     /* workspace */
@@ -20,7 +20,7 @@ static void wanted_init(struct wanted *wanted, struct arena *arena)
 	rows_init(&wanted->customers, arena, "uu");
 	rows_init(&wanted->used, arena, "uu");
 	rows_init(&wanted->keys, arena, "uuu");
-	rows_init(&wanted->values, arena, "uust");
+	rows_init(&wanted->values, arena, "uustl");
 	rows_init(&wanted->holders, arena, "uuu");
 	rows_init(&wanted->past, arena, "uu");
 	rows_init(&wanted->heads, arena, "u");
@@ -247,12 +247,15 @@ static void want_key(struct work *work, struct wanted *wanted, const struct comm
 	db_array_uuid(&wanted->keys.columns[2], &key);
 }
 
-static void add_value(struct rows *rows, struct unit_value *value)
+/* Any number of customers may have an external id, and each command ends one binding of it at most: of one more than
+   there are commands, the first that is open stays known. */
+static void add_value(struct rows *rows, struct unit_value *value, size_t n_commands)
 {
 	db_array_uuid(&rows->columns[0], &value->workspace);
 	db_array_uuid(&rows->columns[1], &value->node);
 	db_array_i64(&rows->columns[2], value->kind);
 	db_array_text(&rows->columns[3], value->text);
+	db_array_i64(&rows->columns[4], (int64_t)n_commands + 1);
 	value->loaded = true;
 }
 
@@ -261,7 +264,7 @@ static void want_value(struct work *work, struct wanted *wanted, const struct co
 	struct unit_value *value = unit_value(&work->unit, &command->workspace, &command->node, kind, command->text);
 
 	if (!value->loaded)
-		add_value(&wanted->values, value);
+		add_value(&wanted->values, value, work->end - work->first);
 }
 
 /* session NULL: every binding of the customer. */

@@ -64,12 +64,14 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "JOIN customer_keys k ON k.workspace_id = u.w AND k.node_id = u.n AND k.key = u.key "
                        "JOIN customers c ON c.workspace_id = u.w AND c.id = k.customer_id",
                 .n_params = 3},
+        /* the earliest that are open, of each value */
         {.name = "cm_bindings",
-                .sql = "SELECT b.workspace_id, b.node_id, b.kind, b.value, b.customer_id, b.session_id, b.bound_us "
-                       "FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[]) AS u(w, n, kind, value) "
-                       "JOIN bindings b ON b.workspace_id = u.w AND b.node_id = u.n AND b.kind = u.kind "
-                       "AND b.value = u.value AND b.unbound_us = " OPEN " AND " IS_BOUND,
-                .n_params = 4},
+                .sql = "SELECT b.* FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::bigint[]) "
+                       "AS u(w, n, kind, value, most) CROSS JOIN LATERAL (SELECT b.workspace_id, b.node_id, b.kind, "
+                       "b.value, b.customer_id, b.session_id, b.bound_us FROM bindings b WHERE b.workspace_id = u.w "
+                       "AND b.node_id = u.n AND b.kind = u.kind AND b.value = u.value AND b.unbound_us = " OPEN
+                       " AND " IS_BOUND " ORDER BY b.bound_us, b.customer_id LIMIT u.most) b",
+                .n_params = 5},
         /* Ranges of one customer, in the order of their index: where few customers have all bindings, the planner would
            read everybody's. */
         {.name = "cm_bindings_of",

@@ -93,7 +93,6 @@ static const struct lookup customer_merge_lookups[] = {
         {"cm_used_ids", WS ", " ONE("c"), FEW, SOON},
         {"cm_customers_by_key", WS ", " NODES ", " ONE("k"), FEW, SOON},
         {"cm_bindings", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION ", ARRAY[10]::bigint[]", FEW, SOON},
-        {"cm_bindings", WS ", " NODES ", ARRAY[2]::smallint[], ARRAY['shared'], ARRAY[10]::bigint[]", FEW, SOON},
         {"cm_bindings_of", WS ", " ONE("c") ", ARRAY[NULL]::uuid[]", FEW, SOON},
         {"cm_external_ids_of", WS ", " ONE("c"), FEW, SOON},
         {"cm_past_values", WS ", " ONE("c"), FEW, SOON},
@@ -105,8 +104,8 @@ static const struct lookup customer_merge_lookups[] = {
                 FEW, SOON},
         {"cm_delete_customers", WS ", " ONE("c"), FEW, SOON},
         {"cm_delete_keys", WS ", " NODES ", " ONE("k") ", " ONE("c"), FEW, SOON},
-        {"cm_unbind", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION ", " ONE("c") ", ARRAY[5]::bigint[]", FEW,
-                AT_ONCE},
+        {"cm_unbind", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION ", " ONE("c") ", ARRAY[5]::bigint[], " TIMES,
+                FEW, AT_ONCE},
         {"cm_events_bound", WS ", " NODES ", ARRAY[1]::smallint[], " WAITING, OF_THE_PAST, AT_ONCE},
         {"cm_events_unbound", WS ", " NODES ", ARRAY[1]::smallint[], " SESSION ", " ONE("c") ", ARRAY[0]::bigint[]",
                 FEW, AT_ONCE},
@@ -117,7 +116,24 @@ static const struct lookup customer_merge_lookups[] = {
         {"cm_emptied_bindings", W ", " NODE ", 0, " ONE("c"), FEW, AT_ONCE},
         {"cm_emptied_unbound", W ", " NODE ", 0, " ONE("c"), FEW, SOON},
         {"cm_emptied_late", W ", " ONE("e"), FEW, SOON},
-        {"cm_node_customers", W ", " NODE ", " ID("c") ", 10", FEW, AT_ONCE},
+        {"cm_node_customers", W ", " NODE ", " TIME ", 10", FEW, AT_ONCE},
+};
+
+/* One has more of something than all others together: customers an external id, a customer sessions and events, a node
+ * the workspace's customers. What is looked for is something else, or all of it once. */
+#define FIRST "ARRAY[id_of('c', 1)]"
+#define TEN_OF(value) "array_fill(" value ", '{10}')"
+#define ONE_PASS 5000
+static const struct lookup lookups_beside_many[] = {
+        {"cm_bindings", WS ", " NODES ", ARRAY[2]::smallint[], ARRAY['shared'], ARRAY[10]::bigint[]", FEW, SOON},
+        {"cm_unbind",
+                WS ", " NODES ", ARRAY[1]::smallint[], ARRAY['m5'], " FIRST ", ARRAY[5]::bigint[], ARRAY[time_of(5)]",
+                FEW, SOON},
+        {"cm_events_unbound",
+                TEN_OF(W) ", " TEN_OF(NODE) ", " TEN_OF("1::smallint") ", '{m1,m2,m3,m4,m5,m6,m7,m8,m9,m10}', " TEN_OF(
+                        "id_of('c', 1)") ", " TEN_OF("0::bigint"),
+                ONE_PASS, SOON},
+        {"cm_node_customers", W ", '00000000-0000-4000-8000-000000000000', 0, 10", FEW, SOON},
 };
 
 static const struct lookup event_ingest_lookups[] = {
@@ -307,9 +323,6 @@ static const char *const rows[] = {
         "INSERT INTO bindings SELECT " W ", " NODE ", k.kind, k.prefix || i, time_of(i), id_of('c', i), "
         "9223372036854775807, NULL FROM generate_series($1::integer, $2::integer) i, "
         "(VALUES (1::smallint, 's'), (2::smallint, 'x')) AS k(kind, prefix)",
-        "INSERT INTO bindings SELECT " W ", " NODE
-        ", 2, 'shared', time_of(i), id_of('c', i), 9223372036854775807, NULL "
-        "FROM generate_series($1::integer, $2::integer) i",
         "INSERT INTO events SELECT " W ", id_of('e', i), " NODE
         ", id_of('c', i), time_of(i), time_of(i), time_of(i), 1, 1, "
         "'completedOrder', 'WEB', 's' || i, NULL, '{}' FROM generate_series($1::integer, $2::integer) i",
@@ -631,6 +644,32 @@ static void plans_stay_good_when_one_customer_has_all(void **state)
 	close_all(component, sessions, count_bad(sessions, true, YOUNG - 1));
 }
 
+static const char shared[] = "INSERT INTO bindings SELECT " W ", " NODE
+                             ", 2, 'shared', time_of(i), id_of('q', i), 9223372036854775807, NULL "
+                             "FROM generate_series($1::integer, $2::integer) i";
+
+static void plans_beside_many_are_good(void **state)
+{
+	struct owner owner = {"customer-merge", "cm_settings", lookups_beside_many, ARRAY_LEN(lookups_beside_many),
+	        {{customer_merge_statements, NULL, CUSTOMER_MERGE_STATEMENTS}}};
+	struct component *component = open_tables(4 * ROWS);
+	size_t n_bad = 0;
+
+	(void)state;
+	run_rows(component, 1, ROWS);
+	for (size_t i = 0; i < ARRAY_LEN(rows_of_the_first); i++)
+		run_row(component, rows_of_the_first[i], 1, 3 * ROWS);
+	run_row(component, shared, 1, 5 * ROWS);
+	component_sql(component, "ANALYZE");
+	PGconn *session = open_session(component, &owner, 4 * ROWS);
+	run_lookups(session, &owner, 1);
+	for (size_t i = 0; i < owner.n_lookups; i++)
+		n_bad += !is_bounded(session, &owner.lookups[i], 1);
+	PQfinish(session);
+	component_close(component);
+	assert_int_equal(n_bad, 0);
+}
+
 /* Most of what there is belongs to others, and the planner, which knows that, has not heard of this workspace and its
  * node: it takes them for so rare that it need not look for a customer. */
 static void check_new_workspace(int n_others, int customers_of_each)
@@ -667,6 +706,7 @@ int main(void)
 	        cmocka_unit_test(plans_stay_good_in_a_new_year),
 	        cmocka_unit_test(plans_stay_good_when_events_wait),
 	        cmocka_unit_test(plans_stay_good_when_one_customer_has_all),
+	        cmocka_unit_test(plans_beside_many_are_good),
 	        cmocka_unit_test(plans_of_a_new_workspace_are_good),
 	        cmocka_unit_test(plans_of_a_new_workspace_of_many_are_good),
 	};

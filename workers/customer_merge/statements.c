@@ -147,11 +147,10 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
         /* bindings, and the events that follow them */
         {.name = "cm_unbind",
                 .sql = "UPDATE bindings b SET unbound_us = u.t FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
-                       "$4::text[], "
-                       "$5::uuid[], $6::bigint[]) AS u(w, n, kind, value, c, t) WHERE b.workspace_id = u.w "
-                       "AND b.node_id = u.n AND b.kind = u.kind AND b.value = u.value AND b.customer_id = u.c "
-                       "AND b.unbound_us = " OPEN,
-                .n_params = 6},
+                       "$4::text[], $5::uuid[], $6::bigint[], $7::bigint[]) AS u(w, n, kind, value, c, t, bound_us) "
+                       "WHERE b.workspace_id = u.w AND b.node_id = u.n AND b.kind = u.kind AND b.value = u.value "
+                       "AND b.bound_us = u.bound_us AND b.customer_id = u.c AND b.unbound_us = " OPEN,
+                .n_params = 7},
         {.name = "cm_bind",
                 .sql = "INSERT INTO bindings (workspace_id, node_id, kind, value, customer_id, bound_us, unbound_us, "
                        "session_id) "
@@ -175,15 +174,20 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                        "AND e.registered_us = f.registered_us AND f.customer_id IS NOT NULL RETURNING " EVENT_RESULT,
                 .n_params = 4},
         /* Likewise, one customer after the other: a range, and an order that names the index, even where there are few.
-         */
+           Once for all that a customer gives up, and what was there before is its own still; the CASE keeps what is
+           left from being joined, value by value. */
         {.name = "cm_events_unbound",
-                .sql = "WITH found AS MATERIALIZED (SELECT x.* FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
-                       "$4::text[], $5::uuid[], $6::bigint[]) AS u(w, n, kind, value, c, t) CROSS JOIN LATERAL ("
-                       "SELECT e.workspace_id, e.id, e.registered_us, e.customer_id AS was, " EVENT_BINDING
-                       " AS customer_id FROM events e WHERE e.workspace_id = u.w AND e.customer_id >= u.c "
-                       "AND e.customer_id <= u.c AND e.node_id = u.n AND e.bind_kind = u.kind "
-                       "AND e.bind_value = u.value AND e.registered_us >= u.t ORDER BY e.customer_id, e.date_us DESC "
-                       "OFFSET 0) x) UPDATE events e SET customer_id = f.customer_id FROM found f "
+                .sql = "WITH u AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
+                       "$4::text[], $5::uuid[], $6::bigint[]) AS u(w, n, kind, value, c, t)), "
+                       "late AS MATERIALIZED (SELECT x.* FROM (SELECT w, c, min(t) AS t FROM u GROUP BY w, c) m "
+                       "CROSS JOIN LATERAL (SELECT e.workspace_id, e.node_id, e.id, e.registered_us, e.customer_id, "
+                       "e.bind_kind, e.bind_value FROM events e WHERE e.workspace_id = m.w AND e.customer_id >= m.c "
+                       "AND e.customer_id <= m.c AND e.bind_kind IS NOT NULL AND e.registered_us >= m.t "
+                       "ORDER BY e.customer_id, e.date_us DESC OFFSET 0) x), "
+                       "found AS MATERIALIZED (SELECT e.workspace_id, e.id, e.registered_us, e.customer_id AS was, "
+                       "" EVENT_BINDING " AS customer_id FROM late e WHERE CASE WHEN (e.workspace_id, e.customer_id, "
+                       "e.node_id, e.bind_kind, e.bind_value) IN (SELECT w, c, n, kind, value FROM u) THEN true END) "
+                       "UPDATE events e SET customer_id = f.customer_id FROM found f "
                        "WHERE e.workspace_id = f.workspace_id AND e.id = f.id AND e.registered_us = f.registered_us "
                        "AND f.customer_id IS DISTINCT FROM f.was RETURNING " EVENT_RESULT,
                 .n_params = 6},

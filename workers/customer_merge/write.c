@@ -18,7 +18,7 @@ struct changes {
 	struct rows tombstones;       /* workspace, id, node, registered, deleted */
 	struct rows old_keys, keys;   /* workspace, node, key, customer */
 	struct rows heads;            /* workspace, last number */
-	struct rows unbinds;          /* workspace, node, kind, value, customer, end: bindings that are stored */
+	struct rows unbinds;          /* workspace, node, kind, value, customer, end, begin: bindings that are stored */
 	struct rows binds;            /* workspace, node, kind, value, customer, begin, end, session: new ones */
 	struct rows bound_values;     /* workspace, node, kind, value: of new bindings */
 	struct rows unbound;          /* workspace, node, kind, value, customer, end: of all that ended */
@@ -36,7 +36,7 @@ static void changes_init(struct changes *changes, struct arena *arena)
 	rows_init(&changes->old_keys, arena, "uuuu");
 	rows_init(&changes->keys, arena, "uuuu");
 	rows_init(&changes->heads, arena, "ul");
-	rows_init(&changes->unbinds, arena, "uustul");
+	rows_init(&changes->unbinds, arena, "uustull");
 	rows_init(&changes->binds, arena, "uustullu");
 	rows_init(&changes->bound_values, arena, "uust");
 	rows_init(&changes->unbound, arena, "uustul");
@@ -191,6 +191,12 @@ static void add_end(struct rows *rows, const struct unit_binding *binding)
 	db_array_i64(&rows->columns[5], binding->unbound_us);
 }
 
+static void add_unbind(struct rows *rows, const struct unit_binding *binding)
+{
+	add_end(rows, binding);
+	db_array_i64(&rows->columns[6], binding->bound_us);
+}
+
 static void add_bindings(struct changes *changes, const struct unit *unit)
 {
 	for (const struct unit_binding *binding = unit->first_binding; binding; binding = binding->next) {
@@ -202,7 +208,7 @@ static void add_bindings(struct changes *changes, const struct unit *unit)
 		if (!binding->stored)
 			add_bind(changes, binding);
 		else
-			add_end(&changes->unbinds, binding);
+			add_unbind(&changes->unbinds, binding);
 		if (ended)
 			add_end(&changes->unbound, binding);
 	}

@@ -215,10 +215,12 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
         {.name = "cm_node_keys_dropped",
                 .sql = "DELETE FROM customer_keys WHERE workspace_id = $1::uuid AND node_id = $2::uuid",
                 .n_params = 2},
+        /* Its order names the index: by their ids, those of all nodes of the workspace would be passed over. */
         {.name = "cm_node_customers",
                 .sql = "SELECT " CUSTOMER_COLUMNS
                        " FROM customers c WHERE c.workspace_id = $1::uuid AND c.node_id = $2::uuid "
-                       "AND c.id > $3::uuid AND " IS_THERE " ORDER BY c.id LIMIT $4::bigint",
+                       "AND c.registered_us > $3::bigint AND c.registered_us >= " EMPTIED_US(
+                               "$1::uuid", "$2::uuid", "") " ORDER BY c.registered_us LIMIT $4::bigint",
                 .n_params = 4},
         {.name = "cm_keys_first_come",
                 .sql = "INSERT INTO customer_keys (workspace_id, node_id, key, customer_id) "

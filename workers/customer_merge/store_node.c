@@ -24,22 +24,22 @@ static bool put_rules(struct work *work, const struct command *command, int64_t 
 	return db_send_expect(work->db, "cm_put_rules", &params, 1, ERR_INTERNAL, err);
 }
 
-/* Keys of one page of customers; *last becomes the last one's id. */
+/* Keys of one page of customers; *last_us becomes the time of the last one. */
 static bool add_page_keys(struct arena *arena, const struct customer_policy *policy, const PGresult *page,
-        struct rows *keys, struct uuid *last, struct err *err)
+        struct rows *keys, int64_t *last_us, struct err *err)
 {
 	for (int row = 0; row < PQntuples(page); row++) {
 		struct json *doc = customer_doc_read(
 		        arena, db_text(page, row, 11), db_text(page, row, 10), db_i64(page, row, 7), err);
-		struct uuid key;
+		struct uuid id = db_uuid(page, row, 1), key;
 
 		if (!doc)
 			return false;
-		*last = db_uuid(page, row, 1);
+		*last_us = db_i64(page, row, 5);
 		if (!customer_key(arena, policy, doc, &key))
 			continue;
 		db_array_uuid(&keys->columns[0], &key);
-		db_array_uuid(&keys->columns[1], last);
+		db_array_uuid(&keys->columns[1], &id);
 	}
 	return true;
 }
@@ -62,7 +62,7 @@ static bool send_page_keys(
 }
 
 static bool rekey_page(struct work *work, const struct command *command, const struct customer_policy *policy,
-        struct arena *arena, struct uuid *last, int *ret_n, struct err *err)
+        struct arena *arena, int64_t *last_us, int *ret_n, struct err *err)
 {
 	struct db_params params;
 	struct rows keys;
@@ -70,14 +70,14 @@ static bool rekey_page(struct work *work, const struct command *command, const s
 	bool good;
 
 	node_params(&params, arena, command);
-	db_param_uuid(&params, last);
+	db_param_i64(&params, *last_us);
 	db_param_i64(&params, PAGE_CUSTOMERS);
 	page = db_ask(work->db, "cm_node_customers", &params, err);
 	if (!page)
 		return false;
 	rows_init(&keys, arena, "uu");
 	*ret_n = PQntuples(page);
-	good = add_page_keys(arena, policy, page, &keys, last, err);
+	good = add_page_keys(arena, policy, page, &keys, last_us, err);
 	PQclear(page);
 	return good && send_page_keys(work, command, arena, &keys, err);
 }
@@ -91,23 +91,23 @@ static bool drop_keys(struct work *work, const struct command *command, struct e
 }
 
 /*
- * The policy of a node that may have customers changed: they get their keys anew, in the order of their ids, so that of
- * two that are the same under the new policy the first is found: mostly the older one, but ids that follow from an
- * Idempotency-Key are in no order of time. The gateway allows the change only for an empty node; commands on their way
+ * The policy of a node that may have customers changed: they get their keys anew, in the order in which they were
+ * made (no two of a workspace at one time), so that of two that are the same under the new policy the older one is
+ * found. The gateway allows the change only for an empty node; commands on their way
  * at that moment are why it is done all the same.
  */
 static bool rekey(
         struct work *work, const struct command *command, const struct customer_policy *policy, struct err *err)
 {
 	struct arena *arena = arena_new(PAGE_BYTES);
-	struct uuid last = {{0}};
+	int64_t last_us = -1;
 	bool good;
 	int n = 0;
 
 	good = drop_keys(work, command, err);
 	do {
 		arena_reset(arena);
-		good = good && rekey_page(work, command, policy, arena, &last, &n, err);
+		good = good && rekey_page(work, command, policy, arena, &last_us, &n, err);
 	} while (good && n == PAGE_CUSTOMERS);
 	arena_free(arena);
 	return good;

@@ -813,7 +813,7 @@ static void open_worker(struct worker *worker)
 	            worker->limits, MAX_PARTITIONS, &err))
 		log_die("settings", "%s", err.message);
 	worker->arena = arena_new(BATCH_ARENA_BYTES);
-	worker->batch_limit = usual_records(worker);
+	worker->batch_limit = 1;
 	worker->messages = calloc(most_records(worker), sizeof(*worker->messages));
 	if (!worker->messages)
 		log_die("memory", "out of memory");

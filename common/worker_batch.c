@@ -173,6 +173,8 @@ const size_t runtime_statement_count = ARRAY_LEN(runtime_statements);
 
 size_t batch_next_limit(size_t limit, size_t taken, size_t usual, size_t most)
 {
+	if (limit < usual)
+		return limit < usual / 2 ? limit * 2 : usual;
 	if (taken < limit || most <= usual)
 		return usual;
 	return limit < most / 2 ? limit * 2 : most;

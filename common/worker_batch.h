@@ -12,7 +12,9 @@
 
 /*
  * Most records of the next batch. One that came out full means that more wait than it could take: the next is larger,
- * since a transaction's own costs (its round trips, its sync of the log) are shared by its records. Pure.
+ * since a transaction's own costs (its round trips, its sync of the log) are shared by its records. A process begins
+ * with one record and comes to its usual number by doubling: what its predecessor did not get done together, because
+ * the database ended the transaction, say, it gets done in parts. Pure.
  */
 size_t batch_next_limit(size_t limit, size_t taken, size_t usual, size_t most);
 

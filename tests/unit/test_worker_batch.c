@@ -18,6 +18,11 @@ static const struct {
         {.limit = 200, .taken = 200, .usual = 200, .most = 200, .next = 200},
         {.limit = 2000, .taken = 2000, .usual = 2000, .most = 1000, .next = 2000},
         {.limit = 1, .taken = 1, .usual = 1, .most = 2, .next = 2},
+        /* just started */
+        {.limit = 1, .taken = 1, .usual = 200, .most = 200, .next = 2},
+        {.limit = 64, .taken = 64, .usual = 200, .most = 1000, .next = 128},
+        {.limit = 64, .taken = 3, .usual = 200, .most = 1000, .next = 128},
+        {.limit = 128, .taken = 128, .usual = 200, .most = 1000, .next = 200},
 };
 
 static void a_batch_that_comes_out_full_makes_the_next_one_larger(void **state)

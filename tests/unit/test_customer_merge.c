@@ -6,6 +6,8 @@
 #include "tests/unit/parts.h"
 #include "workers/customer_merge/merge.h"
 
+#include <time.h>
+
 #define ARENA_BYTES (16 * 1024 * 1024)
 
 enum how { POST, PATCH, PUT, PATCH_STRICT, PUT_STRICT };
@@ -145,6 +147,14 @@ static const struct merge_case cases[] = {
         {"PUT likewise", PUT, "{'base':{'subscriptions':[{'id':'s','name':'n','subscribed':true}]}}",
                 "{'base':{'subscriptions':[{'id':'s','subscribed':false}]}}",
                 "{'base':{'subscriptions':[{'id':'s','name':'n','subscribed':false}]}}", false},
+        {"POST: an empty list and an object of nulls in a subscription mean nothing", POST,
+                "{'base':{'subscriptions':[{'id':'s','preferences':[{'key':'a'}]}]}}",
+                "{'base':{'subscriptions':[{'id':'s','preferences':[],'subscribeContext':{'ip':null}}]}}",
+                "{'base':{'subscriptions':[{'id':'s','preferences':[{'key':'a'}]}]}}", true},
+        {"PATCH: an empty list in a subscription empties it", PATCH,
+                "{'base':{'subscriptions':[{'id':'s','preferences':[{'key':'a'}]}]}}",
+                "{'base':{'subscriptions':[{'id':'s','preferences':[]}]}}",
+                "{'base':{'subscriptions':[{'id':'s','preferences':[]}]}}", false},
         {"PUT: contexts of a subscription merge, preferences are replaced", PUT,
                 "{'base':{'subscriptions':[{'id':'s','subscribeContext':{'ip':'1','userAgent':'u'},'preferences':[{'"
                 "key':'a'}]}]}}",
@@ -295,6 +305,22 @@ static void test_required_messages(void **state)
 	assert_string_equal(result.problems->items[1].message.p, "mandatory customer property is required");
 }
 
+/* What became mandatory when it was missing already may stay so; what is there may not be exchanged for it. */
+static void test_mandatory_later(void **state)
+{
+	static const struct str mandatory[] = {{"base.firstName", 14}, {"base.lastName", 13}};
+	const struct customer_policy policy = {NULL, 0, mandatory, 2, false};
+	const char *before = "{'base':{'firstName':'f'}}";
+
+	(void)state;
+	assert_int_equal(merge(before, "{'extra':'x'}", PATCH, &policy).refused, ERR_NONE);
+	assert_int_equal(merge(before, "{'base':{'lastName':'l'}}", PATCH, &policy).refused, ERR_NONE);
+	struct merge_result result = merge(before, "{'base':{'firstName':null,'lastName':'l'}}", PATCH, &policy);
+	assert_int_equal(result.refused, ERR_INVALID);
+	assert_int_equal(result.problems->n, 1);
+	assert_string_equal(result.problems->items[0].path.p, "/base/firstName");
+}
+
 /* A property that is unique and mandatory is missing once. */
 static void test_required_twice(void **state)
 {
@@ -351,6 +377,47 @@ static void test_long_lists(void **state)
 	assert_int_equal(json_path(result.doc, STR("extended.l"))->count, 3 - 1 + 1 + 600);
 	result = merge(NULL, first, POST, &no_policy);
 	assert_int_equal(json_path(result.doc, STR("extended.l"))->count, 2 + 500);
+}
+
+/* Of names m0, m1, ...: every third is removed, one more is new. */
+static void test_many_members(void **state)
+{
+	enum { MEMBERS = 40000, MOST_S = 2 };
+	struct arena *large = arena_new(512UL * 1024 * 1024);
+	struct buf before, sent, after;
+	struct err err = {0};
+	static const struct customer_policy no_policy;
+
+	(void)state;
+	buf_init(&before, large, 1024);
+	buf_init(&sent, large, 1024);
+	buf_init(&after, large, 1024);
+	buf_add_literal(&before, "{\"extended\":{\"first\":0");
+	buf_add_literal(&sent, "{\"extended\":{\"new\":true");
+	buf_add_literal(&after, "{\"extended\":{\"first\":0");
+	for (int i = 0; i < MEMBERS; i++) {
+		buf_printf(&before, ",\"m%d\":{\"a\":%d}", i, i);
+		if (i % 3 == 0)
+			buf_printf(&sent, ",\"m%d\":null", MEMBERS - 1 - i);
+		else
+			buf_printf(&sent, ",\"m%d\":{\"b\":1}", MEMBERS - 1 - i);
+		if ((MEMBERS - 1 - i) % 3)
+			buf_printf(&after, ",\"m%d\":{\"a\":%d,\"b\":1}", i, i);
+	}
+	buf_add_literal(&before, ",\"last\":[1,2,3,4,5,6,7,8,9]");
+	buf_add_literal(&before, "}}");
+	buf_add_literal(&sent, "}}");
+	buf_add_literal(&after, ",\"last\":[1,2,3,4,5,6,7,8,9],\"new\":true}}");
+	struct json *current = json_parse(large, buf_str(&before), &err);
+	struct json *body = json_parse(large, buf_str(&sent), &err);
+	clock_t begin = clock();
+	struct merge_result result = merge_customer(large, current, body, MERGE_PATCH, false, &no_policy);
+	assert_int_equal(result.refused, ERR_NONE);
+	buf_init(&sent, large, 1024);
+	json_write(&sent, result.doc);
+	assert_true(str_eq(buf_str(&sent), buf_str(&after)));
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < MOST_S);
+	arena_free(large);
 }
 
 struct item_case {
@@ -416,8 +483,10 @@ int main(void)
 	        cmocka_unit_test(test_required),
 	        cmocka_unit_test(test_required_messages),
 	        cmocka_unit_test(test_required_twice),
+	        cmocka_unit_test(test_mandatory_later),
 	        cmocka_unit_test(test_limits),
 	        cmocka_unit_test(test_long_lists),
+	        cmocka_unit_test(test_many_members),
 	        cmocka_unit_test(test_items),
 	        cmocka_unit_test(test_item_removed),
 	        cmocka_unit_test(test_updated),

@@ -2,7 +2,11 @@
 
 #include "common/arena.h"
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/list_builder.h"
+
+/* Up to this many members are looked up one by one. */
+#define FEW_MEMBERS 32
 
 struct merge {
 	struct arena *arena;
@@ -49,7 +53,15 @@ static struct json *kept_value(struct arena *arena, const struct json *value, co
 	return copy;
 }
 
-/* Item fields: null removes except on POST, objects merge, all else replaces. */
+static void set_field(const struct merge *merge, struct json *target, struct json *kept)
+{
+	bool is_empty = (kept->type == JSON_ARRAY || kept->type == JSON_OBJECT) && !kept->count;
+
+	if (!is_empty || merge->mode != MERGE_POST)
+		json_set(target, kept->key, kept);
+}
+
+/* Item fields: null removes, objects merge, all else replaces; on POST, null and [] mean nothing. */
 static void merge_fields(
         const struct merge *merge, struct json *target, const struct json *incoming, const struct customer_shape *shape)
 {
@@ -65,7 +77,7 @@ static void merge_fields(
 			} else if (field->type == JSON_OBJECT && json_is(present, JSON_OBJECT)) {
 				merge_fields(merge, present, field, below);
 			} else {
-				json_set(target, field->key, kept_value(merge->arena, field, below));
+				set_field(merge, target, kept_value(merge->arena, field, below));
 			}
 		}
 }
@@ -163,9 +175,74 @@ static void merge_member(
 	}
 }
 
+/* Members of one large object by key: open addressing, a power of two of slots, at most half of them used. */
+struct wide {
+	struct place {
+		struct str key;
+		struct json *member; /* NULL: removed */
+	} * places;
+	size_t n;
+	size_t *slots; /* a place's index + 1; 0 is free */
+	size_t n_slots;
+};
+
+/* The place of a key, a new one at the end when there is none. */
+static struct place *wide_place(struct wide *wide, struct str key)
+{
+	size_t i = hash_keyed(key) & (wide->n_slots - 1);
+
+	while (wide->slots[i] && !str_eq(wide->places[wide->slots[i] - 1].key, key))
+		i = (i + 1) & (wide->n_slots - 1);
+	if (!wide->slots[i]) {
+		wide->places[wide->n] = (struct place){.key = key};
+		wide->slots[i] = ++wide->n;
+	}
+	return &wide->places[wide->slots[i] - 1];
+}
+
+static struct wide wide_of(struct arena *arena, const struct json *object, size_t most)
+{
+	struct wide wide = {.places = arena_alloc(arena, most * sizeof(struct place)), .n_slots = 64};
+
+	while (wide.n_slots < 2 * most)
+		wide.n_slots *= 2;
+	wide.slots = arena_zalloc(arena, wide.n_slots * sizeof(size_t));
+	for
+		json_each(member, object) wide_place(&wide, member->key)->member = member;
+	return wide;
+}
+
+/* Strangers choose how many members there are: each is merged as if it were alone in the object. */
+static void merge_wide_object(
+        const struct merge *merge, struct json *target, const struct json *incoming, const struct customer_shape *shape)
+{
+	struct wide wide = wide_of(merge->arena, target, (size_t)target->count + incoming->count);
+
+	for
+		json_each(member, incoming)
+		{
+			struct place *place = wide_place(&wide, member->key);
+			struct json alone = {.type = JSON_OBJECT};
+
+			if (place->member)
+				json_append(&alone, place->member);
+			merge_member(merge, &alone, member, customer_shape_member(shape, member->key));
+			place->member = alone.first;
+		}
+	target->first = target->last = NULL;
+	target->count = 0;
+	for (size_t i = 0; i < wide.n; i++)
+		if (wide.places[i].member)
+			json_append(target, wide.places[i].member);
+}
+
 static void merge_object(
         const struct merge *merge, struct json *target, const struct json *incoming, const struct customer_shape *shape)
 {
+	if (incoming->count > FEW_MEMBERS) {
+		merge_wide_object(merge, target, incoming, shape);
+		return;
+	}
 	for
 		json_each(member, incoming)
 		        merge_member(merge, target, member, customer_shape_member(shape, member->key));
@@ -233,18 +310,19 @@ static enum err_code check_limits(const struct json *current, const struct json 
 	return ERR_TOO_LARGE;
 }
 
+/* A property that became mandatory later may be missing: only removing one is refused. */
 static void check_mandatory_kept(const struct customer_policy *policy, const struct json *current,
         const struct json *doc, struct problems *problems)
 {
-	struct customer_policy mandatory = {.mandatory = policy->mandatory, .n_mandatory = policy->n_mandatory};
 	struct problems before = {0};
 
 	problems_init(&before, problems->arena);
-	if (customer_check_required(&mandatory, doc, problems))
-		return;
-	/* a property that became mandatory later may be missing: only removing one is refused */
-	if (!customer_check_required(&mandatory, current, &before) && before.n >= problems->n)
-		problems->n = 0;
+	for (size_t i = 0; i < policy->n_mandatory; i++) {
+		struct customer_policy one = {.mandatory = &policy->mandatory[i], .n_mandatory = 1};
+
+		if (customer_check_required(&one, current, &before))
+			customer_check_required(&one, doc, problems);
+	}
 }
 
 static struct merge_result refused(enum err_code code, struct problems *problems)

@@ -226,8 +226,15 @@ const struct node_rules *store_rules_of(
 
 /* What commands need */
 
-static void want_customer(struct wanted *wanted, const struct command *command)
+static bool is_asked(struct work *work, enum unit_question question, const struct command *command)
 {
+	return !unit_ask(&work->unit, question, &command->workspace, &command->entity);
+}
+
+static void want_customer(struct work *work, struct wanted *wanted, const struct command *command)
+{
+	if (is_asked(work, UNIT_CUSTOMER, command))
+		return;
 	db_array_uuid(&wanted->customers.columns[0], &command->workspace);
 	db_array_uuid(&wanted->customers.columns[1], &command->entity);
 }
@@ -268,15 +275,20 @@ static void want_value(struct work *work, struct wanted *wanted, const struct co
 }
 
 /* session NULL: every binding of the customer. */
-static void want_bindings(struct wanted *wanted, const struct command *command, const struct uuid *session)
+static void want_bindings(
+        struct work *work, struct wanted *wanted, const struct command *command, const struct uuid *session)
 {
+	if (!session && is_asked(work, UNIT_BINDINGS, command))
+		return;
 	db_array_uuid(&wanted->holders.columns[0], &command->workspace);
 	db_array_uuid(&wanted->holders.columns[1], &command->entity);
 	db_array_uuid(&wanted->holders.columns[2], session);
 }
 
-static void want_past(struct wanted *wanted, const struct command *command)
+static void want_past(struct work *work, struct wanted *wanted, const struct command *command)
 {
+	if (is_asked(work, UNIT_PAST, command))
+		return;
 	db_array_uuid(&wanted->past.columns[0], &command->workspace);
 	db_array_uuid(&wanted->past.columns[1], &command->entity);
 }
@@ -290,8 +302,10 @@ static void want_head(struct work *work, struct wanted *wanted, const struct com
 	db_array_uuid(&wanted->heads.columns[0], &command->workspace);
 }
 
-static void want_used(struct wanted *wanted, const struct command *command)
+static void want_used(struct work *work, struct wanted *wanted, const struct command *command)
 {
+	if (is_asked(work, UNIT_USED, command))
+		return;
 	db_array_uuid(&wanted->used.columns[0], &command->workspace);
 	db_array_uuid(&wanted->used.columns[1], &command->entity);
 }
@@ -310,9 +324,9 @@ static void want_for_write(struct work *work, struct wanted *wanted, size_t inde
 	if (command->type == COMMAND_CUSTOMER_POST)
 		want_head(work, wanted, command);
 	else
-		want_customer(wanted, command);
+		want_customer(work, wanted, command);
 	if (may_be_used(command))
-		want_used(wanted, command);
+		want_used(work, wanted, command);
 	want_key(work, wanted, command, work->bodies[index]);
 	if (command->text.n)
 		want_value(work, wanted, command, BINDING_SESSION);
@@ -325,18 +339,18 @@ static void want_for_ensure(struct work *work, struct wanted *wanted, size_t ind
 	want_head(work, wanted, command);
 	want_key(work, wanted, command, work->bodies[index]);
 	want_value(work, wanted, command, BINDING_EXTERNAL_ID);
-	want_used(wanted, command);
+	want_used(work, wanted, command);
 }
 
 static void want_for_session(struct work *work, struct wanted *wanted, const struct command *command)
 {
 	struct uuid session;
 
-	want_customer(wanted, command);
+	want_customer(work, wanted, command);
 	if (command->type == COMMAND_SESSION_POST)
 		want_value(work, wanted, command, BINDING_SESSION);
 	else if (uuid_parse(command->text, &session))
-		want_bindings(wanted, command, &session);
+		want_bindings(work, wanted, command, &session);
 }
 
 static void want_for(struct work *work, struct wanted *wanted, size_t index)
@@ -353,9 +367,9 @@ static void want_for(struct work *work, struct wanted *wanted, size_t index)
 		want_for_ensure(work, wanted, index);
 		break;
 	case COMMAND_CUSTOMER_DELETE:
-		want_customer(wanted, command);
-		want_bindings(wanted, command, NULL);
-		want_past(wanted, command);
+		want_customer(work, wanted, command);
+		want_bindings(work, wanted, command, NULL);
+		want_past(work, wanted, command);
 		break;
 	case COMMAND_SESSION_POST:
 	case COMMAND_SESSION_DELETE:
@@ -364,7 +378,7 @@ static void want_for(struct work *work, struct wanted *wanted, size_t index)
 	case COMMAND_ITEM_POST:
 	case COMMAND_ITEM_PUT:
 	case COMMAND_ITEM_DELETE:
-		want_customer(wanted, command);
+		want_customer(work, wanted, command);
 		break;
 	default:
 		break;
@@ -387,7 +401,7 @@ static bool take_by_key(struct work *work, const PGresult *result, struct err *e
 	return true;
 }
 
-/* The same commands may name a customer or a value twice; the rows that come back twice are known then. */
+/* A customer may come back twice, by its id and by its key, and so may a binding; the second time it is known. */
 static const struct {
 	const char *statement;
 	size_t offset;

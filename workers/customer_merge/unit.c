@@ -87,6 +87,7 @@ void unit_init(struct unit *unit, struct arena *arena, size_t n_commands)
 	map_init(&unit->used, arena, 64);
 	map_init(&unit->keys, arena, n_slots);
 	map_init(&unit->values, arena, n_slots);
+	map_init(&unit->asked, arena, n_slots);
 }
 
 /* Customers */
@@ -147,6 +148,19 @@ bool unit_is_used(const struct unit *unit, const struct uuid *workspace, const s
 	char bytes[ID_NAME_BYTES];
 
 	return find_any(unit, workspace, id) || map_get(&unit->used, id_name(bytes, workspace, id));
+}
+
+bool unit_ask(struct unit *unit, enum unit_question question, const struct uuid *workspace, const struct uuid *id)
+{
+	char bytes[ID_NAME_BYTES + 1];
+	struct str name = {bytes, sizeof(bytes)};
+
+	id_name(bytes, workspace, id);
+	bytes[ID_NAME_BYTES] = (char)question;
+	if (map_get(&unit->asked, name))
+		return false;
+	map_put(&unit->asked, unit->arena, name, unit);
+	return true;
 }
 
 void unit_delete(struct unit *unit, struct unit_customer *customer, int64_t now_us)

@@ -69,7 +69,7 @@ struct unit_map {
 
 struct unit {
 	struct arena *arena;
-	struct unit_map customers, used, keys, values;
+	struct unit_map customers, used, keys, values, asked;
 	struct unit_customer *first_customer, *last_customer;
 	struct unit_binding *first_binding, *last_binding;
 	struct unit_head *heads;
@@ -89,6 +89,10 @@ void unit_delete(struct unit *unit, struct unit_customer *customer, int64_t now_
 /* An id that the table has, or had. */
 void unit_know_used(struct unit *unit, const struct uuid *workspace, const struct uuid *id);
 bool unit_is_used(const struct unit *unit, const struct uuid *workspace, const struct uuid *id);
+
+/* What is asked of the tables about an id. True when it is for the first time: many commands may name one customer. */
+enum unit_question { UNIT_CUSTOMER, UNIT_USED, UNIT_BINDINGS, UNIT_PAST };
+bool unit_ask(struct unit *unit, enum unit_question question, const struct uuid *workspace, const struct uuid *id);
 
 /* Unique keys. What is not known has to be loaded first. */
 bool unit_key_is_known(

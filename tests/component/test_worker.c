@@ -64,11 +64,14 @@ static bool test_follow(struct batch *batch, struct err *err)
 	return db_send_expect(batch_db(batch), "test_grow", NULL, -1, ERR_INTERNAL, err);
 }
 
+/* So many of a kind can be applied together. */
+#define MOST_OF_CROWD 4
+
 static bool test_handle(struct batch *batch, struct err *err)
 {
 	struct db_array ids, times, bodies;
 	struct db_params params;
-	int64_t n_clashes = 0;
+	int64_t n_clashes = 0, n_of_crowd = 0;
 
 	db_array_init(&ids, batch_arena(batch), DB_UUID);
 	db_array_init(&times, batch_arena(batch), DB_I64);
@@ -82,6 +85,7 @@ static bool test_handle(struct batch *batch, struct err *err)
 		if (str_is(command->body, "\"death\""))
 			abort();
 		n_clashes += str_is(command->body, "\"clash\"");
+		n_of_crowd += str_is(command->body, "\"crowd\"");
 		db_array_uuid(&ids, &command->id);
 		db_array_i64(&times, command->time_us);
 		db_array_text(&bodies, command->body);
@@ -89,6 +93,8 @@ static bool test_handle(struct batch *batch, struct err *err)
 		        CHANGE_CREATE, 1);
 		batch_reply(batch, i, 201, command->body);
 	}
+	if (n_of_crowd > MOST_OF_CROWD) /* as if PostgreSQL had ended a transaction that takes too long */
+		_exit(1);
 	db_params_init(&params, batch_arena(batch));
 	db_param_i64(&params, n_clashes);
 	if (n_clashes && !db_send_expect(batch_db(batch), "test_clash", &params, -1, ERR_INTERNAL, err))
@@ -507,6 +513,23 @@ static pid_t keep_running(struct fixture *fixture, pid_t pid, const char *questi
 	return pid;
 }
 
+static void test_records_that_end_their_worker_together_are_applied_in_parts(void **state)
+{
+	struct fixture *fixture = *state;
+	int n_deaths = 0;
+
+	for (int i = 0; i < 10 * MOST_OF_CROWD; i++) {
+		struct command command = {.time_us = 1, .id = uuid_v7(clock_wall_us()), .body = STR("\"crowd\"")};
+		send_one(fixture, &command);
+	}
+	pid_t pid =
+	        keep_running(fixture, start_worker("0"), "SELECT count(*) FROM applied", 10 * MOST_OF_CROWD, &n_deaths);
+	stop_worker(pid, SIGTERM);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM applied"), 10 * MOST_OF_CROWD);
+	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 0);
+	assert_in_range(n_deaths, 1, 10 * MOST_OF_CROWD);
+}
+
 /* What the operator's tool prints; it is told the test's schema and topics by the environment. */
 static void ask_ctl(const char *words, char *ret_said, size_t room)
 {
@@ -888,6 +911,8 @@ int main(int argc, char **argv)
 	                test_a_record_that_stands_twice_in_the_log_is_applied_once, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_records_that_fail_only_together_are_applied_one_by_one, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_records_that_end_their_worker_together_are_applied_in_parts, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_record_that_kills_its_worker_is_set_aside_after_three_tries, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(

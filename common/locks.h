@@ -17,8 +17,9 @@ struct arena;
  *
  * Locks are advisory, end with the transaction, and are hashes: two things may share a stripe, which costs a wait,
  * never correctness. One statement takes all of them in the order of their keys, so that two batches never deadlock; a
- * transaction takes its locks once, before its first read of those tables. The number of locks is bounded by the size
- * of the batch.
+ * transaction takes its locks once, before its first read of those tables. PostgreSQL has room for some
+ * thousands, of all transactions together: where one would take very many (deleting customers of any number of
+ * sessions), it takes whole nodes instead, which event-ingest locks for every event.
  */
 #define LOCK_STRIPES (1u << 20) /* of each kind */
 

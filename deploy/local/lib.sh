@@ -20,6 +20,7 @@ readonly KAFKA_JARS=$CACHE/kafka-$KAFKA_VERSION
 readonly SCHEMATHESIS_VERSION=4.32.5
 readonly SCHEMATHESIS=$CACHE/schemathesis-$SCHEMATHESIS_VERSION
 readonly STOP_SECONDS=15
+readonly READY_SECONDS=90
 
 say() {
 	printf '%s\n' "$*"
@@ -143,6 +144,27 @@ supervisor_pid() {
 	local pid
 	pid=$(cat "$STACK/runsvdir.pid" 2>/dev/null) || return 1
 	[ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "runsvdir -P $STACK/service" && echo "$pid"
+}
+
+# Pid of a service's process that has outlived its supervisor, else nothing and status 1. (The number that the supervisor has
+# left may be somebody else's by now.)
+stray_pid() {
+	local pid
+	pid=$(cat "$STACK/service/$1/supervise/pid" 2>/dev/null) || return 1
+	[ -n "$pid" ] && ! supervised "$1" && grep -qzxF "CONTACTHUB_STACK=$STACK" "/proc/$pid/environ" 2>/dev/null && echo "$pid"
+}
+
+# Whoever changes what runs does so alone; a script that it starts goes on under its lock, which is file 9 of all of them.
+lock_stack() {
+	[ "${LOCKED_STACK:-}" != "$STACK" ] || return 0
+	until [ "$STACK/up.lock" -ef /dev/fd/9 ]; do # wipe removes the file
+		mkdir -p "$STACK"
+		exec 9>"$STACK/up.lock"
+		flock -n 9 && continue
+		say "waiting for another script that is at work on $STACK"
+		flock -w "$READY_SECONDS" 9 || die "another script is at work on $STACK: stop that one first"
+	done
+	export LOCKED_STACK=$STACK
 }
 
 # --- the operator's tool ---------------------------------------------------------------------------------------------

@@ -1,7 +1,11 @@
 """The scripts of the local stack where no stack is needed."""
 
+import fcntl
 import os
+import signal
 import subprocess
+
+import pytest
 
 from parts import CHECKOUT
 
@@ -11,3 +15,48 @@ def test_scripts_do_without_a_home(tmp_path):
     surroundings = {"PATH": os.environ["PATH"], "CONTACTHUB_STACK": str(tmp_path / "no stack")}
     run = subprocess.run([str(CHECKOUT / "deploy/local/status")], env=surroundings, capture_output=True, text=True, timeout=10, check=False)
     assert run.returncode == 1 and "gateway            down" in run.stdout and not run.stderr, run
+
+
+def script(name, stack, seconds=20):
+    surroundings = os.environ | {"CONTACTHUB_STACK": str(stack)}
+    return subprocess.run([str(CHECKOUT / "deploy/local" / name)], env=surroundings, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+@pytest.fixture
+def left_behind(tmp_path):
+    """A stack of which one process runs, and no supervisor any more."""
+    stack = tmp_path / "a stack"
+    supervise = stack / "service/gateway/supervise"
+    supervise.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"], env={"CONTACTHUB_STACK": str(stack)}) as process:
+        (supervise / "pid").write_text(f"{process.pid}\n")
+        yield stack, process
+        process.kill()
+
+
+def test_a_process_without_its_supervisor_is_told_and_ended(left_behind):
+    stack, process = left_behind
+    said = script("status", stack)
+    assert said.returncode == 1 and f"gateway            down (but process {process.pid} runs" in said.stdout, said
+    assert script("down", stack).returncode == 0
+    assert process.poll() == -signal.SIGTERM
+    assert script("status", stack).stdout == "gateway            down\n"
+
+
+def test_a_number_that_is_somebody_elses_by_now_is_left_alone(left_behind):
+    stack, process = left_behind
+    other = stack.rename(stack.with_name("another stack"))
+    assert script("status", other).stdout == "gateway            down\n"
+    assert script("down", other).returncode == 0 and process.poll() is None
+
+
+def test_one_script_at_a_time_changes_a_stack(tmp_path):
+    with open(tmp_path / "up.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen([str(CHECKOUT / "deploy/local/wipe")], env=os.environ | {"CONTACTHUB_STACK": str(tmp_path)}, text=True,
+                              stdout=subprocess.PIPE) as wipe:
+            assert wipe.stdout.readline().startswith("waiting for another script")
+            assert (tmp_path / "up.lock").exists()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert wipe.stdout.read() == "the stack is down\nthe data is deleted\n"
+    assert not tmp_path.exists()

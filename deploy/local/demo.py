@@ -31,10 +31,12 @@ THREADS = 32
 PAGE_SIZE = 50  # the most that the API gives
 WINDOW_ELEMENTS = 8000  # below the 10,000 that a search reaches
 SETTLE_SECONDS = 180  # counters and aggregates follow the tables a moment later
+STILL_SECONDS = 20  # an answer that has stood still so long stays as it is
 ALL_DAYS = {"start": "1997-01-01T00:00:00Z", "end": "1998-12-31T00:00:00Z"}
 RETRY_STATUSES = (429, 503, 504)
 GIVE_UP_SECONDS = 120
 TOP = 10
+GIVEN_UP = threading.Event()  # by Ctrl-C
 
 Purchase = collections.namedtuple("Purchase", "number customer day quantity amount")
 
@@ -111,9 +113,9 @@ class Api:
             status, retry_after, answer = self.attempt(method, self.base + path, data, headers)
             if status in (200, 201, 202):
                 return json.loads(answer, parse_float=decimal.Decimal)
-            if (status is not None and status not in RETRY_STATUSES) or time.monotonic() > deadline:
+            if (status is not None and status not in RETRY_STATUSES) or time.monotonic() > deadline or GIVEN_UP.is_set():
                 raise Failure(f"{method} {path.split('?')[0]} answered {status or 'nothing'}: {answer.decode(errors='replace')}")
-            time.sleep(int(retry_after) if retry_after and retry_after.isdigit() else 0.5)
+            GIVEN_UP.wait(int(retry_after) if retry_after and retry_after.isdigit() else 0.5)
 
     def search(self, path, parameters):
         return self.request("GET", f"{path}?{urllib.parse.urlencode(parameters)}")
@@ -149,13 +151,18 @@ class Progress:
 
 
 def run_all(title, calls):
-    """Results of the calls, made by many threads; the first failure ends it."""
+    """Results of the calls, made by many threads; the first failure ends it, and so does Ctrl-C."""
     progress = Progress(title, len(calls))
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        futures = [pool.submit(*call) for call in calls]
-        for future in futures:
-            future.add_done_callback(progress.step)
-        done, _ = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_EXCEPTION)
+        try:
+            futures = [pool.submit(*call) for call in calls]
+            for future in futures:
+                future.add_done_callback(progress.step)
+            done, _ = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_EXCEPTION)
+        except KeyboardInterrupt:
+            GIVEN_UP.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
         if any(future.exception() for future in done):
             pool.shutdown(cancel_futures=True)
     results = [future.result() for future in futures if not future.cancelled()]
@@ -280,10 +287,11 @@ def best_customer(api, node, customer):
 def settled(read, expected):
     """Asks until the answer is what is expected, or no longer changes; the last answer."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    answer = read()
-    while answer != expected and time.monotonic() < deadline:
+    answer, since = read(), time.monotonic()
+    while answer != expected and time.monotonic() < min(deadline, since + STILL_SECONDS):
         time.sleep(0.5)
-        answer = read()
+        before, answer = answer, read()
+        since = since if answer == before else time.monotonic()
     return answer
 
 

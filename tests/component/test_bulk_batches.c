@@ -428,6 +428,11 @@ static void files_that_cannot_be_read_fail(void **state)
 	                          "e\0x\0",
 	                         6}},
 	                "FAILED 0/0/0 [the header is not UTF-8 text]"},
+	        {{.node = FREE,
+	                 .text = {"\xff\xfe"
+	                          "e\0\r\0\n\0x\0\r\0\n\0",
+	                         14}},
+	                "FAILED 0/0/0 [the header is not UTF-8 text]"},
 	        {{.node = FREE, .entity = BULK_EVENT, .text = {"externalId,context\n1,WEB\n", 25}},
 	                "FAILED 0/0/0 [nobody says the type of the events: the form's eventType or a column type]"},
 	        {{.node = FREE, .text = {"externalId\n1\n\"2\n3\n", 17}},

@@ -178,7 +178,10 @@ static void read_header(struct job *job)
 	if (!job->header.p)
 		return;
 	csv_next(job->arena, job->header, true, true, &row);
-	if (row.fault)
+	/* first: a file in UTF-16 has faults of all kinds */
+	if (!str_is_utf8(job->header) || memchr(job->header.p, '\0', job->header.n))
+		job_fail(job, "the header is not UTF-8 text");
+	else if (row.fault)
 		job_fail(job, arena_printf(job->arena, "the header cannot be read: %s", row.fault));
 	else if (!columns_read(
 	                 job->arena, job->rules.schemas, job->entity, job->event_type, &row, &job->rules.columns, &err))

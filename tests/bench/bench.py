@@ -15,7 +15,7 @@ import load
 import raw
 import rows
 import table
-from stack import Stack, free_port_base, local
+from stack import Stack, free_port_base, local, wipe
 
 BASE_CUSTOMERS = 10000
 WARM_UP = (("event", 256), ("customer_post", 128), ("event", 64), ("customer_post", 128))
@@ -193,13 +193,13 @@ class Bench:
 
 def main():
     given = arguments()
-    local("wipe")
+    wipe()
     try:
         local("up", CONTACTHUB_PORT_BASE=free_port_base())
         Bench(Stack(), given).all()
     finally:
         if not given.keep:
-            local("wipe")
+            wipe()
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Rest(threading.Thread):
     """What wrk does not do, one request after the other. A step answers or it is noted: 0 is a broken connection."""
 
     def __init__(self, stack, per_second, may_break):
-        super().__init__(name="rest")
+        super().__init__(name="rest", daemon=True)
         self.stack, self.per_second, self.may_break = stack, per_second, may_break
         self.stopped = threading.Event()
         self.statuses, self.wrong, self.failure = Counter(), Counter(), None

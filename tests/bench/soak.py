@@ -9,7 +9,7 @@ import time
 
 import jobs
 import mix
-from stack import Stack, free_port_base, local, memory_mib
+from stack import Stack, free_port_base, local, memory_mib, wipe
 
 OWN = ("gateway", "configuration", "customer-merge", "event-ingest", "aggregate-sync", "stats-rollup", "bulk-processor")
 EVERY_S = 3
@@ -124,13 +124,13 @@ def main():
     parser.add_argument("--minutes", type=float, default=10, help="length of the load")
     parser.add_argument("--keep", action="store_true", help="leave the stack up")
     given = parser.parse_args()
-    local("wipe")
+    wipe()
     try:
         local("up", CONTACTHUB_PORT_BASE=free_port_base())
         faults = soak(Stack(), round(given.minutes * 60))
     finally:
         if not given.keep:
-            local("wipe")
+            wipe()
     for fault in faults:
         print(f"FAULT     {fault}")
     print(f"{0 if faults else 1} passed, {len(faults)} failed")

@@ -4,12 +4,13 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-STACK = pathlib.Path(os.environ.get("CONTACTHUB_BENCH_STACK") or os.environ.get("CONTACTHUB_STACK") or ROOT / ".stack-bench")
+STACK = pathlib.Path(os.environ.get("CONTACTHUB_BENCH_STACK") or ROOT / ".stack-bench")
 BIN = pathlib.Path(os.environ.get("CONTACTHUB_BIN") or ROOT / "build/bin")
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = len(os.sched_getaffinity(0))
@@ -28,10 +29,20 @@ def local(script, *arguments, check=True, **environment):
     return subprocess.run([ROOT / "deploy/local" / script, *arguments], env=values, check=check, text=True, stdout=subprocess.PIPE)
 
 
+def wipe():
+    """The stack, and what the tools have put beside it."""
+    local("wipe")
+    for pattern in ("bench-ids", "ids-*", "removed-*"):
+        for path in STACK.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if STACK.is_dir() and not any(STACK.iterdir()):
+        STACK.rmdir()
+
+
 def free_port_base():
     wanted = os.environ.get("CONTACTHUB_PORT_BASE", "22080")
-    command = f"source {ROOT}/deploy/local/lib.sh && free_port_base {wanted}"
-    return subprocess.run(["bash", "-c", command], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    words = ["bash", "-c", 'source "$0" && free_port_base "$1"', ROOT / "deploy/local/lib.sh", wanted]
+    return subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 
 
 def stat_fields(path):

@@ -1,8 +1,12 @@
-"""When the workers are taken to be at rest."""
+"""Which stack it is, and when the workers are taken to be at rest."""
 
+import os
+import pathlib
+import subprocess
+import sys
 import unittest
 
-from stack import FOLLOWERS, Stack
+from stack import FOLLOWERS, ROOT, Stack
 
 
 class Seen(Stack):
@@ -19,6 +23,19 @@ class Seen(Stack):
 
 def look(statistics, aggregates, events=100):
     return dict(zip((*FOLLOWERS, "event-ingest"), (statistics, aggregates, events)))
+
+
+class Own(unittest.TestCase):
+    def stack_of(self, **variables):
+        code = "import stack; print(stack.STACK)"
+        surroundings = {"PATH": os.environ["PATH"]} | variables
+        return subprocess.run([sys.executable, "-B", "-c", code], env=surroundings, cwd=pathlib.Path(__file__).parent, check=True, text=True,
+                              stdout=subprocess.PIPE).stdout.strip()
+
+    def test_a_stack_that_somebody_uses_is_not_taken(self):
+        """It is wiped."""
+        self.assertEqual(self.stack_of(CONTACTHUB_STACK="/srv/hub"), str(ROOT / ".stack-bench"))
+        self.assertEqual(self.stack_of(CONTACTHUB_STACK="/srv/hub", CONTACTHUB_BENCH_STACK="/srv/bench"), "/srv/bench")
 
 
 class Rest(unittest.TestCase):

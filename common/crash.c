@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* Windows that few visit are to be hit as well: the first hit is so many times as likely. */
-#define FIRST_HIT 20
+#define FIRST_HIT 100
 
 static void note(const char *name)
 {

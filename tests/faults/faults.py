@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -29,26 +30,14 @@ HANG_SECONDS = 60
 # Until every gateway knows what another one has written into the configuration.
 SPREAD_SECONDS = 5
 # Every window between two steps that a kill can fall into (common/crash.h); one that was not hit fails a long run.
-WINDOWS = (
-    "worker-after-begin",
-    "worker-before-commit",
-    "worker-after-commit",
-    "worker-before-facts",
-    "worker-facts-unacknowledged",
-    "worker-after-replies",
-    "customer-merge-written",
-    "event-ingest-locked",
-    "gateway-after-produce",
-    "gateway-before-answer",
-    "bulk-processor-before-rows",
-    "bulk-processor-ensured",
-    "bulk-processor-row-sent",
-)
+WINDOWS = sorted({name for directory in ("common", "gateway", "workers") for path in (ROOT / directory).rglob("*.c")
+                  for name in re.findall(r'CRASH_POINT\("([a-z-]+)"\)', path.read_text())})
 # Results of commands without an Idempotency-Key are kept for fifteen minutes: in a run as long as this they tell what became of a 504.
 RESULTS_SECONDS = 600
 # Rows of a bulk job, and of all jobs on their way: small, so that a job is made of many steps.
 BULK_ROWS = 300
 BULK_WINDOW = 20
+MARKERS = 128  # that eight partitions have all of them is as good as sure
 EMPTY_ROWS = 3  # a node that is emptied needs some steps for the others
 ENTITIES = {1: "CUSTOMER", 2: "EVENT"}
 OPERATIONS = {1: "CREATE", 2: "UPDATE", 3: "DELETE"}
@@ -70,10 +59,8 @@ def local(script, *arguments, **environment):
 
 
 def free_port_base():
-    out = subprocess.run(
-        ["bash", "-c", f"source {ROOT}/deploy/local/lib.sh && free_port_base 21080"], check=True, text=True, stdout=subprocess.PIPE
-    )
-    return out.stdout.strip()
+    words = ["bash", "-c", 'source "$0" && free_port_base 21080', ROOT / "deploy/local/lib.sh"]
+    return subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 
 
 class Api:
@@ -122,13 +109,13 @@ class Api:
 
 
 class Actor(threading.Thread):
-    """Uses the API by itself until it is told to stop."""
+    """Uses the API by itself until it is told to stop, or the run breaks off."""
 
     api_class = Api
     token = "CONTACTHUB_TOKEN"
 
     def __init__(self, name, env, seed, stop):
-        super().__init__(name=name)
+        super().__init__(name=name, daemon=True)
         self.env, self.stop_event, self.random = env, stop, random.Random(f"{seed}-{name}")
         self.slowest, self.refusals, self.failure = [], Counter(), None
 
@@ -505,11 +492,12 @@ class Chaos(threading.Thread):
     """Kills (most often) or freezes a random process. One at a time is frozen, mostly for a few seconds; kills go on meanwhile."""
 
     def __init__(self, seed, stop):
-        super().__init__(name="chaos")
+        super().__init__(name="chaos", daemon=True)
         self.random, self.stop_event = random.Random(f"{seed}-chaos"), stop
         self.kills, self.freezes = Counter(), Counter()
         self.began, self.stores_hit = time.monotonic(), 0
         self.frozen, self.longest = None, 0
+        self.failure = None
 
     def running(self):
         lines = subprocess.run(
@@ -518,6 +506,12 @@ class Chaos(threading.Thread):
         return [(parts[0], int(parts[1])) for parts in map(str.split, lines) if len(parts) >= 3 and parts[1].isdigit()]
 
     def run(self):
+        try:
+            self.act()
+        except Exception as fault:  # reported by the main thread
+            self.failure = fault
+
+    def act(self):
         while not self.stop_event.wait(self.random.uniform(0.05, 0.6)):
             processes = self.running()
             others = [process for process in processes if process[0] not in STORES]
@@ -664,8 +658,25 @@ class Tables:
         return int(self.rows("SELECT (SELECT count(*) FROM bulk_jobs WHERE status IN ('LOADED', 'SCHEDULED', 'PROCESSING')) + "
                              "(SELECT count(*) FROM node_emptyings)")[0][0])
 
+    def have(self, events):
+        names = ", ".join(f"'{event.marker}'" for event in events)
+        return int(self.rows(f"SELECT count(*) FROM events WHERE body->'properties'->>'name' IN ({names})")[0][0]) == len(events)
+
+    def followers_are_even(self):
+        """They read the same records."""
+        return len({end for (end,) in self.rows("SELECT sum(next_offset) FROM consumer_offsets WHERE worker IN ('stats-rollup', 'aggregate-sync') "
+                                                "GROUP BY worker")}) == 1
+
     def positions(self):
         return sorted(self.rows("SELECT worker, topic, partition, next_offset FROM consumer_offsets"))
+
+
+def wipe():
+    """The stack, and what the crash points have noted: an earlier run's would count for this one."""
+    local("wipe")
+    (STACK / "crashes").unlink(missing_ok=True)
+    if STACK.is_dir() and not any(STACK.iterdir()):
+        STACK.rmdir()
 
 
 def read_env():
@@ -673,28 +684,45 @@ def read_env():
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
+def send_markers(env):
+    """Events that come behind all others, of so many sessions that every partition has some."""
+    api, sent = Api(env, []), []
+    for number in range(MARKERS):
+        event = EventHistory(f"marker-{number}", UNKNOWN, None, None, f"marker-{number}")
+        body = {"type": "genericActiveEvent", "context": "OTHER", "properties": {"name": event.marker},
+                "bringBackProperties": {"type": "SESSION_ID", "value": event.session, "nodeId": env["CONTACTHUB_NODE"]}}
+        event.outcome, answer, status = api.request("POST", "/events", body, f"key-{event.marker}")
+        if event.outcome != OK:
+            raise SystemExit(f"faults: an event was answered with {status} when everything is quiet")
+        event.id = answer["id"]
+        sent.append(event)
+    return sent
+
+
 def wait_for_quiet(env, seconds=120):
-    """Until a marker event of every partition has arrived and no offset moves any more."""
-    tables, deadline = Tables(env), time.monotonic() + seconds
+    """Until a marker event of every partition has arrived, those who follow the facts are equally far, and no offset moves any
+    more; answers the marker events."""
+    tables, deadline, markers = Tables(env), time.monotonic() + seconds, send_markers(env)
     before, still = None, 0
     while still < 6:
         if time.monotonic() > deadline:
             raise SystemExit("faults: the stack did not come to rest")
         time.sleep(0.5)
         try:
-            now = tables.positions() if tables.at_work() == 0 else None
+            now = tables.positions() if tables.at_work() == 0 and tables.have(markers) and tables.followers_are_even() else None
         except subprocess.CalledProcessError:
             now = None
         still = still + 1 if now is not None and now == before else 0
         before = now
+    return markers
 
 
 def probe(env, seconds=60):
     """The stack recovers without hands: a write must succeed again. Answers the seconds that took."""
-    api, began = Api(env, []), time.monotonic()
+    api, began, key = Api(env, []), time.monotonic(), f"probe-{time.time_ns()}"
     while time.monotonic() - began < seconds:
         body = {"nodeId": env["CONTACTHUB_NODE"], "externalId": "probe"}
-        if api.request("POST", "/customers", body, "probe-key")[0] == OK:
+        if api.request("POST", "/customers", body, key)[0] == OK:
             return time.monotonic() - began
         time.sleep(0.2)
     raise SystemExit(f"faults: no write succeeded within {seconds} s after the last fault")
@@ -764,14 +792,14 @@ def main():
     parser.add_argument("--keep", action="store_true", help="leave the stack up afterwards")
     parser.add_argument("--odds", type=int, default=400, help="a crash point kills one in so many visits; 0 = never")
     arguments = parser.parse_args()
-    local("wipe")
+    stop, quiet = threading.Event(), threading.Event()
+    wipe()
     try:
         local("up", CONTACTHUB_PORT_BASE=free_port_base(), CONTACTHUB_CRASH_ODDS=0)
         # only now may crash points fire: provisioning is not part of the run
         (STACK / "environment/CONTACTHUB_CRASH_ODDS").write_text(str(arguments.odds))
         env = read_env()
         make_aggregate(env)
-        stop, quiet = threading.Event(), threading.Event()
         clients = [Client(n, env, arguments.seed, stop) for n in range(CLIENTS)]
         bulk = BulkClient(env, arguments.seed, stop)
         chaos = Chaos(arguments.seed, quiet)
@@ -786,6 +814,8 @@ def main():
         time.sleep(arguments.seconds)
         quiet.set()
         chaos.join()
+        if chaos.failure:
+            raise chaos.failure
         (STACK / "environment/CONTACTHUB_CRASH_ODDS").write_text("0")
         for name, pid in chaos.running():
             if name not in STORES:
@@ -796,20 +826,23 @@ def main():
             client.join()
             if client.failure:
                 raise client.failure
-        wait_for_quiet(env)
+        markers = wait_for_quiet(env)
         subscriber.read_to_the_end()
         snapshot, jobs = Tables(env).snapshot(time.monotonic() - began), Tables(env).bulk_jobs()
         of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
         customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created=OK)] + of_rows
-        faults = check(customers, [e for c in clients for e in c.events] + events_of_rows + [e for n in nodes.nodes for e in n.events], snapshot, sources.sources)
+        events = [e for c in clients for e in c.events] + events_of_rows + [e for n in nodes.nodes for e in n.events] + markers
+        faults = check(customers, events, snapshot, sources.sources)
         faults += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + check_nodes(nodes.nodes, snapshot)
         faults += recount_faults() + replay_faults()
         crashes = STACK / "crashes"
         hits = Counter(crashes.read_text().split()) if crashes.exists() else Counter()
         status = report(clients, others, chaos, snapshot, faults, hits, recovered, arguments.seconds, arguments.seconds >= 240)
     finally:
+        quiet.set()
+        stop.set()
         if not arguments.keep:
-            local("wipe")
+            wipe()
     sys.exit(status)
 
 

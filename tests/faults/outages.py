@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -292,10 +293,10 @@ def spoil(stack, mode):
 def through_proxy(stack, service, **settings):
     """Writes the service's run file anew, with settings that go before those of the stack, and restarts it."""
     name, _, instance = service.partition(".")
-    words = [f"{key}='{value}'" for key, value in settings.items()] + [f"CONTACTHUB_INSTANCE={instance or 0}"]
+    words = [f"{key}={value}" for key, value in settings.items()] + [f"CONTACTHUB_INSTANCE={instance or 0}", f"CONTACTHUB_STACK={STACK}"]
+    command = shlex.join(map(str, ["chpst", "-e", STACK / "environment", "env", *words, stack.binaries / name]))
     (STACK / "service" / service / "run").write_text(
-        f"#!/bin/sh\nexec >>{STACK}/logs/{service}.log 2>&1 </dev/null\n"
-        f"exec chpst -e {STACK}/environment env {' '.join(words)} {stack.binaries}/{name}\n")
+        f"#!/bin/sh\nexec >>{shlex.quote(str(STACK / 'logs' / f'{service}.log'))} 2>&1 </dev/null\nexec {command}\n")
     sv("restart", service)
 
 
@@ -427,12 +428,14 @@ def start_clients(env, answers, seed, stop):
 
 
 def judge(stack, clients, sources, nodes, bulk, subscriber, answers):
-    """Everything is quiet: all faults."""
+    """All faults, when everything is quiet."""
+    markers = wait_for_quiet(stack.env)
     subscriber.read_to_the_end()
     snapshot, jobs = Tables(stack.env).snapshot(), Tables(stack.env).bulk_jobs()
     of_rows, events_of_rows = bulk_histories(bulk.files, jobs)
     customers = [h for c in clients for h in c.customers] + [CustomerHistory("probe", created="ok")] + of_rows
-    found = check(customers, [e for c in clients for e in c.events] + events_of_rows + [e for n in nodes.nodes for e in n.events], snapshot, sources.sources)
+    events = [e for c in clients for e in c.events] + events_of_rows + [e for n in nodes.nodes for e in n.events] + markers
+    found = check(customers, events, snapshot, sources.sources)
     found += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + check_nodes(nodes.nodes, snapshot) + faults.recount_faults()
     refusals = sum((c.refusals for c in (*clients, sources, nodes, subscriber)), Counter())
     if refusals:
@@ -464,7 +467,6 @@ def play(scenario, stack, seconds):
         stack.faults.append(f"requests were refused before anything was taken away: {dict(before)}")
     if scenario.must_refuse and answers.refused == before:
         stack.faults.append("no request noticed it")
-    wait_for_quiet(stack.env)
     stack.faults += judge(stack, clients, *others, answers)
     return (f"{sum(answers.statuses.values())} requests {dict(sorted(answers.statuses.items()))}, slowest {answers.slowest:.1f} s, "
             f"a write succeeded after {recovered:.1f} s{'; ' if stack.note else ''}{stack.note}")

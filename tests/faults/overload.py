@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 
-from stack import BIN, STACK, Meter, Stack, free_port_base, local, memory_mib  # noqa: E402
+from stack import BIN, STACK, Meter, Stack, free_port_base, local, memory_mib, wipe  # noqa: E402
 
 UNIQUE, ID = "@" * 20, "########-####-####-####-############"
 FLOOD_LINES, NORMAL_LINES, QUIET_LINES = 2048, 512, 128
@@ -134,7 +134,7 @@ class Memory:
         self.stack, self.over = stack, threading.Event()
         self.before = {name: memory_mib(stack.pids[name])[0] for name in OWN}
         self.most = dict(self.before)
-        self.thread = threading.Thread(target=self.watch)
+        self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
 
     def watch(self):
@@ -280,7 +280,7 @@ def main():
     parser.add_argument("--kinds", default="events,customers,reads")
     parser.add_argument("--keep", action="store_true", help="leave the stack up")
     given = parser.parse_args()
-    local("wipe")
+    wipe()
     try:
         local("up", CONTACTHUB_PORT_BASE=free_port_base())
         run(Stack(), given)
@@ -288,7 +288,7 @@ def main():
         left_in_work()
     finally:
         if not given.keep:
-            local("wipe")
+            wipe()
     say(f"{len(faults)} faults")
     return 1 if faults else 0
 

@@ -167,6 +167,13 @@ lock_stack() {
 	export LOCKED_STACK=$STACK
 }
 
+# For tests that have a stack of their own, and wipe it before: FILE stands for that stack. (Locked is the file itself, as file 8, so
+# that nothing is left behind.)
+one_at_a_time() {
+	exec 8<"$1"
+	flock -n 8 || die "another run is at work in this checkout, and would lose its stack"
+}
+
 # --- the operator's tool ---------------------------------------------------------------------------------------------
 
 ctl() {

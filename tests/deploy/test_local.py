@@ -60,3 +60,17 @@ def test_one_script_at_a_time_changes_a_stack(tmp_path):
             fcntl.flock(lock, fcntl.LOCK_UN)
             assert wipe.stdout.read() == "the stack is down\nthe data is deleted\n"
     assert not tmp_path.exists()
+
+
+@pytest.mark.parametrize("test, file", [("tests/faults/run", "tests/faults/faults.py"), ("tests/bench/soak", "tests/bench/stack.py"),
+                                        ("tests/bench/run", "tests/bench/stack.py"), ("tests/tsan/run", "tests/tsan/load.py")])
+def test_two_runs_do_not_share_a_stack(test, file):
+    """The second one would wipe it."""
+    with open(CHECKOUT / file, encoding="utf-8") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # such a run is at work
+        surroundings = {name: value for name, value in os.environ.items() if not name.startswith("CONTACTHUB_")}
+        run = subprocess.run([str(CHECKOUT / test)], env=surroundings, capture_output=True, text=True, timeout=20, check=False)
+    assert run.returncode == 1 and "another run is at work in this checkout" in run.stderr, run

@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -74,3 +75,21 @@ def test_two_runs_do_not_share_a_stack(test, file):
         surroundings = {name: value for name, value in os.environ.items() if not name.startswith("CONTACTHUB_")}
         run = subprocess.run([str(CHECKOUT / test)], env=surroundings, capture_output=True, text=True, timeout=20, check=False)
     assert run.returncode == 1 and "another run is at work in this checkout" in run.stderr, run
+
+
+def test_an_interrupted_install_leaves_nothing(tmp_path):
+    programs, cache = tmp_path / "bin", tmp_path / "cache"
+    programs.mkdir()
+    (programs / "mvn").write_text("#!/bin/sh\necho begun >&2\nsleep 30\n", encoding="utf-8")
+    (programs / "dpkg-query").write_text("#!/bin/sh\nprintf installed\n", encoding="utf-8")
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    surroundings = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(cache)}
+    with subprocess.Popen([str(CHECKOUT / "deploy/local/install")], env=surroundings, start_new_session=True, stdout=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 20
+        while not list(cache.rglob("log")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        begun = list(cache.rglob("log"))
+        os.killpg(run.pid, signal.SIGINT)
+        assert begun and run.wait(10) == 130
+    assert not list((cache / "contacthub").iterdir())

@@ -20,12 +20,14 @@ def http(stack, connections, seconds):
     server = subprocess.Popen([BIN / "raw_http", str(port), str(ANSWER_BYTES)])
     try:
         time.sleep(0.2)
+        if server.poll() is not None:
+            raise SystemExit(f"bench: raw_http cannot listen on port {port}")
         stack.pids["raw_http"] = str(server.pid)
         result = load.run(stack, "event", connections, seconds, url=f"http://127.0.0.1:{port}")
         result.cpu = {"raw_http": result.cpu["raw_http"]}
         return result
     finally:
-        del stack.pids["raw_http"]
+        stack.pids.pop("raw_http", None)
         server.kill()
         server.wait()
 

@@ -337,7 +337,9 @@ class NodeClient(Actor):
 
     def rename(self, node):
         path, name = f"/configuration/nodes/entries/{node.id}", f"{node.name}/{len(node.names)}"
-        outcome, document, _ = self.until_known("GET", path, None)
+        outcome, document, status = self.until_known("GET", path, None)
+        if outcome == REFUSED:
+            self.refusals[f"node {status}"] += 1
         if outcome != OK:
             return
         write, _, status = self.api.write(name, "PUT", path, document | {"name": name})
@@ -470,9 +472,11 @@ class BulkClient(Actor):
         self.files.append(file)
         path, body = f"/nodes/{self.env['CONTACTHUB_NODE']}/bulk-jobs", self.form(file)
         while not self.stop_event.is_set():
-            file.outcome, job, _ = self.api.request("POST", path, body, f"key-{file.name}", "multipart/form-data; boundary=B")
-            if file.outcome != UNKNOWN:
+            file.outcome, job, status = self.api.request("POST", path, body, f"key-{file.name}", "multipart/form-data; boundary=B")
+            if file.outcome != UNKNOWN and status != 408:  # a frozen gateway may take its own silence for the client's
                 break
+        if file.outcome == REFUSED:
+            self.refusals[f"bulk job {status}"] += 1
         while file.outcome == OK and not self.stop_event.wait(0.2):
             outcome, job_now, _ = self.api.request("GET", f"{path}/{job['id']}")
             if outcome == OK and job_now["status"] in ("PROCESSED", "FAILED", "STOPPED"):

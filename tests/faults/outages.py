@@ -437,7 +437,7 @@ def judge(stack, clients, sources, nodes, bulk, subscriber, answers):
     events = [e for c in clients for e in c.events] + events_of_rows + [e for n in nodes.nodes for e in n.events] + markers
     found = check(customers, events, snapshot, sources.sources)
     found += check_reading(subscriber.reading, snapshot) + check_bulk(bulk.files, jobs) + check_nodes(nodes.nodes, snapshot) + faults.recount_faults()
-    refusals = sum((c.refusals for c in (*clients, sources, nodes, subscriber)), Counter())
+    refusals = sum((c.refusals for c in (*clients, sources, nodes, bulk, subscriber)), Counter())
     if refusals:
         found.append(f"requests that should succeed were refused: {dict(refusals)}")
     down = set(services()) - processes().keys()

@@ -63,6 +63,14 @@ def test_one_script_at_a_time_changes_a_stack(tmp_path):
     assert not tmp_path.exists()
 
 
+def test_a_directory_that_is_no_stack_is_not_wiped(tmp_path):
+    for name in ("logs", "secrets", "pg"):
+        (tmp_path / name).mkdir()
+    said = script("wipe", tmp_path)
+    assert said.returncode == 0 and "no stack is in" in said.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "pg", "secrets"]
+
+
 @pytest.mark.parametrize("test, file", [("tests/faults/run", "tests/faults/faults.py"), ("tests/bench/soak", "tests/bench/stack.py"),
                                         ("tests/bench/run", "tests/bench/stack.py"), ("tests/tsan/run", "tests/tsan/load.py")])
 def test_two_runs_do_not_share_a_stack(test, file):

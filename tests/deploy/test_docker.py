@@ -1,6 +1,8 @@
 """docker-compose.yml and the image against the programs, the settings and the local stack."""
 
+import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -154,3 +156,16 @@ def test_provision_refuses_what_it_does_not_know(arguments):
     """It would wait for a stack that is not there, and make files of such names."""
     run = provision(*arguments)
     assert run.returncode == 2 and "usage: " in run.stderr, run
+
+
+@pytest.mark.parametrize("line, port", [("", 8080), ("CONTACTHUB_PORT=", 8080), ("CONTACTHUB_PORT=8081", 8081), ('CONTACTHUB_PORT="8081"', 8081),
+                                        ("CONTACTHUB_PORT='8081' # free", 8081), ("CONTACTHUB_PORT=8081\r", 8081)])
+def test_provision_finds_the_port_as_compose_does(tmp_path, line, port):
+    for name in ("docker", "local"):
+        (tmp_path / "deploy" / name).mkdir(parents=True)
+    shutil.copy(CHECKOUT / "deploy/docker/provision", tmp_path / "deploy/docker")
+    (tmp_path / "deploy/local/provision.py").write_text("import sys; print(sys.argv[-1])", encoding="utf-8")
+    (tmp_path / ".env").write_bytes(f"CONTACTHUB_PG_PASSWORD=x\n{line}\n".encode())
+    surroundings = {name: value for name, value in os.environ.items() if name != "CONTACTHUB_PORT"}
+    run = subprocess.run([str(tmp_path / "deploy/docker/provision"), "x.env"], env=surroundings, capture_output=True, text=True, timeout=10, check=False)
+    assert run.stdout == f"CONTACTHUB_URL=http://localhost:{port}\n", run

@@ -12,8 +12,13 @@
 #define RESERVE 4
 /* Late: more than twice the usual time, and by more than a turn of a busy loop. */
 #define SLACK_US 1000
-/* Requests come in bunches, after a pause of any process: the limit rests where a bunch has room. */
-#define REST_LIMIT 256
+/*
+ * Requests come in bunches, after a pause of any process: the limit rests where a bunch has room. Reads and events, of
+ * which the gateway itself is the larger part, are done as fast, or faster, with fewer in work, and another workspace
+ * waits half as long beside a flood; commands and searches share a transaction's costs, or wait for PostgreSQL.
+ */
+static const size_t rest_limits[ADMISSION_LANES] = {
+        [LANE_READS] = 128, [LANE_SEARCHES] = 256, [LANE_EVENTS] = 96, [LANE_COMMANDS] = 256};
 /* Long beside a pause of a process or a slow commit, which make everything late for a moment. */
 #define WINDOW_US 500000
 /* Fewer finished requests say nothing; a window with some of them is closed after a while all the same. */
@@ -62,7 +67,7 @@ static bool is_worth_more(const struct admission_window *window)
 	return window->full && window->n_late * 2 <= window->n && window->idle_percent >= ROOMY_IDLE_PERCENT;
 }
 
-size_t admission_next_limit(size_t limit, const struct admission_window *window, size_t least, size_t most)
+size_t admission_next_limit(size_t limit, size_t rest, const struct admission_window *window, size_t least, size_t most)
 {
 	bool is_busy = window->idle_percent < BUSY_IDLE_PERCENT;
 	size_t step = limit / 6 + 1;
@@ -71,10 +76,10 @@ size_t admission_next_limit(size_t limit, const struct admission_window *window,
 		limit -= limit / 3 + 1;
 	else if (is_busy && window->full)
 		limit -= step;
-	else if (limit < REST_LIMIT ? !is_busy : is_worth_more(window))
+	else if (limit < rest ? !is_busy : is_worth_more(window))
 		limit += step;
-	else if (limit > REST_LIMIT)
-		limit = limit - step < REST_LIMIT ? REST_LIMIT : limit - step;
+	else if (limit > rest)
+		limit = limit - step < rest ? rest : limit - step;
 	return between(limit, least, most);
 }
 
@@ -112,7 +117,7 @@ struct admission *admission_new(const struct settings *settings, size_t n_operat
 	admission->least = between(CALM_IN_WORK, 1, admission->own_most);
 	admission->least = between(admission->least, 1, admission->most);
 	for (int i = 0; i < ADMISSION_LANES; i++) {
-		admission->lanes[i].limit = between(REST_LIMIT, admission->least, admission->most);
+		admission->lanes[i].limit = between(rest_limits[i], admission->least, admission->most);
 		list_init(&admission->lanes[i].waiting);
 	}
 	return admission;
@@ -293,7 +298,8 @@ void admission_tick(struct admission *admission, int64_t idle_us, int64_t now_us
 		if (age_us < WINDOW_US || (lane->window.n < WINDOW_REQUESTS && age_us < WINDOW_MAX_US))
 			continue;
 		lane->window.idle_percent = (int)(lane->idle_us * 100 / age_us);
-		lane->limit = admission_next_limit(lane->limit, &lane->window, admission->least, admission->most);
+		lane->limit = admission_next_limit(
+		        lane->limit, rest_limits[i], &lane->window, admission->least, admission->most);
 		lane->window = (struct admission_window){0};
 		lane->window_us = now_us;
 		lane->idle_us = 0;

@@ -47,7 +47,9 @@ struct admission_window {
 	bool full;        /* somebody had to wait or was put off */
 	int idle_percent; /* of the gateway's event loop */
 };
-size_t admission_next_limit(size_t limit, const struct admission_window *window, size_t least, size_t most);
+/* rest: where the limit stays when nothing speaks against it. */
+size_t admission_next_limit(
+        size_t limit, size_t rest, const struct admission_window *window, size_t least, size_t most);
 
 /* Moves towards the median of the times that it is told; 0 = none yet. */
 int64_t admission_learn(int64_t usual_us, int64_t took_us);

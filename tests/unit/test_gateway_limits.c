@@ -136,7 +136,7 @@ static void test_next_limit(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		assert_int_equal(admission_next_limit(cases[i].limit, &cases[i].window, 8, 1000), cases[i].next);
+		assert_int_equal(admission_next_limit(cases[i].limit, 256, &cases[i].window, 8, 1000), cases[i].next);
 }
 
 /* Nine of ten requests take 2 ms and one a second: the usual time is about 2 ms, wherever it begins. */
@@ -163,7 +163,7 @@ static void init_tenant(struct tenant *tenant)
 
 static struct admission_ticket ticket_of(struct tenant *tenant)
 {
-	return (struct admission_ticket){.tenant = tenant, .lane = LANE_EVENTS, .operation = 1};
+	return (struct admission_ticket){.tenant = tenant, .lane = LANE_COMMANDS, .operation = 1};
 }
 
 /* Takes as many as are let in, up to `wanted`, and ends them after a time; the number of them. */
@@ -222,7 +222,7 @@ static void test_lane_follows_time(void **state)
 		admission_leave(admission, &standing[i], false, now_us);
 	}
 	assert_int_equal(admission_in_work(admission), 0);
-	assert_int_equal(tenant.shares[LANE_EVENTS].in_work + other.shares[LANE_EVENTS].in_work, 0);
+	assert_int_equal(tenant.shares[LANE_COMMANDS].in_work + other.shares[LANE_COMMANDS].in_work, 0);
 	free(admission);
 }
 

@@ -54,6 +54,8 @@ struct connection {
 	const struct statement *group; /* of the last queries, whose sync mark has not been sent yet */
 	size_t n_group;
 	size_t n_marks;      /* sync marks that have not come back */
+	PGresult *error;     /* of the front query, until the sync mark: one that ends the session has none */
+	size_t n_aborted;    /* queries of its group that it spoiled */
 	uint64_t first_byte; /* of the front query's result, in what the socket has received; 0 = not known yet */
 	bool broken;         /* to be taken down at a safe place */
 	bool dynamic;        /* lane: dynamic SQL first */
@@ -260,13 +262,16 @@ static void take_down(struct connection *connection, const char *why)
 
 	log_loss(connection, why);
 	loop_forget(connection->pool->loop, &connection->source);
+	PQclear(connection->error);
 	PQfinish(connection->pg);
+	connection->error = NULL;
 	connection->pg = NULL;
 	connection->state = DOWN;
 	connection->broken = false;
 	connection->group = NULL;
 	connection->n_group = 0;
 	connection->n_marks = 0;
+	connection->n_aborted = 0;
 	connection->first_byte = 0;
 	connection->changed_us = clock_monotonic_us() + connection->backoff_us;
 	connection->backoff_us *= 2;
@@ -406,18 +411,7 @@ static void tell(struct query *query, const PGresult *result)
 	fail(query, code, err_sentence(code));
 }
 
-/* One of its group failed before it. */
-static void send_alone(struct pgpool *pool, struct query *query)
-{
-	query->group = NULL;
-	if (dispatch(pool, query))
-		return;
-	fail(query, ERR_DATABASE, err_sentence(ERR_DATABASE));
-	query_free(pool, query);
-}
-
-/* Of the front query. */
-static void complete(struct connection *connection, const PGresult *result)
+static struct query *take_front(struct connection *connection)
 {
 	struct query *query = list_owner(connection->queries.next, struct query, link);
 
@@ -425,26 +419,70 @@ static void complete(struct connection *connection, const PGresult *result)
 	connection->n_queries--;
 	connection->answered_us = clock_monotonic_us();
 	connection->first_byte = 0;
-	if (is_wanted(connection->pool, query)) {
-		if (PQresultStatus(result) == PGRES_PIPELINE_ABORTED) {
-			send_alone(connection->pool, query);
-			return;
-		}
+	return query;
+}
+
+static void complete(struct connection *connection, const PGresult *result)
+{
+	struct query *query = take_front(connection);
+
+	if (is_wanted(connection->pool, query))
 		tell(query, result);
+	query_free(connection->pool, query);
+}
+
+/* One of its group failed before it. */
+static void send_alone(struct connection *connection)
+{
+	struct query *query = take_front(connection);
+
+	query->group = NULL;
+	if (is_wanted(connection->pool, query)) {
+		if (dispatch(connection->pool, query))
+			return;
+		fail(query, ERR_DATABASE, err_sentence(ERR_DATABASE));
 	}
 	query_free(connection->pool, query);
 }
 
+/* The error was its query's alone, since the session goes on. */
+static void end_group(struct connection *connection)
+{
+	PGresult *error = connection->error;
+	size_t n_aborted = connection->n_aborted;
+
+	connection->n_marks--;
+	connection->error = NULL;
+	connection->n_aborted = 0;
+	if (error && connection->n_queries)
+		complete(connection, error);
+	for (; n_aborted && connection->n_queries; n_aborted--)
+		send_alone(connection);
+	PQclear(error);
+}
+
+/* When the connection is lost, libpq makes an error of that, too, whether or not a query waits. */
 static void take_result(struct connection *connection, PGresult *result)
 {
 	if (connection->state == SETTING_UP) {
 		take_set_up_result(connection, result);
 		return;
 	}
-	if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
-		connection->n_marks--;
-	else
-		complete(connection, result);
+	switch (PQresultStatus(result)) {
+	case PGRES_PIPELINE_SYNC:
+		end_group(connection);
+		break;
+	case PGRES_PIPELINE_ABORTED:
+		connection->n_aborted++;
+		break;
+	case PGRES_FATAL_ERROR:
+		PQclear(connection->error);
+		connection->error = result;
+		return;
+	default:
+		if (connection->n_queries)
+			complete(connection, result);
+	}
 	PQclear(result);
 }
 

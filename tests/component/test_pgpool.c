@@ -46,6 +46,15 @@ static bool is_there(const struct pgpool *pool, const struct outcome *outcome)
 	return outcome ? outcome->there : pgpool_is_up(pool);
 }
 
+static void turn_for(struct pgpool *pool, int loop, int64_t us)
+{
+	for (int64_t end_us = clock_monotonic_us() + us; clock_monotonic_us() < end_us;) {
+		loop_wait(loop, 10);
+		pgpool_flush(pool);
+		pgpool_tick(pool, clock_monotonic_us());
+	}
+}
+
 /* Until the outcome is there, or, NULL, the pool is up. */
 static void wait_for(struct pgpool *pool, int loop, const struct outcome *outcome)
 {
@@ -158,11 +167,37 @@ static void test_an_error_spoils_no_other_query_of_its_group(void **state)
 	component_close(component);
 }
 
+/* A lost session is no query's error, also when PostgreSQL says one word before: all that it had are sent again. */
+static void test_a_session_that_is_ended_spoils_no_query(void **state)
+{
+	static struct pgpool *pool;
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome outcomes[6];
+	int loop = loop_new();
+
+	(void)state;
+	settings.pg_connections = 2;
+	pool = pgpool_new(&settings, loop, NULL, NULL, 0);
+	turn_for(pool, loop, SECOND_US); /* both are up */
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		ask_sql(pool, "SELECT pg_sleep(0.25)", &outcomes[i]);
+	turn_for(pool, loop, SECOND_US / 10);
+	component_sql(component, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' "
+	                         "AND query = 'SELECT pg_sleep(0.25)' LIMIT 1");
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
+		wait_for(pool, loop, &outcomes[i]);
+		assert_int_equal(outcomes[i].code, ERR_NONE);
+	}
+	component_close(component);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang),
 	        cmocka_unit_test(test_a_result_is_bounded),
-	        cmocka_unit_test(test_an_error_spoils_no_other_query_of_its_group)};
+	        cmocka_unit_test(test_an_error_spoils_no_other_query_of_its_group),
+	        cmocka_unit_test(test_a_session_that_is_ended_spoils_no_query)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

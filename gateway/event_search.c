@@ -13,8 +13,7 @@
 /*
  * The total counts no further than the reach of a search; the left join gives one row with the total when the page is
  * empty. $1 workspace, $2 nodes, $7 rows of the page, $8 rows before it, $9 and $10 from when to when events were
- * registered. profile: of an event that an aggregate node
- * shows as a duplicate.
+ * registered. profile: of an event that an aggregate node shows as a duplicate.
  */
 #define SEARCH(profile, counted, found, order)                                                                         \
 	"SELECT t.n, " EVENT_COLUMNS profile " FROM (SELECT count(*) AS n FROM (" counted " LIMIT 10000) x) t "        \

@@ -117,9 +117,12 @@ const struct statement sync_statements[] = {
                        "WHERE m.workspace_id = u.w AND m.customer_id = k.customer_id AND m.node_id = k.node_id "
                        "AND m.excluded <> u.excluded",
                 .n_params = 3},
-        /* nobody else writes profiles: what has just not been there is not there now */
+        /* Nobody else writes profiles: what has just not been there is not there now. In the order of the indexes by
+           time, and often of the external ids, which spares PostgreSQL some of the work: what a build inserts lies by
+           id close together in any case. */
         {.name = "sync_create",
-                .sql = "INSERT INTO customers (" PROFILE_COLUMNS ") SELECT * FROM " PROFILE_ROWS,
+                .sql = "INSERT INTO customers (" PROFILE_COLUMNS ") SELECT * FROM " PROFILE_ROWS
+                       " AS u(" PROFILE_COLUMNS ") ORDER BY registered_us DESC",
                 .n_params = 12},
         /* by the id alone, lest the planner take an index of the node's customers */
         {.name = "sync_update",

@@ -456,6 +456,39 @@ static void each_profile_is_made_once_from_all_its_members(void **state)
 	}
 }
 
+#define SOME_ID(of) "md5('" of " %u-' || n)::uuid"
+
+/* A step passes over eight customers, or members, of others for each row that it may take: none looks at all of a
+ * workspace. */
+static void a_step_passes_over_few_of_others(void **state)
+{
+	static const struct {
+		int64_t rows;
+		unsigned others;
+	} cases[] = {{1, 600}, {3, 600}, {4, 100}, {4, 101}, {4, 102}, {5, 103}, {5, 104}, {5, 105}};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		struct stage stage = {0};
+		int64_t steps = 0;
+		stage_begin(&stage, cases[i].rows);
+		run_sql(&stage,
+		        "INSERT INTO customers SELECT '" W "', " SOME_ID("customer") ", " SOME_ID(
+		                "node") ", n, 1, 1, 1, true, NULL, NULL, 'key', '{}' FROM generate_series(1, %u) n",
+		        i, i, cases[i].others);
+		run_sql(&stage,
+		        "INSERT INTO aggregate_members SELECT '" W "', " SOME_ID("node") ", " SOME_ID(
+		                "customer") ", " SOME_ID("profile") ", false FROM generate_series(1, %u) n",
+		        i, i, i, cases[i].others);
+		for (; steps < 1000 && component_number(stage.component, AT_WORK); steps++)
+			feed_background(stage.feed);
+		assert_in_range(steps, 2 * cases[i].others / (8 * cases[i].rows), 999);
+		assert_int_equal(component_number(stage.component, COUNT_PROFILES " AND version = 2"), 5);
+		assert_int_equal(component_number(stage.component, COUNT_CHANGES), 5);
+		stage_close(&stage);
+	}
+}
+
 /* Between the two parts one customer changes its key, one goes, one comes. */
 static void facts_between_the_parts_count(void **state)
 {
@@ -640,6 +673,7 @@ int main(void)
 	        cmocka_unit_test(a_member_too_many_counts_all_the_same),
 	        cmocka_unit_test(a_member_too_many_of_a_build_counts_all_the_same),
 	        cmocka_unit_test(each_profile_is_made_once_from_all_its_members),
+	        cmocka_unit_test(a_step_passes_over_few_of_others),
 	        cmocka_unit_test(facts_between_the_parts_count),
 	        cmocka_unit_test(a_profile_that_a_build_empties_goes),
 	        cmocka_unit_test(a_build_survives_its_process),

@@ -13,6 +13,8 @@
 /* Rows of a step: fewer where documents are large. */
 #define FIRST_ROWS 500
 #define MOST_ROWS 4000
+/* Rows of other nodes are passed over: so many rows are looked at for each one that a step may take. */
+#define LOOKED_AT_PER_ROW 8
 #define MOST_BYTES (4 * 1024 * 1024)
 
 struct build {
@@ -69,6 +71,10 @@ static void chunk_params(struct work *work, const struct build *build, struct db
 	db_param_i64(params, rows);
 }
 
+/* What comes first in the rows of both parts: an id, whether it is this node's, and whether it is the last one that was
+ * looked at. */
+enum { CHUNK_ID, CHUNK_IS_OURS, CHUNK_IS_LAST, CHUNK_WIDTH };
+
 /* --- placing
  * ---------------------------------------------------------------------------------------------------------- */
 
@@ -82,6 +88,8 @@ struct placing {
 	const struct profile_node *node;
 	struct placed *customers; /* by id, as the members are */
 	int64_t n_customers;
+	struct uuid last; /* that was looked at, if there may be more behind it */
+	bool is_more;
 	const PGresult *members;
 	int n_members;
 	int member; /* the next one */
@@ -105,9 +113,13 @@ static bool take_customer(void *context, const PGresult *row)
 {
 	struct placing *placing = context;
 	struct arena *arena = placing->work->slice;
-	struct customer customer = {.id = db_uuid(row, 0, 0)};
-	struct str external_id = db_text(row, 0, 1), doc = db_text(row, 0, 2);
+	struct customer customer = {.id = db_uuid(row, 0, CHUNK_ID)};
+	struct str external_id = db_text(row, 0, CHUNK_WIDTH), doc = db_text(row, 0, CHUNK_WIDTH + 1);
 
+	placing->last = customer.id;
+	placing->is_more = db_i64(row, 0, CHUNK_IS_LAST);
+	if (!db_i64(row, 0, CHUNK_IS_OURS))
+		return true;
 	arena_reset(arena);
 	customer.doc = customer_doc_read(arena, doc.p ? doc : STR("{}"), external_id, true, placing->err);
 	placing->bytes += doc.n;
@@ -222,11 +234,12 @@ static bool place_chunk(struct work *work, struct sync_state *state, struct buil
 	placing.customers = arena_alloc(work->arena, (size_t)state->rows * sizeof(*placing.customers));
 	chunk_params(work, build, &params, state->rows);
 	db_param_bool(&params, matches_by_documents(placing.node));
+	db_param_i64(&params, LOOKED_AT_PER_ROW * state->rows);
 	if (!db_ask_each(work->db, "sync_customer_chunk", &params, take_customer, &placing, err) || !placing.good ||
 	        (placing.n_customers && !place_among_members(work, &placing, build, err)))
 		return false;
-	build->makes = placing.n_customers < state->rows;
-	build->after = build->makes ? (struct uuid){{0}} : placing.customers[placing.n_customers - 1].id;
+	build->makes = placing.n_customers < state->rows && !placing.is_more;
+	build->after = build->makes ? (struct uuid){{0}} : placing.last;
 	adapt(state, placing.bytes);
 	return true;
 }
@@ -240,7 +253,8 @@ struct making {
 	struct customer *members;
 	int64_t n_rows;
 	size_t bytes;
-	bool is_full; /* of the last profile some members may be missing: it is left to the next step */
+	bool is_full;       /* of the last profile some members may be missing: it is left to the next step */
+	struct uuid passed; /* of another node: the last one that was looked at; nil = all have been */
 	struct uuid first;
 	bool good;
 	struct err *err;
@@ -257,14 +271,20 @@ static struct target *target_of(struct work *work, const struct uuid *id, bool e
 	return target;
 }
 
+#define MEMBER_AT (CHUNK_WIDTH + 1)
+
 /* A customer that is gone has no more than its membership, until the fact of that comes. */
 static bool take_member(void *context, const PGresult *row)
 {
 	struct making *making = context;
 	struct work *work = making->work;
-	struct uuid id = db_uuid(row, 0, 0);
-	bool excluded = db_i64(row, 0, 1);
+	struct uuid id = db_uuid(row, 0, CHUNK_ID);
+	bool is_last = db_i64(row, 0, CHUNK_IS_LAST), excluded = db_i64(row, 0, CHUNK_WIDTH);
 
+	if (!db_i64(row, 0, CHUNK_IS_OURS)) {
+		making->passed = id;
+		return true;
+	}
 	if (arena_used_bytes(work->slice) > MOST_READ_BYTES) {
 		making->is_full = true;
 		making->bytes = MOST_BYTES + 1; /* fewer next time */
@@ -274,12 +294,15 @@ static bool take_member(void *context, const PGresult *row)
 		making->first = id;
 	struct target *target = target_of(work, &id, excluded, &making->members[making->n_rows++]);
 	target->mixed = target->mixed || excluded != target->was_excluded;
-	size_t bytes = db_text(row, 0, 2 + CUSTOMER_ROW_DOC).n;
+	size_t bytes = db_text(row, 0, MEMBER_AT + CUSTOMER_ROW_DOC).n;
 	making->bytes += bytes;
-	if (db_is_null(row, 0, 2) || target->n_members == MAX_MEMBERS || target->member_bytes >= MOST_MEMBER_BYTES)
+	making->is_full = is_last;
+	if (db_is_null(row, 0, MEMBER_AT) || target->n_members == MAX_MEMBERS ||
+	        target->member_bytes >= MOST_MEMBER_BYTES)
 		return true;
 	target->member_bytes += bytes;
-	making->good = work_read_member(work->slice, row, 0, 2, &target->members[target->n_members++], making->err);
+	making->good =
+	        work_read_member(work->slice, row, 0, MEMBER_AT, &target->members[target->n_members++], making->err);
 	return making->good;
 }
 
@@ -305,6 +328,7 @@ static bool make_chunk(struct work *work, struct sync_state *state, struct build
 	work->targets = arena_alloc(work->arena, work->room_for_targets * sizeof(*work->targets));
 	making.members = arena_alloc(work->arena, (size_t)state->rows * sizeof(*making.members));
 	chunk_params(work, build, &params, state->rows);
+	db_param_i64(&params, LOOKED_AT_PER_ROW * state->rows);
 	if (!db_ask_each(work->db, "sync_profile_chunk", &params, take_member, &making, err) || !making.good)
 		return false;
 	making.is_full = making.is_full || making.n_rows == state->rows;
@@ -312,8 +336,11 @@ static bool make_chunk(struct work *work, struct sync_state *state, struct build
 	if (!make_taken(&making, err))
 		return false;
 	adapt(state, making.bytes);
-	*ret_end = !making.is_full && work->n_targets == n_taken;
-	if (work->n_targets)
+	bool all_made = !making.is_full && work->n_targets == n_taken, passed = !uuid_is_nil(&making.passed);
+	*ret_end = all_made && !passed;
+	if (all_made && passed)
+		build->after = making.passed;
+	else if (work->n_targets)
 		build->after = work->targets[work->n_targets - 1].id;
 	return true;
 }

@@ -18,10 +18,11 @@
 
 const struct statement sync_statements[] = {
         /* rows are found by key and read in its order: plans that read whole tables or all of a node and sort it,
-           made while these were small, are ruled out */
+           made while these were small, are ruled out; so is remembering (Memoize) what is asked for once */
         {.name = "sync_settings",
                 .sql = "SELECT set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', "
                        "false), set_config('enable_mergejoin', 'off', false), set_config('enable_sort', 'off', false), "
+                       "set_config('enable_memoize', 'off', false), "
                        "set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false)",
                 .n_params = 0},
 
@@ -149,14 +150,18 @@ const struct statement sync_statements[] = {
                        "'00000000-0000-0000-0000-000000000000'), extended_version, dropping FROM aggregate_nodes "
                        "WHERE building OR dropping ORDER BY workspace_id, node_id",
                 .n_params = 0},
-        /* Where to go on is a parameter: as a column of the node it would be no condition of the index. */
+        /* Where to go on is a parameter: as a column of the node it would be no condition of the index. Of others'
+           customers no more than $6 rows are passed over: the last of these is answered, too. */
         {.name = "sync_customer_chunk",
-                .sql = "SELECT c.id, c.external_id, CASE WHEN $5::boolean THEN c.doc::text END FROM customers c "
-                       "WHERE c.workspace_id = $1::uuid AND c.id > $3::uuid "
-                       "AND c.node_id = ANY (ARRAY(SELECT jsonb_array_elements_text(n.doc -> 'entryNodes')::uuid "
-                       "FROM aggregate_nodes n WHERE n.workspace_id = $1 AND n.node_id = $2::uuid)) "
-                       "ORDER BY c.workspace_id, c.id LIMIT $4::bigint",
-                .n_params = 5},
+                .sql = "SELECT c.id, c.ours, c.n = $6::bigint, CASE WHEN c.ours THEN c.external_id END, "
+                       "CASE WHEN c.ours AND $5::boolean THEN c.doc::text END FROM (SELECT c.workspace_id, c.id, "
+                       "c.external_id, c.doc, c.node_id = ANY (ARRAY(SELECT jsonb_array_elements_text(n.doc -> "
+                       "'entryNodes')::uuid FROM aggregate_nodes n WHERE n.workspace_id = $1::uuid "
+                       "AND n.node_id = $2::uuid)) AS ours, row_number() OVER (ORDER BY c.workspace_id, c.id) AS n "
+                       "FROM customers c WHERE c.workspace_id = $1 AND c.id > $3::uuid "
+                       "ORDER BY c.workspace_id, c.id LIMIT $6) c "
+                       "WHERE c.ours OR c.n = $6 ORDER BY c.id LIMIT $4::bigint",
+                .n_params = 6},
         {.name = "sync_member_chunk",
                 .sql = "SELECT m.customer_id, m.profile_id FROM aggregate_members m WHERE m.workspace_id = $1::uuid "
                        "AND m.node_id = $2::uuid AND m.customer_id > $3::uuid AND m.customer_id <= $4::uuid "
@@ -174,14 +179,16 @@ const struct statement sync_statements[] = {
                        "WHERE x.workspace_id = $1 AND x.node_id = $2::uuid)",
                 .n_params = 3},
         {.name = "sync_profile_chunk",
-                .sql = "SELECT m.profile_id, m.excluded, c.* "
-                       "FROM (SELECT m.profile_id, m.customer_id, m.excluded FROM aggregate_members m "
-                       "WHERE m.workspace_id = $1::uuid AND m.node_id = $2::uuid AND m.profile_id > $3::uuid "
-                       "ORDER BY m.workspace_id, m.profile_id, m.customer_id LIMIT $4::bigint) m "
+                .sql = "SELECT m.profile_id, m.ours, m.n = $5::bigint, m.excluded, c.* FROM (SELECT m.* FROM "
+                       "(SELECT m.workspace_id, m.profile_id, m.customer_id, m.excluded, m.node_id = $2::uuid AS ours, "
+                       "row_number() OVER (ORDER BY m.workspace_id, m.profile_id, m.customer_id) AS n "
+                       "FROM aggregate_members m WHERE m.workspace_id = $1::uuid AND m.profile_id > $3::uuid "
+                       "ORDER BY m.workspace_id, m.profile_id, m.customer_id LIMIT $5) m WHERE m.ours OR m.n = $5 "
+                       "ORDER BY m.profile_id, m.customer_id LIMIT $4::bigint) m "
                        "LEFT JOIN LATERAL (SELECT " MEMBER_COLUMNS
-                       " FROM customers c WHERE c.workspace_id = $1 AND c.id = m.customer_id OFFSET 0) c ON true "
-                       "ORDER BY m.profile_id, m.customer_id",
-                .n_params = 4},
+                       " FROM customers c WHERE c.workspace_id = $1 AND c.id = m.customer_id AND m.ours OFFSET 0) c "
+                       "ON true ORDER BY m.profile_id, m.customer_id",
+                .n_params = 5},
         /* none when another process has begun the build anew meanwhile (sync_stale looks at all workspaces) */
         {.name = "sync_built",
                 .sql = "UPDATE aggregate_nodes SET built_to = $3::uuid, made_to = $4::uuid, building = $5::boolean "

@@ -90,9 +90,10 @@ const struct statement rollup_statements[] = {
                        "false)",
                 .n_params = 0},
         {.name = "rollup_zones",
-                .sql = "INSERT INTO stat_zones (workspace_id, zone) SELECT DISTINCT u.w, COALESCE(z.zone, "
-                       "'Europe/Rome') FROM unnest($1::uuid[] || $2::uuid[]) AS u(w) LEFT JOIN stat_wanted_zones z "
-                       "ON z.workspace_id = u.w WHERE NOT EXISTS (SELECT FROM stat_zones s WHERE s.workspace_id = u.w) "
+                .sql = "INSERT INTO stat_zones (workspace_id, zone) SELECT u.w, COALESCE(z.zone, 'Europe/Rome') "
+                       "FROM (SELECT DISTINCT w FROM unnest($1::uuid[] || $2::uuid[]) AS u(w)) u "
+                       "LEFT JOIN stat_wanted_zones z ON z.workspace_id = u.w "
+                       "WHERE NOT EXISTS (SELECT FROM stat_zones s WHERE s.workspace_id = u.w) "
                        "ON CONFLICT DO NOTHING",
                 .n_params = 2},
         {.name = "rollup_years", .sql = EVENT_YEARS_SQL, .n_params = 0},

@@ -265,6 +265,57 @@ static void lists_of_many_members_are_united_soon(void **state)
 	arena_free(arena);
 }
 
+/* An administrator may define thousands of extended properties: m0, m1, ... are numbers, lists, objects, and numbers to
+ * be added up. */
+static void many_properties_are_merged_soon(void **state)
+{
+	enum { MEMBERS = 60, PROPERTIES = 8000, MOST_S = 3 };
+	struct arena *arena = arena_new(1024UL * 1024 * 1024);
+	struct customer *members = arena_alloc(arena, MEMBERS * sizeof(*members));
+	struct buf definitions, merged;
+	clock_t begin = clock();
+
+	(void)state;
+	buf_init(&definitions, arena, 1024);
+	buf_init(&merged, arena, 1024);
+	buf_add_literal(&definitions, "{\"first\":" POLICY("MATH_SUM"));
+	buf_add_literal(&merged, "{\"first\":1770");
+	for (int i = 0; i < PROPERTIES; i++)
+		buf_printf(&definitions, ",\"m%d\":%s", i, i % 4 == 3 ? POLICY("MATH_MAX") : "{\"type\":\"object\"}");
+	for (int m = 0; m < MEMBERS; m++) {
+		struct buf doc;
+		buf_init(&doc, arena, 1024);
+		buf_printf(&doc, "{\"extended\":{\"first\":%d", m);
+		for (int i = 0; i < PROPERTIES; i++)
+			buf_printf(&doc,
+			        i % 4 == 0   ? ",\"m%d\":%d"
+			        : i % 4 == 1 ? ",\"m%d\":[%d]"
+			        : i % 4 == 2 ? ",\"m%d\":{\"a\":%d}"
+			                     : ",\"m%d\":%d",
+			        i, i % 4 == 1 ? m % 3 : m);
+		buf_add_literal(&doc, "}}");
+		buf_add_char(&doc, '\0');
+		members[m] = member(arena, SHOP, (uint8_t)m, m, doc.p);
+	}
+	for (int i = 0; i < PROPERTIES; i++)
+		buf_printf(&merged,
+		        i % 4 == 1   ? ",\"m%d\":[2,1,0]"
+		        : i % 4 == 2 ? ",\"m%d\":{\"a\":59}"
+		                     : ",\"m%d\":59",
+		        i);
+	buf_add_char(&definitions, '}');
+	buf_add_literal(&merged, "}");
+	buf_add_char(&definitions, '\0');
+	buf_add_char(&merged, '\0');
+	struct profile_node node = profile_node_read(
+	        arena, &workspace, &aggregate, unit_json(arena, node_document), unit_json(arena, definitions.p));
+	struct uuid id = {{1}};
+	struct customer profile = profile_merge(arena, &node, &id, members, MEMBERS);
+	assert_true(json_equal(json_member(profile.doc, "extended"), unit_json(arena, merged.p)));
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < MOST_S);
+	arena_free(arena);
+}
+
 /* Their matching property may be a common last name. */
 static void texts_of_many_members(void **state)
 {
@@ -317,6 +368,7 @@ int main(void)
 	                customers_with_the_same_key_share_a_profile, unit_arena_new, unit_arena_free),
 	        cmocka_unit_test(long_lists_are_united_soon),
 	        cmocka_unit_test(lists_of_many_members_are_united_soon),
+	        cmocka_unit_test(many_properties_are_merged_soon),
 	        cmocka_unit_test(texts_of_many_members),
 	        cmocka_unit_test_setup_teardown(filters, unit_arena_new, unit_arena_free),
 	};

@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/consent_times.h"
 #include "common/list_builder.h"
+#include "workers/aggregate_sync/gathered.h"
 
 #include <stdlib.h>
 
@@ -107,42 +108,40 @@ static void unite_lists(struct arena *arena, struct json *target, const struct j
 			}
 }
 
-/* What the others have under the target's key, where it is of the target's type. */
-static size_t counterparts_of(
-        const struct json *target, const struct json *const *others, size_t n, const struct json **ret_counterparts)
+/* What an other has is added, or noted where it is to be merged: an object's members, a list's items. */
+static void gather_missing(struct gathered *gathered, const struct json *other)
 {
-	size_t found = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct json *counterpart = json_get(others[i], target->key);
-		if (json_is(counterpart, target->type))
-			ret_counterparts[found++] = counterpart;
-	}
-	return found;
+	for
+		json_each(member, other)
+		{
+			struct place *place = gathered_find(gathered, member->key);
+			if (!place)
+				gathered_add(gathered, json_copy(gathered->arena, member, false));
+			else if (json_is_null(place->member))
+				gathered_replace(place, json_copy(gathered->arena, member, false));
+			else if (member->type == place->member->type &&
+			         (member->type == JSON_OBJECT || member->type == JSON_ARRAY))
+				gathered_note(gathered, place, member);
+		}
 }
 
 /* Adds what the others, less recent ones (the most recent of them first), have and the target lacks. */
 static void add_missing(struct arena *arena, struct json *target, const struct json *const *others, size_t n)
 {
+	struct gathered gathered;
+
+	gathered_init(&gathered, arena, target);
 	for (size_t i = 0; i < n; i++)
-		for
-			json_each(member, others[i])
-			{
-				if (json_is_null(json_get(target, member->key)))
-					json_set(target, member->key, json_copy(arena, member, false));
-			}
-	for
-		json_each(member, target)
-		{
-			if (!n || (member->type != JSON_OBJECT && member->type != JSON_ARRAY))
-				continue;
-			const struct json **counterparts = arena_alloc(arena, n * sizeof(*counterparts));
-			size_t found = counterparts_of(member, others, n, counterparts);
-			if (member->type == JSON_OBJECT)
-				add_missing(arena, member, counterparts, found);
-			else
-				unite_lists(arena, member, counterparts, found);
-		}
+		gather_missing(&gathered, others[i]);
+	for (size_t i = 0; i < gathered.n; i++) {
+		const struct place *place = &gathered.places[i];
+		if (!place->n)
+			continue;
+		if (place->member->type == JSON_OBJECT)
+			add_missing(arena, place->member, gathered_counterparts(&gathered, place), place->n);
+		else
+			unite_lists(arena, place->member, gathered_counterparts(&gathered, place), place->n);
+	}
 }
 
 /* The value that was given last; among those of one time the most recent member's. */
@@ -210,66 +209,67 @@ static void merge_consents(struct arena *arena, struct json *target, const struc
 	}
 }
 
-/* Values of one extended property by priority; path is one name, or an object's and its property's. */
-static size_t values_of(
-        const struct ranked *members, size_t n, struct str object, struct str name, const struct json **ret_values)
+/* What the objects have under the target's keys, in their order. */
+static void gather_values(struct gathered *gathered, const struct json *const *objects, size_t n)
 {
-	size_t found = 0;
-
 	for (size_t i = 0; i < n; i++) {
-		const struct json *extended = json_member(members[i].customer->doc, "extended");
-		const struct json *value = json_get(object.p ? json_get(extended, object) : extended, name);
-		if (!json_is_null(value))
-			ret_values[found++] = value;
+		if (!json_is(objects[i], JSON_OBJECT))
+			continue;
+		for
+			json_each(member, objects[i])
+			{
+				struct place *place =
+				        json_is_null(member) ? NULL : gathered_find(gathered, member->key);
+				if (place)
+					gathered_note(gathered, place, member);
+			}
 	}
-	return found;
 }
 
-struct policies {
-	struct arena *arena;
-	const struct ranked *members; /* by priority */
-	size_t n;
-	const struct json **values;
-};
-
-static void apply_policies(
-        const struct policies *policies, struct json *target, struct str object, const struct json *definitions)
+/* By the values of `objects`, which stand by priority; those of objects among them are one level below. */
+static void apply_policies(struct arena *arena, struct json *target, const struct json *const *objects, size_t n,
+        const struct json *definitions, bool is_below)
 {
+	struct gathered gathered;
+
 	if (!json_is(target, JSON_OBJECT) || !json_is(definitions, JSON_OBJECT))
 		return;
+	gathered_init(&gathered, arena, target);
+	gather_values(&gathered, objects, n);
 	for
 		json_each(definition, definitions)
 		{
+			struct place *place = gathered_find(&gathered, definition->key);
+			if (!place)
+				continue;
 			struct str policy = json_text(json_path(definition, STR("contactlabProperties.mergePolicy")));
-			size_t n = values_of(policies->members, policies->n, object, definition->key, policies->values);
+			const struct json **values = gathered_counterparts(&gathered, place);
 			struct json *value =
-			        policy.p && n ? profile_apply_policy(policies->arena, policy, policies->values, n)
-			                      : NULL;
+			        policy.p && place->n ? profile_apply_policy(arena, policy, values, place->n) : NULL;
 			if (value)
-				json_set(target, definition->key, value);
-			else if (!object.p)
-				apply_policies(policies, json_get(target, definition->key), definition->key,
-				        json_member(definition, "properties"));
+				gathered_replace(place, value);
+			else if (!is_below)
+				apply_policies(arena, place->member, values, place->n,
+				        json_member(definition, "properties"), true);
 		}
 }
 
 static struct json *merge_documents(
         struct arena *arena, const struct profile_node *node, struct ranked *members, size_t n)
 {
-	const struct json **others;
+	const struct json **others = arena_alloc(arena, n * sizeof(*others));
 	struct json *doc;
-	struct policies policies = {.arena = arena, .members = members, .n = n};
 
 	qsort(members, n, sizeof(*members), by_recency);
 	doc = json_copy(arena, members[0].customer->doc, false);
-	others = arena_alloc(arena, n * sizeof(*others));
 	for (size_t i = 1; i < n; i++)
 		others[i - 1] = members[i].customer->doc;
 	add_missing(arena, doc, others, n - 1);
 	merge_consents(arena, json_member(doc, "consents"), members, n);
 	qsort(members, n, sizeof(*members), by_priority);
-	policies.values = arena_alloc(arena, n * sizeof(*policies.values));
-	apply_policies(&policies, json_member(doc, "extended"), STR_NONE, node->extended);
+	for (size_t i = 0; i < n; i++)
+		others[i] = json_member(members[i].customer->doc, "extended");
+	apply_policies(arena, json_member(doc, "extended"), others, n, node->extended, false);
 	return doc;
 }
 

@@ -3,6 +3,7 @@
 #include "workers/stats_rollup/gaps.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define B KIND_BUYER
 #define V KIND_VISITOR
@@ -118,11 +119,40 @@ static void people_add_up(void **state)
 	arena_free(arena);
 }
 
+/* Who has bought on very many days, first in one context and then in others: another order does not take longer than
+ * reading the days. */
+static void many_days_of_a_buyer(void **state)
+{
+	enum { DAYS = 50000, MOST_S = 2 };
+	static const char *const contexts[] = {"WEB", "IOT", "OTHER"};
+	struct arena *arena = arena_new(64UL * 1024 * 1024);
+	struct person_day *days = arena_alloc(arena, 3UL * DAYS * sizeof(*days));
+	size_t n_gaps;
+	char found[1024];
+	clock_t begin = clock();
+
+	(void)state;
+	for (int i = 0; i < 3 * DAYS; i++)
+		days[i] = (struct person_day){.person.kind = KIND_BUYER,
+		        .day = i,
+		        .context = str_of(contexts[i / DAYS]),
+		        .before = i > 0,
+		        .after = 1};
+	struct gap *gaps = gaps_of(days, 3UL * DAYS, arena, &n_gaps);
+	print_gaps(gaps, n_gaps, found, sizeof(found));
+	assert_string_equal(found,
+	        "1 '' 0<- +1; 1 '' 1<- -1; 1 '' 1<0 +1; 1 'WEB' 0<- +1; 1 'WEB' 1<- -1; 1 'WEB' 1<0 +1; "
+	        "4 '' 0<- +1; 4 '' 2<- -1; 4 '' 2<0 +1; 4 'WEB' 0<- +1; 4 'WEB' 2<- -1; 4 'WEB' 2<0 +1; ");
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < MOST_S);
+	arena_free(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(gaps_follow_days),
 	        cmocka_unit_test(people_add_up),
+	        cmocka_unit_test(many_days_of_a_buyer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

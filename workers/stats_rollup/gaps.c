@@ -142,12 +142,28 @@ static void add_gaps(struct found *found, const struct person_day *days, size_t 
 	}
 }
 
-static bool is_first_in_context(const struct person_day *days, size_t i)
+/* Each context once. There are few of them, and a buyer may have very many days. */
+static struct str *contexts_of(const struct person_day *days, size_t n, struct arena *arena, size_t *ret_n)
 {
-	for (size_t j = 0; j < i; j++)
-		if (str_eq(days[j].context, days[i].context))
-			return false;
-	return true;
+	struct str *contexts = arena_alloc(arena, n * sizeof(*contexts));
+
+	*ret_n = 0;
+	for (size_t i = 0, known; i < n; i++) {
+		for (known = 0; known < *ret_n && !str_eq(contexts[known], days[i].context);)
+			known++;
+		if (known == *ret_n)
+			contexts[(*ret_n)++] = days[i].context;
+	}
+	return contexts;
+}
+
+static void add_gaps_of_contexts(struct found *found, const struct person_day *days, size_t n)
+{
+	size_t n_contexts;
+	const struct str *contexts = contexts_of(days, n, found->arena, &n_contexts);
+
+	for (size_t i = 0; i < n_contexts; i++)
+		add_gaps(found, days, n, contexts[i]);
 }
 
 /* Adds the rows up that name the same; returns how many are left. */
@@ -193,9 +209,8 @@ struct gap *gaps_of(struct person_day *days, size_t n, struct arena *arena, size
 		for (next = i + 1; next < n && !compare_people(&days[i].person, &days[next].person);)
 			next++;
 		add_gaps(&found, days + i, next - i, STR_NONE);
-		for (size_t j = 0; j < next - i && days[i].person.kind == KIND_BUYER; j++)
-			if (is_first_in_context(days + i, j))
-				add_gaps(&found, days + i, next - i, days[i + j].context);
+		if (days[i].person.kind == KIND_BUYER)
+			add_gaps_of_contexts(&found, days + i, next - i);
 	}
 	qsort(found.gaps, found.n, sizeof(*found.gaps), compare_gaps);
 	*ret_n = merge_gaps(found.gaps, found.n);

@@ -283,6 +283,22 @@ static void other_merge_policies_build_again(void **state)
 	stage_close(&stage);
 }
 
+/* Merge policies used to make numbers that no document may hold. */
+static void a_profile_that_cannot_be_read_is_made_anew(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_run(&stage, 10, 0);
+	run_sql(&stage,
+	        "UPDATE customers SET doc = '{\"extended\":{\"points\":1e308}}' WHERE node_id = '" AGGREGATE "'");
+	for (unsigned n = 0; n < CUSTOMERS; n++)
+		add_fact(&stage, n);
+	feed_run(stage.feed, 0);
+	check_equals_a_build(&stage);
+	stage_close(&stage);
+}
+
 #define COUNT_PROFILES "SELECT count(*) FROM customers WHERE node_id = '" AGGREGATE "'"
 #define COUNT_MEMBERS "SELECT count(*) FROM aggregate_members"
 #define COUNT_CHANGES "SELECT count(*) FROM update_stream WHERE node_id = '" AGGREGATE "'"
@@ -669,6 +685,7 @@ int main(void)
 	        cmocka_unit_test(a_removed_node_leaves_nothing),
 	        cmocka_unit_test(an_old_rule_that_comes_again_changes_nothing),
 	        cmocka_unit_test(other_merge_policies_build_again),
+	        cmocka_unit_test(a_profile_that_cannot_be_read_is_made_anew),
 	        cmocka_unit_test(a_build_that_begins_anew_does_not_end),
 	        cmocka_unit_test(a_member_too_many_counts_all_the_same),
 	        cmocka_unit_test(a_member_too_many_of_a_build_counts_all_the_same),

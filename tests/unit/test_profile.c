@@ -109,6 +109,12 @@ static void values_of_two_members(void **state)
 	        /* a policy that does not fit, and a property without one: the most recent value */
 	        {"{\"extended\":{\"sum\":1}}", "{\"extended\":{\"sum\":\"x\"}}", "{\"extended\":{\"sum\":\"x\"}}"},
 	        {"{\"extended\":{\"plain\":1}}", "{\"extended\":{\"plain\":2}}", "{\"extended\":{\"plain\":2}}"},
+	        /* nor does one whose result no document can hold */
+	        {"{\"extended\":{\"sum\":9e307}}", "{\"extended\":{\"sum\":8e307}}", "{\"extended\":{\"sum\":8e307}}"},
+	        {"{\"extended\":{\"avg\":1e-308}}", "{\"extended\":{\"avg\":2e-307}}",
+	                "{\"extended\":{\"avg\":2e-307}}"},
+	        {"{\"extended\":{\"diff\":-9e307}}", "{\"extended\":{\"diff\":9.9e307}}",
+	                "{\"extended\":{\"diff\":9.9e307}}"},
 	        /* one value needs no policy */
 	        {"{\"extended\":{\"diff\":5}}", "{}", "{\"extended\":{\"diff\":5}}"},
 	        {"{\"extended\":{\"sum\":0.12345678901234567891}}", "{}",

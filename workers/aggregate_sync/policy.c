@@ -4,7 +4,6 @@
 #include "common/list_builder.h"
 #include "workers/aggregate_sync/profile.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 static bool all_are(const struct json *const *values, size_t n, enum json_type type)
@@ -126,13 +125,13 @@ static double fold(enum math math, const struct json *const *values, size_t n)
 	return math == AVG ? result / (double)n : result;
 }
 
-/* Fifteen digits: what a decimal fraction had is there again. NULL when the number is not finite. */
+/* Fifteen digits: what a decimal fraction had is there again. NULL when the number is none that a document can hold:
+ * the profile could not be read again. */
 static struct json *of_double(struct arena *arena, double value)
 {
-	struct json *number = json_new(arena, JSON_NUMBER);
+	struct err err = {0};
 
-	number->text = str_of(arena_printf(arena, "%.15g", value));
-	return isfinite(value) ? number : NULL;
+	return json_parse(arena, str_of(arena_printf(arena, "%.15g", value)), &err);
 }
 
 /* A number of more digits keeps them. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -325,6 +326,45 @@ static void profiles_bound_a_slice(void **state)
 	}
 }
 
+static void add_text(char *text, size_t room, const char *more)
+{
+	size_t n = strlen(text);
+
+	assert_true(n + strlen(more) < room);
+	snprintf(text + n, room - n, "%s", more);
+}
+
+/* The stream may name one large profile in each of its entries. */
+static void a_large_profile_many_times(void **state)
+{
+	enum { ENTRIES = 250, MOST_S = 3 };
+	struct component *c = *state;
+	struct timespec begin, end;
+
+	component_sql(c,
+	        "INSERT INTO customers (workspace_id, id, node_id, int_id, version, registered_us, updated_us, "
+	        "enabled, doc) SELECT '" W "', '" W "', '" NODE
+	        "', 1, 1, 1, 1, true, (SELECT jsonb_agg(n) FROM generate_series(1, 400000) AS n)");
+	char numbers[ENTRIES * 4 + 3] = "{0", customers[ENTRIES * 38] = "{" W, events[ENTRIES * 5 + 3] = "{NULL",
+	                           of_profile[ENTRIES * 2 + 3] = "{t";
+	for (int i = 1; i <= ENTRIES; i++) {
+		bool last = i == ENTRIES;
+		char number[8];
+		snprintf(number, sizeof(number), ",%d", i);
+		add_text(numbers, sizeof(numbers), last ? "}" : number);
+		add_text(customers, sizeof(customers), last ? "}" : "," W);
+		add_text(events, sizeof(events), last ? "}" : ",NULL");
+		add_text(of_profile, sizeof(of_profile), last ? "}" : ",t");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	PGresult *rows = ask(c, "updates_entities",
+	        (const char *[]){W, numbers, customers, events, "2097152", of_profile, "0", "9"});
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_int_equal(PQntuples(rows), 1);
+	assert_true(end.tv_sec - begin.tv_sec <= MOST_S);
+	PQclear(rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +376,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(pages_of_runs, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_slice_is_bounded, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(profiles_bound_a_slice, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(a_large_profile_many_times, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

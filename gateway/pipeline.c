@@ -350,7 +350,7 @@ static bool check_params(struct request *request)
 	for (const struct route_param *param = request->match.route->params; param && param->name; param++) {
 		struct str value = request_param(request, param->name);
 
-		if (param->required && !value.n)
+		if (param->required && !param->of_page && !value.n)
 			return request_fail_param(request, param->name, "is required");
 		/* an empty one says neither: eventsOnly decides how much of a node is removed */
 		if (param->flag && value.p && !str_eq_nocase(value, STR("true")) && !str_eq_nocase(value, STR("false")))

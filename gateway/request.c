@@ -55,18 +55,19 @@ bool request_path_uuid(struct request *request, const char *name, struct uuid *r
 	return uuid_parse(request_path(request, name), ret_id);
 }
 
-static bool is_declared(const struct route *route, const char *name)
+/* NULL: the route has no such parameter. */
+static const struct route_param *declared(const struct route *route, const char *name)
 {
 	for (const struct route_param *param = route->params; param && param->name; param++) {
 		if (strcmp(param->name, name) == 0)
-			return true;
+			return param;
 	}
-	return false;
+	return NULL;
 }
 
 struct str request_param_at(struct request *request, const char *name, size_t n)
 {
-	if (!is_declared(request->match.route, name))
+	if (!declared(request->match.route, name))
 		return STR_NONE;
 	for (size_t i = 0; i < request->n_params; i++) {
 		if (str_is(request->params[i].name, name) && n-- == 0)
@@ -180,12 +181,13 @@ struct str request_body_text(struct request *request)
 static bool page_number(
         struct request *request, const char *name, uint64_t min, uint64_t max, int64_t fallback, int64_t *ret_value)
 {
+	const struct route_param *param = declared(request->match.route, name);
 	struct str text = request_param(request, name);
 	uint64_t value;
 
 	*ret_value = fallback;
 	if (text.n == 0)
-		return true;
+		return !(param && param->required) || request_fail_param(request, name, "is required");
 	if (str_to_u64(text, max, &value) && value >= min) {
 		*ret_value = (int64_t)value;
 		return true;

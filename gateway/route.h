@@ -45,7 +45,8 @@ struct route_param {
 	const char *name;
 	const char *schema; /* OpenAPI schema as JSON text */
 	bool required;
-	bool flag; /* true or false, nothing else */
+	bool of_page; /* request_page asks for it, behind the look at the node */
+	bool flag;    /* true or false, nothing else */
 	const char *description;
 };
 

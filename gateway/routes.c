@@ -92,10 +92,12 @@ static const struct route_param customer_write_params[] = {SESSION_PARAM,
 static const struct route_param customer_entries_params[] = {{.name = "page",
                                                                      .schema = "{\"type\":\"integer\",\"minimum\":0}",
                                                                      .required = true,
+                                                                     .of_page = true,
                                                                      .description = "Number of the page, from 0."},
         {.name = "size",
                 .schema = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":50}",
                 .required = true,
+                .of_page = true,
                 .description = "Elements of a page."},
         {0}};
 

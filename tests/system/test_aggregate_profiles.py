@@ -307,6 +307,16 @@ def test_entries_are_of_profiles(aggregate):
     check_error(aggregate.client.get(f"customers/{new_id()}/entries", {"page": 0, "size": 10}), 404)
 
 
+def test_entries_look_for_the_profile_before_the_page(aggregate):
+    one = aggregate.new(aggregate.shop)
+    path = f"customers/{aggregate.of(one)['id']}/entries"
+    for query in ({}, {"page": -1, "size": 1}):
+        check_error(aggregate.client.get(f"customers/{new_id()}/entries", query), 404)
+        check_error(aggregate.client.get(f"customers/{one['id']}/entries", query), 404)
+        check_error(aggregate.space.trusted(aggregate.shop).get(path, query), 403)
+        check_error(aggregate.client.get(path, query), 400, pointer="/page")
+
+
 def test_a_source_sees_its_own_nodes(aggregate):
     one = aggregate.new(aggregate.shop)
     profile, event = aggregate.of(one), aggregate.post_event(one)

@@ -4,12 +4,12 @@
 
 #define BYTE_ORDER_MARK "\xEF\xBB\xBF"
 
-/* One row in work. `open`: the text breaks off before the row ends. */
+/* One row in work. `open`: the text breaks off before the row ends; `in_quotes`: before a cell's closing quote. */
 struct reading {
 	struct arena *arena;
 	const char *at, *end;
 	bool at_end;
-	bool open;
+	bool open, in_quotes;
 	struct csv_row *row;
 	size_t capacity;
 };
@@ -97,6 +97,7 @@ static void read_quoted(struct reading *reading)
 	/* a quote at the end of the bytes may be half of a doubled one; CR may be half of CRLF */
 	if (!p || (!reading->at_end && (p + 1 == reading->end || (p[1] == '\r' && p + 2 == reading->end)))) {
 		reading->open = true;
+		reading->in_quotes = !p;
 		return;
 	}
 	struct str text = {from, (size_t)(p - from)};
@@ -106,9 +107,11 @@ static void read_quoted(struct reading *reading)
 		reading->at = ++p;
 	if (p == reading->end || *p == ',' || *p == '\n')
 		return;
-	/* what stands behind the quote is passed over as if it were a cell */
+	/* what stands behind the quote is passed over as if it were a cell, and is none */
+	size_t n_cells = reading->row->n_cells;
 	set_fault(reading, "text follows the closing quote of a cell");
 	read_plain(reading, p);
+	reading->row->n_cells = n_cells;
 }
 
 static void read_row(struct reading *reading)
@@ -137,6 +140,19 @@ static size_t passed_over(struct str bytes, bool at_start, bool at_end)
 	return (size_t)(p - bytes.p);
 }
 
+/* A forgotten quote takes all that follows into its cell: the cell is told, not how long it has become. */
+static const char *endless(const struct reading *reading)
+{
+	size_t cell = reading->row->n_cells + 1;
+
+	if (!reading->in_quotes)
+		return arena_printf(reading->arena, "it has more than %d bytes", CSV_ROW_BYTES);
+	if (reading->at_end)
+		return arena_printf(reading->arena, "the quote that begins its cell %zu never ends", cell);
+	return arena_printf(
+	        reading->arena, "the quote that begins its cell %zu does not end within %d bytes", cell, CSV_ROW_BYTES);
+}
+
 enum csv_status csv_next(struct arena *arena, struct str bytes, bool at_start, bool at_end, struct csv_row *ret_row)
 {
 	struct reading reading = {.arena = arena, .end = bytes.p + bytes.n, .at_end = at_end, .row = ret_row};
@@ -151,8 +167,10 @@ enum csv_status csv_next(struct arena *arena, struct str bytes, bool at_start, b
 	reading.at = bytes.p + skip;
 	read_row(&reading);
 	size_t n = (size_t)(reading.at - bytes.p) - skip;
-	if (n > CSV_ROW_BYTES || (reading.open && (at_end || bytes.n - skip > CSV_ROW_BYTES)))
+	if (n > CSV_ROW_BYTES || (reading.open && (at_end || bytes.n - skip > CSV_ROW_BYTES))) {
+		ret_row->fault = endless(&reading);
 		return CSV_ENDLESS;
+	}
 	if (reading.open)
 		return CSV_MORE;
 	ret_row->n_bytes = skip + n;

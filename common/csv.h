@@ -33,7 +33,7 @@ enum csv_status {
 	CSV_ROW,
 	CSV_MORE,    /* no whole row yet; n_bytes tells how many bytes need not be kept (empty lines) */
 	CSV_END,     /* nothing is left; n_bytes as above */
-	CSV_ENDLESS, /* the row is larger than CSV_ROW_BYTES, or has no closing quote */
+	CSV_ENDLESS, /* the row is larger than CSV_ROW_BYTES, or has no closing quote: `fault` tells which */
 };
 
 /*

@@ -37,9 +37,9 @@ static const struct {
                 "<a>\n<\xEF\xBB\xBF"
                 "b>\n"},
         {"quote inside a cell", "a\"b,c\r\nd\r\n", "<a\"b><c>!\n<d>\n"},
-        {"text behind a quote", "\"a\"b,c\r\nd\r\n", "<\"a\"><b><c>!\n<d>\n"},
+        {"text behind a quote", "\"a\"b,c\r\nd\r\n", "<\"a\"><c>!\n<d>\n"},
         {"carriage return inside a cell", "a\rb\r\nc\r\n", "<a\rb>!\n<c>\n"},
-        {"carriage return behind a quote", "\"a\"\rb\r\nc\r\n", "<\"a\"><\rb>!\n<c>\n"},
+        {"carriage return behind a quote", "\"a\"\rb\r\nc\r\n", "<\"a\">!\n<c>\n"},
         {"no closing quote", "a\r\n\"b\r\nc\r\n", "<a>\n?"},
         {"quote at the very end", "\"", "?"},
 };
@@ -166,6 +166,35 @@ static void rows_have_a_largest_size(void **state)
 	arena_free(arena);
 }
 
+/* What is said of a row without an end; `at_end`: the file ends with its text. */
+static void check_fault(const char *text, size_t n, bool at_end, const char *fault)
+{
+	struct arena *arena = arena_new(16 * 1024 * 1024);
+	struct csv_row row;
+
+	assert_int_equal(csv_next(arena, (struct str){text, n}, false, at_end, &row), CSV_ENDLESS);
+	assert_non_null(row.fault);
+	assert_string_equal(row.fault, fault);
+	arena_free(arena);
+}
+
+static void rows_without_an_end_say_why(void **state)
+{
+	struct arena *arena = arena_new(16 * 1024 * 1024);
+	size_t n = CSV_ROW_BYTES + 1;
+	char *plain = arena_alloc(arena, n);
+
+	(void)state;
+	memset(plain, 'x', n);
+	check_fault("\"a\"b,\"c\nd,e\n", 12, true, "the quote that begins its cell 2 never ends");
+	check_fault("a,b,\"\"\"\n", 8, true, "the quote that begins its cell 3 never ends");
+	check_fault(
+	        row_of(arena, n + 8), n, false, "the quote that begins its cell 1 does not end within 262144 bytes");
+	check_fault(row_of(arena, n), n, true, "it has more than 262144 bytes");
+	check_fault(plain, n, true, "it has more than 262144 bytes");
+	arena_free(arena);
+}
+
 static void rows_have_a_most_of_cells(void **state)
 {
 	struct arena *arena = arena_new(16 * 1024 * 1024);
@@ -191,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(rows_are_the_same_wherever_the_file_is_cut),
 	        cmocka_unit_test(rows_have_a_largest_size),
+	        cmocka_unit_test(rows_without_an_end_say_why),
 	        cmocka_unit_test(rows_have_a_most_of_cells),
 	};
 

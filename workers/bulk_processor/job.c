@@ -278,11 +278,12 @@ bool job_fill(struct job *job, struct batch *batch, struct err *err)
 	}
 }
 
-static const char *header_fault(enum csv_status status)
+static const char *header_fault(const struct job *job, enum csv_status status, const struct csv_row *row)
 {
 	if (status == CSV_END)
 		return "the file has no header";
-	return "the header cannot be read: it has no end";
+	return arena_printf(
+	        job->header_arena, "the header cannot be read: %s", row->fault ? row->fault : "it has no end");
 }
 
 /* Reads the first row, which must lie in the first piece (the others may be gone), and keeps its bytes; the buffer
@@ -296,7 +297,7 @@ static bool load_header(struct job *job, struct batch *batch, struct err *err)
 	enum csv_status status = csv_next(batch_arena(batch), (struct str){job->buffer, job->n_buffer}, true,
 	        (int64_t)job->n_buffer == job->bytes, &row);
 	if (status != CSV_ROW) {
-		job_fail(job, header_fault(status));
+		job_fail(job, header_fault(job, status, &row));
 		return true;
 	}
 	job->header = arena_str(job->header_arena, (struct str){job->buffer, row.n_bytes});

@@ -251,8 +251,8 @@ static bool read_row(struct step *step)
 	        csv_next(step->arena, (struct str){text, job->n_buffer - job->used}, false, job->at_end, &cells);
 
 	if (status == CSV_ENDLESS) {
-		job_fail(job, arena_printf(step->arena, "row %lld has no end within %d bytes: is a quote missing?",
-		                      (long long)job->line + 1, CSV_ROW_BYTES));
+		job_fail(job, arena_printf(step->arena, "row %lld cannot be read: %s", (long long)job->line + 1,
+		                      cells.fault));
 		return false;
 	}
 	if (status == CSV_ROW)

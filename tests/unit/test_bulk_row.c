@@ -233,6 +233,10 @@ static const struct {
                 COMMAND_EVENT_PATCH, 0, LOOKUP_EVENT, NULL},
         {"an event by id alone", BULK_EVENT, BULK_UPSERT, "id,properties.amount.total,contextInfo.store,type",
                 CUSTOMER_TEXT ",12.5,\"{\"\"id\"\":\"\"s\"\"}\",", NULL, COMMAND_EVENT_PATCH, 0, LOOKUP_EVENT, NULL},
+        {"an event by id and external id", BULK_EVENT, BULK_UPSERT, "id,externalId,sessionId", CUSTOMER_TEXT ",7,null",
+                NULL, COMMAND_EVENT_PATCH, 0, LOOKUP_EVENT, NULL},
+        {"an event by id and session", BULK_EVENT, BULK_UPSERT, "id,externalId,sessionId", CUSTOMER_TEXT ",,7", NULL,
+                COMMAND_EVENT_PATCH, 0, LOOKUP_EVENT, NULL},
         {"a new event with an id", BULK_EVENT, BULK_INSERT, "id,context", CUSTOMER_TEXT ",WEB", "takes no id", 0, 0,
                 LOOKUP_NONE, NULL},
         {"an event's deletion", BULK_EVENT, BULK_DELETE, "id", CUSTOMER_TEXT, NULL, COMMAND_EVENT_DELETE, 0,
@@ -366,6 +370,39 @@ static void events_are_changed_by_their_own_types(void **state)
 	arena_free(desk.arena);
 }
 
+/* Why the row of that name cannot change an event that was brought back by this. */
+static const char *why_not(struct desk *desk, const char *name, enum event_bind bind, const char *value)
+{
+	struct event_row event = {.node = node,
+	        .type = STR("viewedPage"),
+	        .context = STR("WEB"),
+	        .json = STR("{\"properties\":{\"url\":\"u\"},\"contextInfo\":{},\"tracking\":null}"),
+	        .bind = bind,
+	        .bind_value = str_of(value)};
+	size_t n_bytes;
+	struct row row = change(desk, name, &event, &n_bytes);
+
+	return row.why.p ? arena_str(desk->arena, row.why).p : "";
+}
+
+static void events_keep_what_they_were_brought_back_by(void **state)
+{
+	struct desk desk = {.arena = arena_new(64 * 1024 * 1024)};
+	const char *external = "an event by id and external id", *session = "an event by id and session";
+
+	(void)state;
+	assert_string_equal(why_not(&desk, external, EVENT_BIND_EXTERNAL_ID, "7"), "");
+	assert_string_equal(
+	        why_not(&desk, external, EVENT_BIND_EXTERNAL_ID, "8"), "/externalId: externalId cannot be changed");
+	assert_string_equal(
+	        why_not(&desk, external, EVENT_BIND_SESSION, "7"), "/externalId: externalId cannot be changed");
+	assert_string_equal(why_not(&desk, external, EVENT_BIND_NONE, ""), "/externalId: externalId cannot be changed");
+	assert_string_equal(why_not(&desk, session, EVENT_BIND_SESSION, "7"), "");
+	assert_string_equal(
+	        why_not(&desk, session, EVENT_BIND_EXTERNAL_ID, "7"), "/sessionId: sessionId cannot be changed");
+	arena_free(desk.arena);
+}
+
 /* Many rows that change large events are in work at once. */
 static void rows_of_large_events_take_little_memory(void **state)
 {
@@ -412,6 +449,7 @@ int main(void)
 	        cmocka_unit_test(rows_become_commands),
 	        cmocka_unit_test(rows_that_were_sent_are_made_again),
 	        cmocka_unit_test(events_are_changed_by_their_own_types),
+	        cmocka_unit_test(events_keep_what_they_were_brought_back_by),
 	        cmocka_unit_test(rows_of_large_events_take_little_memory),
 	        cmocka_unit_test(ids_follow_from_job_and_line),
 	};

@@ -514,6 +514,16 @@ static void check_patch(struct making *making, struct str patch)
 	arena_free(scratch);
 }
 
+/* What an event was brought back by stays: a row may repeat it, as a body may its bringBackProperties. */
+static void check_bind(struct making *making, enum event_bind bind, const char *column, struct str sent)
+{
+	const struct event_row *event = making->row->event;
+
+	if (sent.n && !(event->bind == bind && str_eq(event->bind_value, sent)))
+		problems_add(&making->problems, str_of(arena_printf(making->arena, "/%s", column)),
+		        "%s cannot be changed", column);
+}
+
 static void finish_patch(struct making *making)
 {
 	struct row *row = making->row;
@@ -524,6 +534,8 @@ static void finish_patch(struct making *making)
 
 	event_input_read(making->arena, document, EVENT_CHANGE, &input, &making->problems);
 	event_input_keeps(event, document, EVENT_CHANGE, &making->problems);
+	check_bind(making, EVENT_BIND_EXTERNAL_ID, "externalId", making->external_id);
+	check_bind(making, EVENT_BIND_SESSION, "sessionId", making->session_id);
 	struct str patch = patch_json(making->arena, &input);
 	check_patch(making, patch);
 	fail_with_problems(making);

@@ -64,6 +64,8 @@ enum command_flag {
 	COMMAND_BULK = 1 << 4,         /* row of a bulk job: the outcome's body is {"status","id"}, see workers */
 	COMMAND_INSERT_ONLY = 1 << 5,  /* CUSTOMER_POST: an existing customer is a conflict */
 	COMMAND_SAME_MEMBERS = 1 << 6, /* CHANGE of a profile: it has the members that it had; absent = who knows */
+	/* EVENT_PUT, EVENT_PATCH: what changes nothing raises no version. Older records have it not, and did. */
+	COMMAND_IF_DIFFERENT = 1 << 7,
 };
 
 struct reply_address {

@@ -187,6 +187,20 @@ struct str event_json_merge(struct arena *arena, struct str stored, struct str p
 	return merged;
 }
 
+bool event_json_equal(struct str a, struct str b)
+{
+	struct arena *scratch;
+	struct err err = {0};
+
+	if (str_eq(a, b))
+		return true;
+	scratch = arena_new(JSON_BYTES_PER_TEXT_BYTE * (a.n + b.n) + 16 * 1024);
+	const struct json *left = json_parse(scratch, a, &err), *right = left ? json_parse(scratch, b, &err) : NULL;
+	bool equal = right && json_equal(left, right);
+	arena_free(scratch);
+	return equal;
+}
+
 void event_row_read(const PGresult *result, int row, int first, struct event_row *ret_event)
 {
 	*ret_event = (struct event_row){

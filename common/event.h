@@ -46,6 +46,9 @@ void event_json_write(
  */
 struct str event_json_merge(struct arena *arena, struct str stored, struct str patch, struct err *err) must_check;
 
+/* Whether two stored JSONs say the same (json_equal). */
+bool event_json_equal(struct str a, struct str b);
+
 /* A row of the events table; texts point into where it was read from. */
 struct event_row {
 	struct uuid id, node;

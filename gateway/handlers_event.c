@@ -359,6 +359,8 @@ static void find_event(struct request *request, enum command_type type,
 	struct uuid id;
 
 	write->found = found;
+	if (type != COMMAND_EVENT_DELETE)
+		write->command.flags |= COMMAND_IF_DIFFERENT;
 	if (!request_path_uuid(request, "id", &id)) {
 		event_not_found(request);
 		return;

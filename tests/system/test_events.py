@@ -372,6 +372,17 @@ def test_put_replaces_the_values(source, someone):
     assert_untouched(before, after)
 
 
+def test_a_write_that_changes_nothing_leaves_the_event_as_it_is(source, someone):
+    identifier = post(source, event(someone, "viewedPage", properties={"title": "a", "path": "/p"}))
+    before = stored(source, identifier)
+    check_ok(source.patch(f"events/{identifier}", {}), 202)
+    check_ok(source.patch(f"events/{identifier}", {"properties": {"path": "/p", "title": "a"}, "date": before["date"]}), 202)
+    check_ok(source.put(f"events/{identifier}", before), 202)
+    check_ok(source.patch(f"events/{identifier}", {"properties": {"title": "b"}}), 202)
+    eventually(lambda: stored(source, identifier)["properties"]["title"] == "b")
+    assert stored(source, identifier)["version"] == before["version"] + 1, "changes of one event are made in order, and only one changed it"
+
+
 def changed(source, before):
     now = check_ok(source.get(f"events/{before['id']}"))
     assert now["version"] > before["version"], "a change raises version"

@@ -117,6 +117,46 @@ static void updates_are_a_millisecond_apart(void **state)
 	assert_int_equal(event.row.updated_us, 7000);
 }
 
+static enum event_outcome write_again(
+        struct arena *arena, struct event *event, enum command_type type, const char *json)
+{
+	struct command command = command_at(type, 9000);
+	struct event_body body = {.json = str_of(json), .has_date = true, .date_us = 5000};
+	struct err err;
+
+	command.flags = COMMAND_IF_DIFFERENT;
+	event->changed = false;
+	return event_apply(arena, event, &command, &body, &err);
+}
+
+static void what_changes_nothing_leaves_the_event_as_it_is(void **state)
+{
+	struct event event = live(*state, 5678);
+	struct command old = command_at(COMMAND_EVENT_PATCH, 9000);
+	struct event_body nothing = {.json = STR("{}")};
+	struct err err;
+
+	assert_int_equal(write_again(*state, &event, COMMAND_EVENT_PATCH, "{}"), EVENT_SAME);
+	assert_int_equal(write_again(*state, &event, COMMAND_EVENT_PATCH, "{\"properties\":{\"a\":1.0,\"b\":null}}"),
+	        EVENT_SAME);
+	assert_int_equal(write_again(*state, &event, COMMAND_EVENT_PUT,
+	                         "{\"contextInfo\":{},\"properties\":{\"a\":1},\"tracking\":null}"),
+	        EVENT_SAME);
+	assert_false(event.changed);
+	assert_int_equal(event.row.version, 1);
+	assert_int_equal(event.row.date_us, 5678); /* 5 ms are the date that was told */
+	assert_str(event.row.json, STORED);
+	/* a record of before raises the version as it did then: the log's tables stay what they are */
+	assert_int_equal(event_apply(*state, &event, &old, &nothing, &err), EVENT_UPDATED);
+	assert_int_equal(event.row.version, 2);
+	assert_int_equal(write_again(*state, &event, COMMAND_EVENT_PATCH, "{\"properties\":{\"a\":2}}"), EVENT_UPDATED);
+	assert_int_equal(event.row.date_us, 5000);
+	nothing.context = STR("MOBILE");
+	old.flags = COMMAND_IF_DIFFERENT;
+	assert_int_equal(event_apply(*state, &event, &old, &nothing, &err), EVENT_UPDATED);
+	assert_int_equal(event_apply(*state, &event, &old, &nothing, &err), EVENT_SAME);
+}
+
 static void the_last_delete_says_when(void **state)
 {
 	struct event event = live(*state, 5000);
@@ -168,6 +208,7 @@ int main(void)
 	        cmocka_unit_test(an_event_of_somebody_deleted_is_buried_at_once),
 	        cmocka_unit_test(put_replaces_and_patch_merges),
 	        cmocka_unit_test(updates_are_a_millisecond_apart),
+	        cmocka_unit_test(what_changes_nothing_leaves_the_event_as_it_is),
 	        cmocka_unit_test(the_last_delete_says_when),
 	        cmocka_unit_test(what_never_was_is_not_found),
 	        cmocka_unit_test(a_broken_patch_changes_nothing),

@@ -432,6 +432,8 @@ static void change_event(struct making *making, enum command_type type)
 	struct row *row = making->row;
 
 	begin_command(making, type);
+	if (type == COMMAND_EVENT_PATCH)
+		row->command.flags |= COMMAND_IF_DIFFERENT;
 	row->cells = *making->cells;
 	if (!is_given(id)) {
 		fail(row, "the row names no event by id");

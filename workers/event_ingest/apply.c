@@ -2,6 +2,7 @@
 
 /* updatedAt is shown in milliseconds and grows with every change. */
 #define UPDATE_STEP_US 1000
+#define MS_US 1000
 
 static enum event_bind bind_of(const struct command *command)
 {
@@ -50,6 +51,20 @@ static void touch(struct event *event, int64_t now_us)
 	event->changed = true;
 }
 
+/* Clients know dates by the millisecond: the one that they were told is the one that is there. */
+static bool is_date_of(const struct event_row *row, int64_t date_us)
+{
+	int64_t rest_us = row->date_us % MS_US;
+
+	return date_us == row->date_us || date_us == row->date_us - (rest_us < 0 ? rest_us + MS_US : rest_us);
+}
+
+static bool is_same(const struct event_row *row, const struct event_body *body, struct str json)
+{
+	return (!body->context.n || str_eq(body->context, row->context)) &&
+	       (!body->has_date || is_date_of(row, body->date_us)) && event_json_equal(row->json, json);
+}
+
 static enum event_outcome update(struct arena *arena, struct event *event, const struct command *command,
         const struct event_body *body, struct err *err)
 {
@@ -62,6 +77,8 @@ static enum event_outcome update(struct arena *arena, struct event *event, const
 		if (!json.p)
 			return EVENT_BROKEN;
 	}
+	if (command->flags & COMMAND_IF_DIFFERENT && is_same(&event->row, body, json))
+		return EVENT_SAME;
 	event->row.json = json;
 	if (body->context.n)
 		event->row.context = body->context;

@@ -23,6 +23,7 @@ enum event_outcome {
 	EVENT_NOTHING, /* belongs to somebody deleted */
 	EVENT_CREATED,
 	EVENT_UPDATED,
+	EVENT_SAME, /* nothing is changed by it */
 	EVENT_REMOVED,
 	EVENT_NOT_FOUND,
 	EVENT_BROKEN, /* *err tells */
@@ -37,8 +38,9 @@ void event_begin(struct event *event, const struct command *command, const struc
 
 /*
  * Applies EVENT_POST (after event_begin), EVENT_PUT, EVENT_PATCH or EVENT_DELETE. A PUT or PATCH without a date keeps
- * the date. updatedAt grows by at least 1 ms. The time of the last DELETE command is when the event was deleted, even
- * when its customer's deletion removed it before: which of the two logs was read first must not show.
+ * the date; one that changes nothing is EVENT_SAME, if its command says so. updatedAt grows by at least 1 ms. The time
+ * of the last DELETE command is when the event was deleted, even when its customer's deletion removed it before: which
+ * of the two logs was read first must not show.
  */
 enum event_outcome event_apply(struct arena *arena, struct event *event, const struct command *command,
         const struct event_body *body, struct err *err);

@@ -318,6 +318,7 @@ static void answer_row(struct ingest *ingest, const struct item *item, enum even
 {
 	static const enum bulk_row_status statuses[] = {[EVENT_CREATED] = BULK_ROW_CREATED,
 	        [EVENT_UPDATED] = BULK_ROW_UPDATED,
+	        [EVENT_SAME] = BULK_ROW_UNCHANGED,
 	        [EVENT_REMOVED] = BULK_ROW_DELETED};
 
 	if (outcome == EVENT_NOTHING)
@@ -369,6 +370,8 @@ static void apply(struct ingest *ingest, struct item *item)
 		break;
 	case EVENT_REMOVED:
 		add_change(ingest, item->event, CHANGE_DELETE);
+		break;
+	case EVENT_SAME:
 		break;
 	case EVENT_BROKEN:
 		set_aside(ingest, item->index, err.message);

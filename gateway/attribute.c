@@ -269,18 +269,32 @@ void attribute_add_path(struct sql *sql, const struct attribute *attribute, bool
 
 /*
  * Microseconds of a date-time in any form that writes accept, NULL for everything else: the pattern keeps everything
- * from the cast that PostgreSQL would refuse (days that do not exist, the year 0). Without a zone it is UTC.
+ * from the cast that PostgreSQL would refuse (days that do not exist). Without a zone it is UTC.
  */
 #define YEARS "([1-9]\\d{3}|0[1-9]\\d\\d|00[1-9]\\d|000[1-9])"
 #define LEAP_YEARS "(\\d\\d(0[48]|[2468][048]|[13579][26])|([02468][48]|[13579][26]|[2468]0)00)"
-#define DAYS                                                                                                           \
-	"(" YEARS "-((0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)|" LEAP_YEARS   \
+#define DAYS(years, leap_years)                                                                                        \
+	"(" years "-((0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)|" leap_years   \
 	"-02-29)"
 #define CLOCK "([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d{1,9})?)?"
-#define ZONE "(Z|[+-](0\\d|1[0-4])(:?[0-5]\\d)?)?"
+#define ZONE(hours) "(Z|[+-](" hours ")(:?[0-5]\\d)?)?"
+#define FORM(days, zone) "'^" days "(T" CLOCK zone ")?$'"
+#define PLAIN_FORM FORM(DAYS(YEARS, LEAP_YEARS), ZONE("0\\d|1[0-4]"))
+#define PLAIN_SECONDS "extract(epoch FROM (CASE WHEN t ~ 'T.*[Z+-]' THEN t ELSE t || 'Z' END)::timestamptz)"
+/* The year 0 and offsets of a day's length PostgreSQL does not read: such a time is read 400 years later, when days are
+   the same, and in UTC, and then put where it belongs. */
+#define RARE_FORM FORM(DAYS("\\d{4}", "(0000|" LEAP_YEARS ")"), ZONE("[01]\\d|2[0-3]"))
+#define RARE_SECONDS                                                                                                   \
+	"extract(epoch FROM (CASE WHEN t ~ '^0000' THEN '0400' ELSE left(t, 4) END || substring(t FROM "               \
+	"'^\\d{4}(-\\d\\d-\\d\\d(?:T[\\d:.]+)?)') || 'Z')::timestamptz) "                                              \
+	"- CASE WHEN t ~ '^0000' THEN 146097::bigint * 86400 ELSE 0 END "                                              \
+	"- COALESCE(substring(t FROM 'T[\\d:.]+([+-]\\d\\d)')::integer, 0) * 3600 "                                    \
+	"- COALESCE((substring(t FROM 'T[\\d:.]+([+-])') || substring(t FROM 'T[\\d:.]+[+-]\\d\\d:?(\\d\\d)$'))"       \
+	"::integer, 0) * 60"
+/* In this form of CASE a text that is not there is looked at once: the document may be large. */
 #define MICROSECONDS                                                                                                   \
-	"(SELECT extract(epoch FROM CASE WHEN t ~ '^" DAYS "(T" CLOCK ZONE ")?$'"                                      \
-	" THEN (CASE WHEN t ~ 'T.*[Z+-]' THEN t ELSE t || 'Z' END)::timestamptz END) * 1000000 FROM (SELECT "
+	"(SELECT CASE t ~ " PLAIN_FORM " WHEN true THEN " PLAIN_SECONDS " WHEN false THEN CASE WHEN t ~ " RARE_FORM    \
+	" THEN " RARE_SECONDS " END END * 1000000 FROM (SELECT "
 #define MICROSECONDS_END ") AS given(t))"
 
 void attribute_add_key(struct sql *sql, const struct attribute *attribute)

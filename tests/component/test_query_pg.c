@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/customer_row.h"
 #include "common/json.h"
+#include "gateway/attribute.h"
 #include "gateway/customer_search.h"
 #include "gateway/handlers.h"
 
@@ -405,6 +406,56 @@ static void test_conditions(void **state)
 	}
 }
 
+/* Microseconds that searches and orders see in a text of a document, in decimal; "none". */
+static const char *searched_us(const char *text)
+{
+	const struct attribute attribute = {.type = ATTRIBUTE_DATE_TIME, .through_list = true};
+	struct sql sql;
+
+	sql_init(&sql, arena);
+	sql_add(&sql, "SELECT COALESCE(trunc(");
+	attribute_add_element_key(&sql, &attribute);
+	sql_add(&sql, ")::text, 'none') FROM (SELECT to_jsonb($1::text) AS v) AS given_value");
+	buf_add_char(&sql.text, '\0');
+	PGresult *result = PQexecParams(connection, sql.text.p, 1, NULL, &text, NULL, NULL, 0);
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", text, PQresultErrorMessage(result));
+	const char *found = arena_printf(arena, "%s", PQgetvalue(result, 0, 0));
+	PQclear(result);
+	return found;
+}
+
+static void check_time(const char *text)
+{
+	int64_t time_us;
+	bool good = time_parse(str_of(text), &time_us);
+	const char *expected = good ? arena_printf(arena, "%lld", (long long)time_us) : "none";
+	const char *found = searched_us(text);
+
+	if (strcmp(found, expected) != 0)
+		fail_msg("%s is searched as %s instead of %s", text, found, expected);
+}
+
+/* Whatever a document may hold as a date-time is found as the time that it is. */
+static void test_times(void **state)
+{
+	static const char *const texts[] = {"2020-01-01", "2020-02-29T12:30", "2019-02-29",
+	        "1999-12-31T23:59:59.123456Z", "2020-01-01T00:00+1", "2020-01-01T00:00+24", "2020-01-01T24:00Z",
+	        "2020-13-01", "soon", "", "0000-01-01", "0000-02-29", "0000-02-30", "0000-12-31T23:59:59.5Z",
+	        "0000-06-01T12:00-15", "0000-01-02T00:30+23:59", "0001-01-01T00:00:00+00:30", "9999-12-31T23:59:59Z",
+	        "9999-12-31T00:00+2359"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		check_time(texts[i]);
+	for (int hours = 0; hours < 24; hours++)
+		for (const char *sign = "+-"; *sign; sign++) {
+			check_time(arena_printf(arena, "2020-03-01T10:20:30%c%02d", *sign, hours));
+			check_time(arena_printf(arena, "2020-03-01T10:20:30.5%c%02d59", *sign, hours));
+			check_time(arena_printf(arena, "0400-02-29T10:20%c%02d:30", *sign, hours));
+		}
+}
+
 #define ATOMIC(attribute, operator, value)                                                                             \
 	"{\"type\":\"atomic\",\"attribute\":\"" attribute "\",\"operator\":\"" operator"\",\"value\":" value "}"
 #define SIMPLE(condition) "{\"type\":\"simple\",\"are\":{\"condition\":" condition "}}"
@@ -585,6 +636,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_conditions),
+	        cmocka_unit_test(test_times),
 	        cmocka_unit_test(test_queries),
 	        cmocka_unit_test(test_orders),
 	        cmocka_unit_test(test_external_id_and_query_together),

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #define DAY_US (86400LL * 1000000)
+/* 9999-12-31, the last day that has a name. Its end lies a day later in zones east of UTC: that day counts with it. */
+#define LAST_DAY 2932896
 #define POINT_FORMAT "{\"datetime\":\"%.10s\",\"value\":"
 #define POINT_BYTES 33 /* of POINT_FORMAT with its date */
 
@@ -33,15 +35,20 @@ static void add_step(struct steps *steps, int32_t first)
 	step->first = first;
 }
 
+static int32_t named_day(int32_t day)
+{
+	return day < LAST_DAY ? day : LAST_DAY;
+}
+
 static struct steps make_steps(struct arena *scratch, const struct stat_series *series)
 {
 	struct steps steps = {0};
-	int32_t first = stat_step_of(series->first, series->mode), n = 0;
+	int32_t first = stat_step_of(named_day(series->first), series->mode), last = named_day(series->last), n = 0;
 
-	for (int32_t step = first; step <= series->last; step = stat_step_next(step, series->mode))
+	for (int32_t step = first; step <= last; step = stat_step_next(step, series->mode))
 		n++;
 	steps.items = arena_zalloc(scratch, ((size_t)n + 1) * sizeof(*steps.items));
-	for (int32_t step = first; step <= series->last; step = stat_step_next(step, series->mode))
+	for (int32_t step = first; step <= last; step = stat_step_next(step, series->mode))
 		add_step(&steps, step);
 	return steps;
 }

@@ -5,7 +5,8 @@
 #include "gateway/stat_series.h"
 #include "tests/unit/parts.h"
 
-#define DAY(n) (19723 + (n)) /* 0 = 2024-01-01, a Monday */
+#define DAY(n) (19723 + (n))   /* 0 = 2024-01-01, a Monday */
+#define END(n) (2932896 + (n)) /* 0 = 9999-12-31 */
 #define POINTS(...)                                                                                                    \
 	{                                                                                                              \
 		__VA_ARGS__                                                                                            \
@@ -87,6 +88,18 @@ static const struct {
                 .series = {.category = {"added", 5}, .mode = STAT_WEEKLY, .first = DAY(1), .last = DAY(8)},
                 .points = POINTS({"", "", DAY(0), 1}, {"", "", DAY(1), 2}, {"", "", DAY(8), 4}, {"", "", DAY(9), 8}),
                 .expected = "|added 2024-01-01=2 2024-01-08=4"},
+        {.name = "the day behind the last one that has a name counts with it",
+                .series = {.category = {"added", 5}, .first = END(-1), .last = END(1)},
+                .points = POINTS({"", "", END(-1), 1}, {"", "", END(0), 2}, {"", "", END(1), 4}),
+                .expected = "|added 9999-12-30=1 9999-12-31=6"},
+        {.name = "and with its month",
+                .series = {.category = {"added", 5}, .mode = STAT_MONTHLY, .first = END(-31), .last = END(1)},
+                .points = POINTS({"", "", END(-31), 1}, {"", "", END(1), 2}),
+                .expected = "|added 9999-11-01=1 9999-12-01=2"},
+        {.name = "and when nothing is before it",
+                .series = {.category = {"added", 5}, .mode = STAT_MONTHLY, .first = END(1), .last = END(1)},
+                .points = POINTS({"", "", END(1), 2}),
+                .expected = "|added 9999-12-01=2"},
         {.name = "long numbers",
                 .series = {.category = {"added", 5}, .first = DAY(0), .last = DAY(1)},
                 .points = POINTS({"", "", DAY(0), INT64_MAX}, {"", "", DAY(1), INT64_MIN}),

@@ -356,10 +356,12 @@ static void compare(struct check *check, const struct json *sent, const struct j
 
 static void compare_maps(struct check *check, const struct json *sent, const struct json *present)
 {
+	struct json_index index = json_index_new(check->arena, sent);
+
 	for
 		json_each(definition, present)
 		{
-			const struct json *counterpart = json_get(sent, definition->key);
+			const struct json *counterpart = json_index_get(&index, definition->key);
 			size_t before = enter(check, definition->key);
 			if (counterpart)
 				compare(check, counterpart, definition);
@@ -385,11 +387,36 @@ static void check_indexed(struct check *check, const struct json *map)
 		problems_add(check->problems, STR(""), "at most %d properties can be indexed", EXTENDED_MAX_INDEXED);
 }
 
-bool extended_index_differs(const struct json *sent, const struct json *present)
+/* Properties, and the members of those that are objects or lists of them. */
+static size_t count_properties(const struct json *map)
 {
+	size_t n = 0;
+
+	if (!map)
+		return 0;
 	for
-		json_each(definition,
-		        sent) if (is_indexed(definition) != is_indexed(json_get(present, definition->key))) return true;
+		json_each(definition, map) n += 1 + count_properties(json_member(definition, "properties")) +
+		                                count_properties(json_path(definition, STR("items.properties")));
+	return n;
+}
+
+/* Nothing declared is ever removed: a map that has more already may be changed, but have no more. */
+static void check_count(struct check *check, const struct json *sent, const struct json *present)
+{
+	size_t n = count_properties(sent);
+
+	if (n > EXTENDED_MAX_PROPERTIES && n > count_properties(present))
+		problems_add(check->problems, STR(""),
+		        "there can be at most %d properties, members of objects included", EXTENDED_MAX_PROPERTIES);
+}
+
+bool extended_index_differs(struct arena *arena, const struct json *sent, const struct json *present)
+{
+	struct json_index index = json_index_new(arena, present);
+
+	for
+		json_each(definition, sent) if (is_indexed(definition) !=
+		                                is_indexed(json_index_get(&index, definition->key))) return true;
 	return false;
 }
 
@@ -436,7 +463,9 @@ struct json *extended_check(
 	check_map(&check, sent, TYPES_ALL);
 	if (problems->n)
 		return NULL;
-	compare_maps(&check, sent, present ? present : json_new(arena, JSON_OBJECT));
+	present = present ? present : json_new(arena, JSON_OBJECT);
+	compare_maps(&check, sent, present);
+	check_count(&check, sent, present);
 	check_indexed(&check, sent);
 	return problems->n ? NULL : with_defaults(arena, sent);
 }

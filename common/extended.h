@@ -15,12 +15,14 @@ struct json;
  *   - an object's members are scalars or lists of scalars: one level; lists hold scalars, or (old style) such objects;
  *   - maxLength 1 to 6000, 255 by default for strings and 1000 for lists of strings (sum of their lengths and
  * separators);
+ *   - EXTENDED_MAX_PROPERTIES properties and members at most, or as many as there are already;
  *   - nothing declared is removed or gets another type.
  */
 #define EXTENDED_MAX_LENGTH 6000
 #define EXTENDED_STRING_LENGTH 255
 #define EXTENDED_LIST_LENGTH 1000
 #define EXTENDED_MAX_INDEXED 10
+#define EXTENDED_MAX_PROPERTIES 2000
 
 /*
  * Checks a new map against the present one (NULL = none) and returns it with default lengths filled in; NULL with
@@ -30,7 +32,7 @@ struct json *extended_check(
         struct arena *arena, const struct json *sent, const struct json *present, struct problems *problems);
 
 /* Whether `indexed` of any property differs: only the platform's operator may change it. */
-bool extended_index_differs(const struct json *sent, const struct json *present);
+bool extended_index_differs(struct arena *arena, const struct json *sent, const struct json *present);
 
 /* The JSON schema that values are checked with: a closed object or null. null_removes: every value (but no element
    of a list) may be null, because null takes a value away. map NULL = nothing declared. */

@@ -256,6 +256,24 @@ static void sort_members(const struct json *object, const struct json **members)
 	qsort(members, n, sizeof(*members), compare_keys);
 }
 
+struct json_index json_index_new(struct arena *arena, const struct json *object)
+{
+	struct json_index index = {.n = json_is(object, JSON_OBJECT) ? object->count : 0};
+
+	index.members = arena_alloc(arena, (index.n + 1) * sizeof(*index.members));
+	if (index.n)
+		sort_members(object, index.members);
+	return index;
+}
+
+const struct json *json_index_get(const struct json_index *index, struct str key)
+{
+	const struct json named = {.key = key}, *wanted = &named;
+	const struct json **found = bsearch(&wanted, index->members, index->n, sizeof(*index->members), compare_keys);
+
+	return found ? *found : NULL;
+}
+
 /* Strangers choose how many members there are: pairs are found by sorting, not by looking each one up. */
 static bool many_members_equal(const struct json *a, const struct json *b)
 {

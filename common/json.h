@@ -57,6 +57,15 @@ bool json_remove(struct json *object, struct str key);
 struct json *json_get(const struct json *value, struct str key);
 #define json_member(value, literal) json_get((value), STR(literal))
 
+/* The members of an object in order of their keys, for looking up many. The object must stay as it is. */
+struct json_index {
+	const struct json **members; /* in the arena */
+	size_t n;
+};
+/* NULL and what is no object have no members. */
+struct json_index json_index_new(struct arena *arena, const struct json *object);
+const struct json *json_index_get(const struct json_index *index, struct str key);
+
 /* Follows a dotted path of object members ("base.contacts.email"); NULL when a step is missing. */
 struct json *json_path(const struct json *value, struct str dotted_path);
 

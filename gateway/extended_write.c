@@ -23,7 +23,8 @@ void extended_write(struct request *request, struct str set)
 		request_fail_problems(request, STR("The extended properties are not valid"), &problems);
 		return;
 	}
-	if (extended_index_differs(map, present) && !(request_caller(request)->roles & ROLE_CLAB_OPERATOR)) {
+	if (extended_index_differs(request_arena(request), map, present) &&
+	        !(request_caller(request)->roles & ROLE_CLAB_OPERATOR)) {
 		request_fail(request, ERR_FORBIDDEN, "only the role CLAB_OPERATOR may change indexed");
 		return;
 	}

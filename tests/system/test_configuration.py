@@ -429,6 +429,14 @@ def test_values_of_extended_properties(declared, name, good, bad):
             f"{value!r} is no {name}; errors must point below /extended/{name}: {body}"
 
 
+def test_extended_properties_have_a_limit(make_space):
+    admin, path = make_space("many").admin, "configuration/properties/extended"
+    many = {f"p{number}": {"type": "number"} for number in range(2000)}
+    check_ok(admin.put(path, many))
+    check_error(admin.put(path, {**many, "more": {"type": "number"}}), 400)
+    assert check_ok(admin.get(path)) == many
+
+
 def test_extended_values_merge_and_unset(declared):
     _, node, client = declared
     made = check_ok(client.post("customers", mail(node, extended={"text": "a", "count": 1, "numbers": [1, 2]})), 201)

@@ -1,6 +1,7 @@
 #include "tests/unit/unit.h"
 
 #include "common/arena.h"
+#include "common/clock.h"
 #include "common/config_doc.h"
 #include "common/extended.h"
 #include "common/json.h"
@@ -191,6 +192,61 @@ static void at_most_ten_are_indexed(void **state)
 	arena_free(arena);
 }
 
+/* n properties in all, half of them members of one object. */
+static struct json *map_of_many(struct arena *arena, int n)
+{
+	struct json *map = json_new(arena, JSON_OBJECT), *members = json_new(arena, JSON_OBJECT);
+	struct json *object = json_add(map, STR("object"), unit_json(arena, "{\"type\":\"object\"}"));
+
+	json_add(object, STR("properties"), members);
+	for (int i = 1; i < n; i++) {
+		struct json *number = json_new(arena, JSON_OBJECT);
+		json_add(number, STR("type"), json_new_str(arena, STR("number")));
+		json_add(i % 2 ? map : members, str_of(arena_printf(arena, "p%d", i)), number);
+	}
+	return map;
+}
+
+static bool can_follow(struct arena *arena, struct json *sent, const struct json *present)
+{
+	struct problems problems;
+
+	problems_init(&problems, arena);
+	return extended_check(arena, sent, present, &problems);
+}
+
+static void there_is_a_most_of_properties(void **state)
+{
+	struct arena *arena = arena_new(ARENA_BYTES);
+	struct json *most = map_of_many(arena, EXTENDED_MAX_PROPERTIES);
+	struct json *more = map_of_many(arena, EXTENDED_MAX_PROPERTIES + 1);
+	struct json *too_many = map_of_many(arena, EXTENDED_MAX_PROPERTIES + 2);
+
+	(void)state;
+	assert_true(can_follow(arena, most, NULL));
+	assert_true(can_follow(arena, most, most));
+	assert_false(can_follow(arena, more, NULL));
+	assert_false(can_follow(arena, more, most));
+	/* declared before there was a limit: it can be changed, though not grow */
+	assert_true(can_follow(arena, more, more));
+	assert_false(can_follow(arena, too_many, more));
+	arena_free(arena);
+}
+
+static void many_properties_are_compared_at_once(void **state)
+{
+	struct arena *arena = arena_new(4 * ARENA_BYTES);
+	struct json *map = map_of_many(arena, 40000);
+	int64_t start_us = clock_monotonic_us();
+
+	(void)state;
+	assert_true(can_follow(arena, map, map));
+	assert_false(extended_index_differs(arena, map, map));
+	/* some 20 ms; each looked up among the others took seconds */
+	assert_true(clock_monotonic_us() - start_us < 1000 * 1000);
+	arena_free(arena);
+}
+
 static void lengths_have_defaults(void **state)
 {
 	static const struct {
@@ -246,7 +302,7 @@ static void a_change_of_indexed_is_seen(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct json *present = cases[i].present ? unit_json(arena, cases[i].present) : NULL;
-		if (extended_index_differs(unit_json(arena, cases[i].sent), present) != cases[i].differs)
+		if (extended_index_differs(arena, unit_json(arena, cases[i].sent), present) != cases[i].differs)
 			CASE_FAIL(cases[i].sent, "differs should be %d", cases[i].differs);
 	}
 	arena_free(arena);
@@ -342,6 +398,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(definitions_are_checked),
 	        cmocka_unit_test(at_most_ten_are_indexed),
+	        cmocka_unit_test(there_is_a_most_of_properties),
+	        cmocka_unit_test(many_properties_are_compared_at_once),
 	        cmocka_unit_test(lengths_have_defaults),
 	        cmocka_unit_test(a_change_of_indexed_is_seen),
 	        cmocka_unit_test(values_are_checked),

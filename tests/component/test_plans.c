@@ -126,6 +126,7 @@ static const struct lookup customer_merge_lookups[] = {
 #define ONE_PASS 5000
 static const struct lookup lookups_beside_many[] = {
         {"cm_bindings", WS ", " NODES ", ARRAY[2]::smallint[], ARRAY['shared'], ARRAY[10]::bigint[]", FEW, SOON},
+        {"cm_events_bound", WS ", " NODES ", ARRAY[2]::smallint[], ARRAY['shared']", FEW, SOON},
         {"cm_unbind",
                 WS ", " NODES ", ARRAY[1]::smallint[], ARRAY['m5'], " FIRST ", ARRAY[5]::bigint[], ARRAY[time_of(5)]",
                 FEW, SOON},
@@ -648,6 +649,10 @@ static const char shared[] = "INSERT INTO bindings SELECT " W ", " NODE
                              ", 2, 'shared', time_of(i), id_of('q', i), 9223372036854775807, NULL "
                              "FROM generate_series($1::integer, $2::integer) i";
 
+static const char waits_for_shared[] =
+        "INSERT INTO events VALUES (" W ", id_of('w', 1), " NODE ", NULL, time_of(1), time_of(1), time_of(1), 1, 2, "
+        "'viewedPage', 'WEB', 'shared', NULL, '{}')";
+
 static void plans_beside_many_are_good(void **state)
 {
 	struct owner owner = {"customer-merge", "cm_settings", lookups_beside_many, ARRAY_LEN(lookups_beside_many),
@@ -660,6 +665,7 @@ static void plans_beside_many_are_good(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows_of_the_first); i++)
 		run_row(component, rows_of_the_first[i], 1, 3 * ROWS);
 	run_row(component, shared, 1, 5 * ROWS);
+	component_sql(component, waits_for_shared);
 	component_sql(component, "ANALYZE");
 	PGconn *session = open_session(component, &owner, 4 * ROWS);
 	run_lookups(session, &owner, 1);

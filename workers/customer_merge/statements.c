@@ -6,7 +6,16 @@
 /* A binding that is still open ends at the largest bigint. */
 #define OPEN "9223372036854775807"
 
-#define EVENT_BINDING "binding_at(e.workspace_id, e.node_id, e.bind_kind, e.bind_value, e.registered_us)"
+/*
+ * Whom an event e means: the function binding_at() written out, as in ingest_facts. Intervals that hold a time begin
+ * before those that follow it, so that the first one in the order of the index is the one, however many share a value.
+ */
+#define BEFORE_EVENT " AND y.time_us <= e.registered_us"
+#define EVENT_BINDING                                                                                                  \
+	"(SELECT b.customer_id FROM bindings b WHERE b.workspace_id = e.workspace_id AND b.node_id = e.node_id "       \
+	"AND b.kind = e.bind_kind AND b.value = e.bind_value AND b.unbound_us > e.registered_us "                      \
+	"AND b.bound_us >= " EMPTIED_US("e.workspace_id", "e.node_id", BEFORE_EVENT) " ORDER BY b.bound_us, "          \
+	                                                                             "b.customer_id LIMIT 1)"
 #define EVENT_RESULT "e.workspace_id, e.node_id, e.id, e.version"
 
 /* Deletes events and leaves tombstones; the events come back in the order in which they were registered. */
@@ -162,14 +171,15 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
            in the node whom it belongs to. None is of a later time than what event-ingest has taken, which spares
            looking into the years to come: with the offsets' times its rows are committed. */
         {.name = "cm_events_bound",
-                .sql = "WITH found AS MATERIALIZED (SELECT x.* FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], "
-                       "$4::text[]) AS u(w, n, kind, value) CROSS JOIN LATERAL (SELECT e.workspace_id, e.id, "
-                       "e.registered_us, " EVENT_BINDING " AS customer_id FROM events e WHERE e.workspace_id = u.w "
+                .sql = "WITH found AS MATERIALIZED (SELECT e.workspace_id, e.id, e.registered_us, " EVENT_BINDING
+                       " AS customer_id FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[]) "
+                       "AS u(w, n, kind, value) CROSS JOIN LATERAL (SELECT e.workspace_id, e.node_id, e.id, "
+                       "e.registered_us, e.bind_kind, e.bind_value FROM events e WHERE e.workspace_id = u.w "
                        "AND e.node_id = u.n AND e.bind_kind = u.kind AND e.bind_value = u.value "
                        "AND e.customer_id IS NULL AND e.registered_us <= (SELECT max(o.last_time_us) FROM "
                        "consumer_offsets o WHERE o.worker = 'event-ingest' AND o.topic = 'event-commands') "
                        "AND e.registered_us >= COALESCE((SELECT r.emptied_us FROM node_rules r WHERE r.workspace_id = "
-                       "u.w AND r.node_id = u.n), 0) OFFSET 0) x) UPDATE events e SET customer_id = f.customer_id "
+                       "u.w AND r.node_id = u.n), 0) OFFSET 0) e) UPDATE events e SET customer_id = f.customer_id "
                        "FROM found f WHERE e.workspace_id = f.workspace_id AND e.id = f.id "
                        "AND e.registered_us = f.registered_us AND f.customer_id IS NOT NULL RETURNING " EVENT_RESULT,
                 .n_params = 4},
@@ -284,12 +294,13 @@ const struct statement customer_merge_statements[CUSTOMER_MERGE_STATEMENTS] = {
                 .n_params = 4},
         /* later events that were bound to a customer who goes */
         {.name = "cm_emptied_unbound",
-                .sql = "WITH found AS MATERIALIZED (SELECT x.* FROM unnest($4::uuid[]) AS u(c) CROSS JOIN LATERAL ("
-                       "SELECT e.workspace_id, e.node_id, e.id, e.registered_us, " EVENT_BINDING
-                       " AS customer_id FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id >= u.c "
+                .sql = "WITH found AS MATERIALIZED (SELECT e.workspace_id, e.id, e.registered_us, " EVENT_BINDING
+                       " AS customer_id FROM unnest($4::uuid[]) AS u(c) CROSS JOIN LATERAL ("
+                       "SELECT e.workspace_id, e.node_id, e.id, e.registered_us, e.bind_kind, e.bind_value "
+                       "FROM events e WHERE e.workspace_id = $1::uuid AND e.customer_id >= u.c "
                        "AND e.customer_id <= u.c AND e.bind_kind IS NOT NULL "
-                       "AND e.registered_us >= $3::bigint ORDER BY e.customer_id, e.date_us DESC OFFSET 0) x "
-                       "WHERE x.node_id = $2::uuid) "
+                       "AND e.registered_us >= $3::bigint ORDER BY e.customer_id, e.date_us DESC OFFSET 0) e "
+                       "WHERE e.node_id = $2::uuid) "
                        "UPDATE events e SET customer_id = f.customer_id FROM found f WHERE e.workspace_id = "
                        "f.workspace_id AND e.id = f.id AND e.registered_us = f.registered_us RETURNING " EVENT_RESULT,
                 .n_params = 4},

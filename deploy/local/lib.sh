@@ -146,12 +146,36 @@ supervisor_pid() {
 	[ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "runsvdir -P $STACK/service" && echo "$pid"
 }
 
-# Pid of a service's process that has outlived its supervisor, else nothing and status 1. (The number that the supervisor has
-# left may be somebody else's by now.)
+# When a process began, in ticks of the machine's clock: together with its number that is it, and no other.
+start_of() {
+	local words
+	words=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+	read -r -a words <<<"${words##*) }"
+	echo "${words[19]}"
+}
+
+# Pid of a service's process that has outlived its supervisor, else nothing and status 1. Each process notes itself, since a
+# supervisor that comes after one that was killed knows of none; before that, the supervisor's own file names it.
 stray_pid() {
-	local pid
-	pid=$(cat "$STACK/service/$1/supervise/pid" 2>/dev/null) || return 1
-	[ -n "$pid" ] && ! supervised "$1" && grep -qzxF "CONTACTHUB_STACK=$STACK" "/proc/$pid/environ" 2>/dev/null && echo "$pid"
+	local pid start uptime
+	uptime=$(service_uptime "$1") || uptime=
+	{ read -r pid start <"$STACK/service/$1/process" || read -r pid <"$STACK/service/$1/supervise/pid"; } 2>/dev/null || return 1
+	[ -n "$pid" ] && [ "$pid" != "${uptime% *}" ] && [ "${start:-$(start_of "$pid")}" = "$(start_of "$pid")" ] &&
+		grep -qzxF "CONTACTHUB_STACK=$STACK" "/proc/$pid/environ" 2>/dev/null && echo "$pid"
+}
+
+# What has lost its supervisor is asked as a supervisor asks, and killed after the same time.
+stop_stray() {
+	local pid signal=TERM began=$SECONDS
+	[ "${1%.*}" != postgres ] || signal=INT
+	pid=$(stray_pid "$1") || return 0
+	kill "-$signal" "$pid" || true
+	kill -CONT "$pid" 2>/dev/null || true
+	while stray_pid "$1" >/dev/null; do
+		[ "$((SECONDS - began))" -lt "$STOP_SECONDS" ] || kill -KILL "$pid" || true
+		[ "$((SECONDS - began))" -lt "$((2 * STOP_SECONDS))" ] || die "process $pid of $1 does not end"
+		sleep 0.05
+	done
 }
 
 # Whoever changes what runs does so alone; a script that it starts goes on under its lock, which is file 9 of all of them.

@@ -51,6 +51,71 @@ def test_a_number_that_is_somebody_elses_by_now_is_left_alone(left_behind):
     assert script("down", other).returncode == 0 and process.poll() is None
 
 
+@pytest.fixture
+def taken_over(left_behind):
+    """The same, and a supervisor in the place of the one that was killed: it knows of no process."""
+    stack, process = left_behind
+    service = stack / "service/gateway"
+    (service / "supervise/pid").unlink()
+    (service / "process").write_text(f"{process.pid} {began(process.pid)}\n", encoding="ascii")
+    (service / "down").touch()
+    (service / "run").write_text(f"#!/bin/sh\nexport CONTACTHUB_STACK='{stack}' CONTACTHUB_BIN='{stack}'\n"
+                                 f"exec {CHECKOUT}/deploy/local/service gateway\n", encoding="utf-8")
+    (stack / "gateway").write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    for program in (service / "run", stack / "gateway"):
+        program.chmod(0o755)
+    for directory in ("environment", "logs"):
+        (stack / directory).mkdir()
+    with subprocess.Popen(["runsv", str(service)], stdout=subprocess.DEVNULL) as supervisor:
+        await_that(lambda: (service / "supervise/ok").exists() and supervise("status", service).startswith("down"))
+        yield stack, process, service
+        supervise("force-shutdown", service)
+        supervisor.kill()
+
+
+def began(pid):
+    """Ticks of the machine's clock at which a process began."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(") ")[2].split()[19]
+
+
+def supervise(word, service):
+    return subprocess.run(["sv", "-w", "5", word, str(service)], capture_output=True, text=True, timeout=20, check=False).stdout
+
+
+def await_that(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_process_of_a_supervisor_that_was_killed_ends_before_the_next_one(taken_over):
+    stack, process, service = taken_over
+    assert f"gateway            down (but process {process.pid} runs" in script("status", stack).stdout
+    supervise("up", service)
+    await_that(lambda: process.poll() is not None)
+    assert process.returncode == -signal.SIGTERM
+    new = (service / "supervise/pid").read_text(encoding="ascii").strip()
+    await_that(lambda: (service / "process").read_text(encoding="ascii") == f"{new} {began(new)}\n")
+    assert script("status", stack).returncode == 0
+    assert script("down", stack).returncode == 0
+
+
+def test_a_process_of_a_supervisor_that_was_killed_is_ended_by_down(taken_over):
+    stack, process, _ = taken_over
+    assert script("down", stack).returncode == 0
+    assert process.poll() == -signal.SIGTERM
+
+
+def test_a_noted_number_that_is_somebody_elses_by_now_is_left_alone(left_behind):
+    """Also when that is something of this stack."""
+    stack, process = left_behind
+    (stack / "service/gateway/process").write_text(f"{process.pid} {int(began(process.pid)) - 1}\n", encoding="ascii")
+    assert script("status", stack).stdout == "gateway            down\n"
+    assert script("down", stack).returncode == 0 and process.poll() is None
+
+
 def test_one_script_at_a_time_changes_a_stack(tmp_path):
     with open(tmp_path / "up.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -56,11 +56,13 @@ static bool do_for(struct replay *replay, struct err *err, const char *before, c
 }
 
 /* Where the update stream stands is noted first: what it says from there on the swap looks at, and nothing else,
- * however many profiles there are. */
+ * however many profiles there are. In tables of the new schema that go before it is swapped: temporary ones are a right
+ * of their own, which not everybody has. */
 bool replay_carry_profiles(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
-	        "CREATE TEMP TABLE carried AS SELECT workspace_id, last_offset FROM {live}.stream_heads; "
+	        "CREATE TABLE {new}.replay_carried AS SELECT workspace_id, last_offset FROM "
+	        "{live}.stream_heads; "
 	        "DELETE FROM {new}.customers WHERE (workspace_id, id) IN (SELECT n.workspace_id, n.id "
 	        "FROM " PROFILES("{new}", "n") " LEFT JOIN {live}.customers l ON " SAME_CUSTOMER
 	                                       " WHERE l.id IS NULL OR l *<> n); "
@@ -72,14 +74,16 @@ bool replay_carry_profiles(struct replay *replay, struct err *err)
 static bool carry_changed_profiles(struct replay *replay, struct err *err)
 {
 	return replay_do(replay, replay->main, err,
-	        "CREATE TEMP TABLE changed ON COMMIT DROP AS SELECT DISTINCT a.workspace_id, e.id "
-	        "FROM {live}.aggregate_nodes a LEFT JOIN carried h ON h.workspace_id = a.workspace_id "
+	        "CREATE TABLE {new}.replay_changed AS SELECT DISTINCT a.workspace_id, e.id "
+	        "FROM {live}.aggregate_nodes a LEFT JOIN {new}.replay_carried h ON h.workspace_id = a.workspace_id "
 	        "JOIN {live}.stream_runs r ON r.workspace_id = a.workspace_id "
 	        "AND r.last_offset > COALESCE(h.last_offset, 0) AND r.entity = 1 AND r.node_id = a.node_id "
 	        "CROSS JOIN LATERAL unnest(r.entity_ids) AS e(id); "
-	        "ANALYZE changed; "
-	        "DELETE FROM {new}.customers n USING changed l WHERE " SAME_CUSTOMER "; "
-	        "INSERT INTO {new}.customers SELECT n.* FROM changed l JOIN {live}.customers n ON " SAME_CUSTOMER);
+	        "ANALYZE {new}.replay_changed; "
+	        "DELETE FROM {new}.customers n USING {new}.replay_changed l WHERE " SAME_CUSTOMER "; "
+	        "INSERT INTO {new}.customers SELECT n.* FROM {new}.replay_changed l JOIN {live}.customers n "
+	        "ON " SAME_CUSTOMER "; "
+	        "DROP TABLE {new}.replay_carried, {new}.replay_changed");
 }
 
 /*

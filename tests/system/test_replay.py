@@ -364,7 +364,18 @@ def test_profiles_and_counters_follow_from_the_log(history, make_space):
         assert line and int(line[1]) > 0, f"{table} must be equal, and hold something: {out}"
 
 
-def test_profiles_that_change_meanwhile_are_taken_over(history, make_space, sql):
+@pytest.fixture
+def no_temporary_tables(sql):
+    """As for a role without that right, which the stack's, a superuser, has in any case."""
+    sql("CREATE FUNCTION public.refuse_temporary() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE schema_name = 'pg_temp') THEN "
+        "RAISE EXCEPTION 'permission denied to create temporary tables'; END IF; END $$")
+    sql("CREATE EVENT TRIGGER refuse_temporary ON ddl_command_end EXECUTE FUNCTION public.refuse_temporary()")
+    yield
+    sql("DROP EVENT TRIGGER refuse_temporary; DROP FUNCTION public.refuse_temporary()")
+
+
+def test_profiles_that_change_meanwhile_are_taken_over(history, make_space, sql, no_temporary_tables):
     """Up to the moment of the swap the live ones are right, and nothing tells of those changes afterwards."""
     aggregate = Aggregate(make_space("meanwhile")).ready()
     members = Members(aggregate)

@@ -41,6 +41,7 @@ struct query {
 	struct db_params params;
 	const struct statement *group; /* it may go in one group with others of this statement; NULL = alone */
 	bool again;                    /* its first connection was lost */
+	uint64_t mark;                 /* number of the sync mark that ends its group */
 	int64_t sent_us;
 };
 
@@ -53,9 +54,9 @@ struct connection {
 	size_t n_queries;
 	const struct statement *group; /* of the last queries, whose sync mark has not been sent yet */
 	size_t n_group;
-	size_t n_marks;      /* sync marks that have not come back */
+	uint64_t sent_marks; /* sync marks that were sent */
+	uint64_t back_marks; /* and those that have come back */
 	PGresult *error;     /* of the front query, until the sync mark: one that ends the session has none */
-	size_t n_aborted;    /* queries of its group that it spoiled */
 	uint64_t first_byte; /* of the front query's result, in what the socket has received; 0 = not known yet */
 	bool broken;         /* to be taken down at a safe place */
 	bool dynamic;        /* lane: dynamic SQL first */
@@ -149,7 +150,7 @@ static void close_group(struct connection *connection)
 {
 	connection->group = NULL;
 	connection->n_group = 0;
-	connection->n_marks++;
+	connection->sent_marks++;
 	if (PQpipelineSync(connection->pg))
 		flush(connection);
 	else
@@ -172,6 +173,7 @@ static bool send_query(struct connection *connection, struct query *query)
 		return false;
 	}
 	query->sent_us = clock_monotonic_us();
+	query->mark = connection->sent_marks;
 	list_append(&connection->queries, &query->link);
 	connection->n_queries++;
 	connection->group = query->group;
@@ -270,8 +272,8 @@ static void take_down(struct connection *connection, const char *why)
 	connection->broken = false;
 	connection->group = NULL;
 	connection->n_group = 0;
-	connection->n_marks = 0;
-	connection->n_aborted = 0;
+	connection->sent_marks = 0;
+	connection->back_marks = 0;
 	connection->first_byte = 0;
 	connection->changed_us = clock_monotonic_us() + connection->backoff_us;
 	connection->backoff_us *= 2;
@@ -445,20 +447,26 @@ static void send_alone(struct connection *connection)
 	query_free(connection->pool, query);
 }
 
-/* The error was its query's alone, since the session goes on. */
+/* Is there a query of the group that results come of now? */
+static bool group_has_query(const struct connection *connection)
+{
+	return connection->n_queries &&
+	       list_owner(connection->queries.next, struct query, link)->mark == connection->back_marks;
+}
+
+/* The error was its query's alone, since the session goes on; what is left of its group was not run. An error behind
+ * the group's last result, of the commit, is nobody's: all of them have been answered. */
 static void end_group(struct connection *connection)
 {
 	PGresult *error = connection->error;
-	size_t n_aborted = connection->n_aborted;
 
-	connection->n_marks--;
 	connection->error = NULL;
-	connection->n_aborted = 0;
-	if (error && connection->n_queries)
+	if (error && group_has_query(connection))
 		complete(connection, error);
-	for (; n_aborted && connection->n_queries; n_aborted--)
-		send_alone(connection);
 	PQclear(error);
+	while (group_has_query(connection))
+		send_alone(connection);
+	connection->back_marks++;
 }
 
 /* When the connection is lost, libpq makes an error of that, too, whether or not a query waits. */
@@ -473,14 +481,13 @@ static void take_result(struct connection *connection, PGresult *result)
 		end_group(connection);
 		break;
 	case PGRES_PIPELINE_ABORTED:
-		connection->n_aborted++;
-		break;
+		break; /* the sync mark tells */
 	case PGRES_FATAL_ERROR:
 		PQclear(connection->error);
 		connection->error = result;
 		return;
 	default:
-		if (connection->n_queries)
+		if (group_has_query(connection))
 			complete(connection, result);
 	}
 	PQclear(result);
@@ -488,8 +495,8 @@ static void take_result(struct connection *connection, PGresult *result)
 
 static bool expects_results(const struct connection *connection)
 {
-	return !connection->broken &&
-	       (connection->state == SETTING_UP || connection->n_queries > 0 || connection->n_marks > 0);
+	return !connection->broken && (connection->state == SETTING_UP || connection->n_queries > 0 ||
+	                                      connection->sent_marks > connection->back_marks);
 }
 
 /* Nothing else ends a result in the middle: what libpq has of it goes with the connection. The other queries are sent

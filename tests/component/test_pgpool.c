@@ -24,12 +24,18 @@
 struct outcome {
 	bool there;
 	enum err_code code;
+	int n_columns;
 };
 
 static void on_result(void *context, uint64_t number, const PGresult *result, const struct err *err)
 {
+	struct outcome *outcome = context;
+
 	(void)number;
-	*(struct outcome *)context = (struct outcome){.there = true, .code = result ? ERR_NONE : err->code};
+	assert_false(outcome->there);
+	*outcome = (struct outcome){.there = true, .code = result ? ERR_NONE : err->code};
+	if (result)
+		outcome->n_columns = PQnfields(result);
 }
 
 static void ask_sql(struct pgpool *pool, const char *sql, struct outcome *outcome)
@@ -192,12 +198,41 @@ static void test_a_session_that_is_ended_spoils_no_query(void **state)
 	component_close(component);
 }
 
+/* An error that comes with the end of a transaction is no query's that comes behind it: it got that one's error, and
+   those after it each other's rows. */
+static void test_an_error_of_the_commit_moves_no_results(void **state)
+{
+	static struct pgpool *pool;
+	static const char *const queries[] = {"SELECT set_config('default_transaction_read_only', 'off', false)",
+	        "INSERT INTO once SELECT 1 RETURNING n", "SELECT 1, 2", "SELECT 1, 2, 3", "SELECT 1, 2, 3, 4"};
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome outcomes[ARRAY_LEN(queries)];
+	int loop = loop_new();
+
+	(void)state;
+	component_sql(component, "CREATE TABLE once (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+	component_sql(component, "INSERT INTO once VALUES (1)");
+	settings.pg_connections = 1;
+	pool = pgpool_new(&settings, loop, NULL, NULL, 0);
+	wait_for(pool, loop, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(queries); i++)
+		ask_sql(pool, queries[i], &outcomes[i]);
+	for (size_t i = 2; i < ARRAY_LEN(queries); i++) {
+		wait_for(pool, loop, &outcomes[i]);
+		assert_int_equal(outcomes[i].code, ERR_NONE);
+		assert_int_equal(outcomes[i].n_columns, i);
+	}
+	component_close(component);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang),
 	        cmocka_unit_test(test_a_result_is_bounded),
 	        cmocka_unit_test(test_an_error_spoils_no_other_query_of_its_group),
-	        cmocka_unit_test(test_a_session_that_is_ended_spoils_no_query)};
+	        cmocka_unit_test(test_a_session_that_is_ended_spoils_no_query),
+	        cmocka_unit_test(test_an_error_of_the_commit_moves_no_results)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,13 +163,13 @@ static const struct lookup aggregate_sync_lookups[] = {
                                  "ARRAY['x'], ARRAY['{}']::jsonb[]",
                 FEW, SOON},
         {"sync_delete", WS ", " ONE("p"), FEW, SOON},
-        {"sync_customer_chunk", W ", " AGGREGATE ", " ID("c") ", 10, true", FEW, AT_ONCE},
+        {"sync_customer_chunk", W ", " AGGREGATE ", " ID("c") ", 10, true, 80", FEW, AT_ONCE},
         {"sync_member_chunk", W ", " AGGREGATE ", " ID("c") ", " ID("c"), FEW, AT_ONCE},
         {"sync_made", W ", " AGGREGATE ", " ONE("p"), FEW, SOON},
         {"sync_drop_members", W ", " AGGREGATE ", " ID("p") ", 10", FEW, AT_ONCE},
         {"sync_drop_profiles", W ", " AGGREGATE ", " ONE("p"), FEW, SOON},
         {"sync_profiles_left", W ", " AGGREGATE ", 10", FEW, SOON},
-        {"sync_profile_chunk", W ", " AGGREGATE ", " ID("p") ", 10", FEW, AT_ONCE},
+        {"sync_profile_chunk", W ", " AGGREGATE ", " ID("p") ", 10, 80", FEW, AT_ONCE},
 };
 
 static const struct lookup stats_rollup_lookups[] = {

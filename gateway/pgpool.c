@@ -15,6 +15,9 @@
 
 /* Queries in flight on one connection; beyond it the caller is told to come back. */
 #define MAX_IN_FLIGHT 512
+/* The same of dynamic SQL: one that runs and the next. The others wait here, where they are forgotten when nobody wants
+   them any more: PostgreSQL would run all that it has been sent, for ten seconds each, and new ones behind them. */
+#define MAX_DYNAMIC 2
 /* The first of a group waits for the last: not so long that anybody notices. */
 #define GROUP_MAX 16
 #define STATEMENT_TIMEOUT "10s"
@@ -52,6 +55,7 @@ struct connection {
 	struct loop_source source;
 	struct list queries; /* in flight, in order */
 	size_t n_queries;
+	size_t n_dynamic;              /* of them */
 	const struct statement *group; /* of the last queries, whose sync mark has not been sent yet */
 	size_t n_group;
 	uint64_t sent_marks; /* sync marks that were sent */
@@ -72,8 +76,9 @@ struct pgpool {
 	const struct statement_table *tables;
 	size_t n_tables;
 	struct list free_queries;
-	bool was_up;     /* for the log */
-	int64_t told_us; /* when the log was told last that a connection could not be made */
+	struct list waiting; /* dynamic SQL, until a connection has room, the oldest first */
+	bool was_up;         /* for the log */
+	int64_t told_us;     /* when the log was told last that a connection could not be made */
 	size_t n_connections;
 	struct connection connections[];
 };
@@ -89,6 +94,11 @@ static void fail(struct query *query, enum err_code code, const char *words)
 static bool is_wanted(const struct pgpool *pool, const struct query *query)
 {
 	return query->what.number == 0 || pending_find(pool->pending, query->what.number);
+}
+
+static bool is_dynamic(const struct query *query)
+{
+	return !query->what.statement;
 }
 
 static const struct statement *find_group(const struct pgpool *pool, const char *name)
@@ -176,24 +186,18 @@ static bool send_query(struct connection *connection, struct query *query)
 	query->mark = connection->sent_marks;
 	list_append(&connection->queries, &query->link);
 	connection->n_queries++;
+	connection->n_dynamic += is_dynamic(query);
 	connection->group = query->group;
 	if (!query->group || ++connection->n_group == GROUP_MAX)
 		close_group(connection);
 	return true;
 }
 
-void pgpool_flush(struct pgpool *pool)
-{
-	for (size_t i = 0; i < pool->n_connections; i++)
-		if (pool->connections[i].group)
-			close_group(&pool->connections[i]);
-}
-
 /* One whose group the query may join; or the least busy ready connection, in the query's lane if that has one. */
 static struct connection *choose(struct pgpool *pool, const struct query *query)
 {
 	struct connection *best = NULL;
-	bool dynamic = !query->what.statement;
+	bool dynamic = is_dynamic(query);
 
 	for (size_t i = 0; i < pool->n_connections; i++) {
 		struct connection *c = &pool->connections[i];
@@ -209,15 +213,54 @@ static struct connection *choose(struct pgpool *pool, const struct query *query)
 	return best;
 }
 
+static bool has_room(const struct connection *connection)
+{
+	return connection->n_dynamic < MAX_DYNAMIC;
+}
+
+/* Sends the query or lets it wait for its turn, which one that was sent already has first; false when no connection is
+ * up. */
 static bool dispatch(struct pgpool *pool, struct query *query)
 {
 	struct connection *connection;
 
 	while ((connection = choose(pool, query))) {
+		if (is_dynamic(query) && (!has_room(connection) || !list_is_empty(&pool->waiting))) {
+			list_append(query->again ? pool->waiting.next : &pool->waiting, &query->link);
+			return true;
+		}
 		if (send_query(connection, query))
 			return true;
 	}
 	return false;
+}
+
+/* Those that are still wanted, as far as there is room. */
+static void send_waiting(struct pgpool *pool)
+{
+	while (!list_is_empty(&pool->waiting)) {
+		struct query *query = list_owner(pool->waiting.next, struct query, link);
+		bool wanted = is_wanted(pool, query);
+		struct connection *connection = wanted ? choose(pool, query) : NULL;
+		if (connection && !has_room(connection))
+			break;
+		if (connection) {
+			send_query(connection, query); /* or the connection is broken, and it goes on waiting */
+			continue;
+		}
+		list_remove(&query->link);
+		if (wanted)
+			fail(query, ERR_DATABASE, err_sentence(ERR_DATABASE));
+		query_free(pool, query);
+	}
+}
+
+void pgpool_flush(struct pgpool *pool)
+{
+	send_waiting(pool);
+	for (size_t i = 0; i < pool->n_connections; i++)
+		if (pool->connections[i].group)
+			close_group(&pool->connections[i]);
 }
 
 bool pgpool_query(struct pgpool *pool, const struct pgpool_query *what, struct err *err)
@@ -274,6 +317,7 @@ static void take_down(struct connection *connection, const char *why)
 	connection->n_group = 0;
 	connection->sent_marks = 0;
 	connection->back_marks = 0;
+	connection->n_dynamic = 0;
 	connection->first_byte = 0;
 	connection->changed_us = clock_monotonic_us() + connection->backoff_us;
 	connection->backoff_us *= 2;
@@ -419,6 +463,7 @@ static struct query *take_front(struct connection *connection)
 
 	list_remove(&query->link);
 	connection->n_queries--;
+	connection->n_dynamic -= is_dynamic(query);
 	connection->answered_us = clock_monotonic_us();
 	connection->first_byte = 0;
 	return query;
@@ -503,10 +548,8 @@ static bool expects_results(const struct connection *connection)
  * again on others. */
 static void give_up_result(struct connection *connection)
 {
-	struct query *query = list_owner(connection->queries.next, struct query, link);
+	struct query *query = take_front(connection);
 
-	list_remove(&query->link);
-	connection->n_queries--;
 	if (is_wanted(connection->pool, query))
 		fail(query, ERR_INVALID, "The answer would be too large: ask for a smaller page");
 	query_free(connection->pool, query);
@@ -583,6 +626,7 @@ struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pend
 	        .n_tables = n_tables,
 	        .n_connections = n};
 	list_init(&pool->free_queries);
+	list_init(&pool->waiting);
 	if (!db_uri_check(settings->pg, &err))
 		log_die("settings", "%s", err.message);
 	for (size_t i = 0; i < n; i++) {

@@ -9,7 +9,8 @@ struct pending;
  * Reads from PostgreSQL without blocking: some connections in pipeline mode inside the event loop, statements prepared
  * on each, results in binary. Sessions are read-only and have a statement timeout. A query whose connection is lost is
  * sent once more on another one; reads may be repeated. Dynamic SQL has connections of its own (half of them, when
- * there are two or more), so that a slow search does not hold up reads by id that were queued behind it.
+ * there are two or more), so that a slow search does not hold up reads by id that were queued behind it. Few of
+ * its statements are sent ahead: those whose request is over before their turn comes are never run.
  */
 struct pgpool;
 
@@ -28,8 +29,8 @@ typedef void pgpool_result_fn(void *context, uint64_t number, const PGresult *re
 
 struct pgpool_query {
 	const char *statement;          /* a row of the tables, or NULL for */
-	const char *sql;                /* dynamic text */
-	const struct db_params *params; /* or NULL; the values must live as long as the query is wanted */
+	const char *sql;                /* dynamic text, which must live as long as the query is wanted */
+	const struct db_params *params; /* or NULL; the same for its values */
 	pgpool_result_fn *on_result;
 	void *context;
 	/* Of the request that waits in `pending`: when it is not there any more, the result is dropped. 0 = always

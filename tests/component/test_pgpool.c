@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/clock.h"
 #include "gateway/loop.h"
+#include "gateway/pending.h"
 #include "gateway/pgpool.h"
 #include "tests/component/component.h"
 
@@ -38,13 +39,20 @@ static void on_result(void *context, uint64_t number, const PGresult *result, co
 		outcome->n_columns = PQnfields(result);
 }
 
-static void ask_sql(struct pgpool *pool, const char *sql, struct outcome *outcome)
+/* number: of the request that wants the result; 0: somebody does. */
+static void ask_sql_for(struct pgpool *pool, const char *sql, uint64_t number, struct outcome *outcome)
 {
 	struct err err = {0};
 
 	*outcome = (struct outcome){0};
-	assert_true(pgpool_query(
-	        pool, &(struct pgpool_query){.sql = sql, .on_result = on_result, .context = outcome}, &err));
+	assert_true(pgpool_query(pool,
+	        &(struct pgpool_query){.sql = sql, .on_result = on_result, .context = outcome, .number = number},
+	        &err));
+}
+
+static void ask_sql(struct pgpool *pool, const char *sql, struct outcome *outcome)
+{
+	ask_sql_for(pool, sql, 0, outcome);
 }
 
 static bool is_there(const struct pgpool *pool, const struct outcome *outcome)
@@ -226,13 +234,87 @@ static void test_an_error_of_the_commit_moves_no_results(void **state)
 	component_close(component);
 }
 
+/* Searches that nobody waits for any more hold up those behind them no longer than PostgreSQL has them at work. */
+static void test_a_search_that_nobody_wants_is_not_run(void **state)
+{
+	static struct pgpool *pool;
+	static struct pending *pending;
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome outcomes[8], last;
+	uint64_t numbers[ARRAY_LEN(outcomes)];
+	int loop = loop_new();
+
+	(void)state;
+	pending = pending_new(ARRAY_LEN(outcomes));
+	settings.pg_connections = 1;
+	pool = pgpool_new(&settings, loop, pending, NULL, 0);
+	wait_for(pool, loop, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
+		numbers[i] = pending_add(pending, (struct request *)&outcomes[i]);
+		ask_sql_for(pool, SLEEP, numbers[i], &outcomes[i]);
+	}
+	turn_for(pool, loop, SECOND_US / 10);
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		pending_remove(pending, numbers[i]);
+	int64_t asked_us = clock_monotonic_us();
+	ask_sql(pool, "SELECT 1", &last);
+	wait_for(pool, loop, &last);
+	assert_int_equal(last.code, ERR_NONE);
+	assert_in_range(clock_monotonic_us() - asked_us, 0, 4 * SECOND_US);
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		assert_false(outcomes[i].there);
+	component_close(component);
+}
+
+/* Those that wait are asked in their order, also on another session when theirs ends, and refused when there is none.
+ */
+static void test_searches_that_wait_are_asked_in_turn(void **state)
+{
+	static struct pgpool *pool;
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome outcomes[20];
+	int loop = loop_new();
+
+	(void)state;
+	settings.pg_connections = 2;
+	pool = pgpool_new(&settings, loop, NULL, NULL, 0);
+	turn_for(pool, loop, SECOND_US); /* both are up */
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		ask_sql(pool, "SELECT pg_sleep(0.1)", &outcomes[i]);
+	for (size_t i = 0; i < ARRAY_LEN(outcomes) / 2; i++) {
+		wait_for(pool, loop, &outcomes[i]);
+		assert_int_equal(outcomes[i].code, ERR_NONE);
+		assert_false(outcomes[i + 2].there);
+	}
+	component_sql(component, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' "
+	                         "AND query = 'SELECT pg_sleep(0.1)'");
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
+		wait_for(pool, loop, &outcomes[i]);
+		assert_int_equal(outcomes[i].code, ERR_NONE);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		ask_sql(pool, "SELECT pg_sleep(0.1)", &outcomes[i]);
+	pgpool_tick(pool, clock_monotonic_us() + SILENCE_US + SECOND_US);
+	pgpool_flush(pool);
+	pgpool_tick(pool, clock_monotonic_us() + 2 * SILENCE_US + SECOND_US);
+	assert_false(pgpool_is_up(pool));
+	pgpool_flush(pool);
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		assert_int_equal(outcomes[i].code, ERR_DATABASE);
+	component_close(component);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang),
 	        cmocka_unit_test(test_a_result_is_bounded),
 	        cmocka_unit_test(test_an_error_spoils_no_other_query_of_its_group),
 	        cmocka_unit_test(test_a_session_that_is_ended_spoils_no_query),
-	        cmocka_unit_test(test_an_error_of_the_commit_moves_no_results)};
+	        cmocka_unit_test(test_an_error_of_the_commit_moves_no_results),
+	        cmocka_unit_test(test_a_search_that_nobody_wants_is_not_run),
+	        cmocka_unit_test(test_searches_that_wait_are_asked_in_turn)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,6 +45,7 @@ struct query {
 	const struct statement *group; /* it may go in one group with others of this statement; NULL = alone */
 	bool again;                    /* its first connection was lost */
 	uint64_t mark;                 /* number of the sync mark that ends its group */
+	uint64_t round;                /* while it waits */
 	int64_t sent_us;
 };
 
@@ -76,7 +77,8 @@ struct pgpool {
 	const struct statement_table *tables;
 	size_t n_tables;
 	struct list free_queries;
-	struct list waiting; /* dynamic SQL, until a connection has room, the oldest first */
+	struct list waiting; /* dynamic SQL, until a connection has room, by rounds */
+	uint64_t round;      /* of the last that has waited */
 	bool was_up;         /* for the log */
 	int64_t told_us;     /* when the log was told last that a connection could not be made */
 	size_t n_connections;
@@ -218,15 +220,34 @@ static bool has_room(const struct connection *connection)
 	return connection->n_dynamic < MAX_DYNAMIC;
 }
 
-/* Sends the query or lets it wait for its turn, which one that was sent already has first; false when no connection is
- * up. */
+static struct query *waiting_at(struct list *link)
+{
+	return list_owner(link, struct query, link);
+}
+
+/* Each owner has one query in a round, so that one who has many waiting does not hold up another one's first. */
+static void wait_for_turn(struct pgpool *pool, struct query *query)
+{
+	struct list *link = pool->waiting.prev;
+
+	while (link != &pool->waiting && waiting_at(link)->what.owner != query->what.owner)
+		link = link->prev;
+	query->round = link != &pool->waiting ? waiting_at(link)->round + 1 : pool->round;
+	if (query->again) /* its turn has been */
+		query->round = pool->round;
+	for (link = pool->waiting.prev; link != &pool->waiting && waiting_at(link)->round > query->round;)
+		link = link->prev;
+	list_append(link->next, &query->link);
+}
+
+/* Sends the query or lets it wait; false when no connection is up. */
 static bool dispatch(struct pgpool *pool, struct query *query)
 {
 	struct connection *connection;
 
 	while ((connection = choose(pool, query))) {
 		if (is_dynamic(query) && (!has_room(connection) || !list_is_empty(&pool->waiting))) {
-			list_append(query->again ? pool->waiting.next : &pool->waiting, &query->link);
+			wait_for_turn(pool, query);
 			return true;
 		}
 		if (send_query(connection, query))
@@ -239,11 +260,12 @@ static bool dispatch(struct pgpool *pool, struct query *query)
 static void send_waiting(struct pgpool *pool)
 {
 	while (!list_is_empty(&pool->waiting)) {
-		struct query *query = list_owner(pool->waiting.next, struct query, link);
+		struct query *query = waiting_at(pool->waiting.next);
 		bool wanted = is_wanted(pool, query);
 		struct connection *connection = wanted ? choose(pool, query) : NULL;
 		if (connection && !has_room(connection))
 			break;
+		pool->round = query->round;
 		if (connection) {
 			send_query(connection, query); /* or the connection is broken, and it goes on waiting */
 			continue;

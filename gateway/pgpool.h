@@ -36,6 +36,7 @@ struct pgpool_query {
 	/* Of the request that waits in `pending`: when it is not there any more, the result is dropped. 0 = always
 	 * wanted. */
 	uint64_t number;
+	const void *owner; /* of dynamic SQL: those that wait for a connection take turns by owner */
 };
 
 /* Starts connecting. `tables` must outlive the pool. */

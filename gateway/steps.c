@@ -322,7 +322,8 @@ static void send_query(struct request *request, const char *statement, const cha
 	        .params = params,
 	        .on_result = on_result,
 	        .context = request->gateway,
-	        .number = request->number};
+	        .number = request->number,
+	        .owner = request->ticket.tenant};
 
 	request->rows_expected++;
 	if (!pgpool_query(request->gateway->pool, &query, &err))

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -306,6 +307,49 @@ static void test_searches_that_wait_are_asked_in_turn(void **state)
 	component_close(component);
 }
 
+static char answered[64];
+
+static void on_answer(void *context, uint64_t number, const PGresult *result, const struct err *err)
+{
+	const char *name = context;
+
+	(void)number;
+	(void)err;
+	assert_non_null(result);
+	strncat(answered, name, 1);
+}
+
+/* Who asks for little comes next after what is at work, however much another one has waiting; of one owner the first
+   that came is the first. */
+static void test_owners_take_turns(void **state)
+{
+	static struct pgpool *pool;
+	static char names[] = "abcdefghXijY"; /* in small letters: of one owner */
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome outcome;
+	int loop = loop_new();
+
+	(void)state;
+	settings.pg_connections = 1;
+	pool = pgpool_new(&settings, loop, NULL, NULL, 0);
+	wait_for(pool, loop, NULL);
+	for (char *name = names; *name; name++) {
+		struct pgpool_query query = {.sql = "SELECT 1",
+		        .on_result = on_answer,
+		        .context = name,
+		        .owner = *name >= 'a' ? names : answered};
+		struct err err = {0};
+		assert_true(pgpool_query(pool, &query, &err));
+	}
+	ask_sql(pool, "SELECT 1", &outcome);
+	while (strlen(answered) < strlen(names))
+		turn_for(pool, loop, SECOND_US / 10);
+	assert_true(outcome.there);
+	assert_string_equal(answered, "abcXdYefghij");
+	component_close(component);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang),
@@ -314,7 +358,7 @@ int main(void)
 	        cmocka_unit_test(test_a_session_that_is_ended_spoils_no_query),
 	        cmocka_unit_test(test_an_error_of_the_commit_moves_no_results),
 	        cmocka_unit_test(test_a_search_that_nobody_wants_is_not_run),
-	        cmocka_unit_test(test_searches_that_wait_are_asked_in_turn)};
+	        cmocka_unit_test(test_searches_that_wait_are_asked_in_turn), cmocka_unit_test(test_owners_take_turns)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@ struct statement {
 	const char *sql; /* parameters $1.. carry casts where PostgreSQL cannot infer their type */
 	int n_params;
 	bool by_key; /* one row by its key, some microseconds: the gateway sends many of them as one */
+	bool scans;  /* may read very many rows: the gateway keeps it from what others wait for */
 };
 
 /* Parameters of one execution, filled with db_param_*; binary. Lives in an arena. */

@@ -78,18 +78,21 @@
 /* Ties are broken by id, in the direction in which the index can be read. */
 #define BY(column, way, other) "e." column " " way ", e.id " other
 
-#define ROW(kind, suffix, search, n, column, way, other)                                                               \
+/* A node may have millions of events of which a type, or an aggregate node, has none. */
+#define ROW(kind, suffix, search, n, scan, column, way, other)                                                         \
 	{                                                                                                              \
-		.name = "event_search_" kind "_" suffix, .sql = search(BY(column, way, other)), .n_params = n          \
+		.name = "event_search_" kind "_" suffix, .sql = search(BY(column, way, other)), .n_params = n,         \
+		.scans = scan                                                                                          \
 	}
-#define ROWS_BY_DATE(kind, search, n)                                                                                  \
-	ROW(kind, "date_desc", search, n, "date_us", "DESC", "ASC"),                                                   \
-	        ROW(kind, "date_asc", search, n, "date_us", "ASC", "DESC")
-#define ROWS_BY_ALL(kind, search, n)                                                                                   \
-	ROWS_BY_DATE(kind, search, n), ROW(kind, "registered_desc", search, n, "registered_us", "DESC", "ASC"),        \
-	        ROW(kind, "registered_asc", search, n, "registered_us", "ASC", "DESC"),                                \
-	        ROW(kind, "updated_desc", search, n, "updated_us", "DESC", "ASC"),                                     \
-	        ROW(kind, "updated_asc", search, n, "updated_us", "ASC", "DESC")
+#define ROWS_BY_DATE(kind, search, n, scan)                                                                            \
+	ROW(kind, "date_desc", search, n, scan, "date_us", "DESC", "ASC"),                                             \
+	        ROW(kind, "date_asc", search, n, scan, "date_us", "ASC", "DESC")
+#define ROWS_BY_ALL(kind, search, n, scan)                                                                             \
+	ROWS_BY_DATE(kind, search, n, scan),                                                                           \
+	        ROW(kind, "registered_desc", search, n, scan, "registered_us", "DESC", "ASC"),                         \
+	        ROW(kind, "registered_asc", search, n, scan, "registered_us", "ASC", "DESC"),                          \
+	        ROW(kind, "updated_desc", search, n, scan, "updated_us", "DESC", "ASC"),                               \
+	        ROW(kind, "updated_asc", search, n, scan, "updated_us", "ASC", "DESC")
 
 const struct statement event_statements[] = {
         {.name = "event_by_id",
@@ -130,10 +133,10 @@ const struct statement event_statements[] = {
                                "ASC") ") p ON true "
                                       "LEFT JOIN LATERAL (" PROFILE_NEIGHBOUR(">", "<", "ASC", "DESC") ") n ON true",
                 .n_params = 7},
-        ROWS_BY_ALL("customer", CUSTOMER_SEARCH, 11),
-        ROWS_BY_DATE("node", NODE_SEARCH, 10),
-        ROWS_BY_ALL("profile", PROFILE_SEARCH, 12),
-        ROWS_BY_DATE("aggregate", AGGREGATE_SEARCH, 11),
+        ROWS_BY_ALL("customer", CUSTOMER_SEARCH, 11, false),
+        ROWS_BY_DATE("node", NODE_SEARCH, 10, true),
+        ROWS_BY_ALL("profile", PROFILE_SEARCH, 12, true),
+        ROWS_BY_DATE("aggregate", AGGREGATE_SEARCH, 11, true),
 };
 const size_t event_statement_count = ARRAY_LEN(event_statements);
 

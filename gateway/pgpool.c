@@ -15,9 +15,9 @@
 
 /* Queries in flight on one connection; beyond it the caller is told to come back. */
 #define MAX_IN_FLIGHT 512
-/* The same of dynamic SQL: one that runs and the next. The others wait here, where they are forgotten when nobody wants
+/* The same of searches: one that runs and the next. The others wait here, where they are forgotten when nobody wants
    them any more: PostgreSQL would run all that it has been sent, for ten seconds each, and new ones behind them. */
-#define MAX_DYNAMIC 2
+#define MAX_SEARCHES 2
 /* The first of a group waits for the last: not so long that anybody notices. */
 #define GROUP_MAX 16
 #define STATEMENT_TIMEOUT "10s"
@@ -43,6 +43,7 @@ struct query {
 	struct pgpool_query what;
 	struct db_params params;
 	const struct statement *group; /* it may go in one group with others of this statement; NULL = alone */
+	bool search;                   /* it may take long */
 	bool again;                    /* its first connection was lost */
 	uint64_t mark;                 /* number of the sync mark that ends its group */
 	uint64_t round;                /* while it waits */
@@ -56,7 +57,7 @@ struct connection {
 	struct loop_source source;
 	struct list queries; /* in flight, in order */
 	size_t n_queries;
-	size_t n_dynamic;              /* of them */
+	size_t n_searches;             /* of them */
 	const struct statement *group; /* of the last queries, whose sync mark has not been sent yet */
 	size_t n_group;
 	uint64_t sent_marks; /* sync marks that were sent */
@@ -64,7 +65,7 @@ struct connection {
 	PGresult *error;     /* of the front query, until the sync mark: one that ends the session has none */
 	uint64_t first_byte; /* of the front query's result, in what the socket has received; 0 = not known yet */
 	bool broken;         /* to be taken down at a safe place */
-	bool dynamic;        /* lane: dynamic SQL first */
+	bool search;         /* lane: searches first */
 	int64_t changed_us;  /* when `state` was entered, or DOWN: when to connect */
 	int64_t answered_us; /* when a query was complete last: the next one's turn began */
 	int64_t backoff_us;
@@ -77,7 +78,7 @@ struct pgpool {
 	const struct statement_table *tables;
 	size_t n_tables;
 	struct list free_queries;
-	struct list waiting; /* dynamic SQL, until a connection has room, by rounds */
+	struct list waiting; /* searches, until a connection has room, by rounds */
 	uint64_t round;      /* of the last that has waited */
 	bool was_up;         /* for the log */
 	int64_t told_us;     /* when the log was told last that a connection could not be made */
@@ -98,17 +99,14 @@ static bool is_wanted(const struct pgpool *pool, const struct query *query)
 	return query->what.number == 0 || pending_find(pool->pending, query->what.number);
 }
 
-static bool is_dynamic(const struct query *query)
-{
-	return !query->what.statement;
-}
-
-static const struct statement *find_group(const struct pgpool *pool, const char *name)
+/* The row of a statement of which more is said than its text; NULL = there is no such row, or for dynamic SQL. */
+static const struct statement *find_special(const struct pgpool *pool, const char *name)
 {
 	for (size_t t = 0; name && t < pool->n_tables; t++) {
 		const struct statement_table *table = &pool->tables[t];
 		for (size_t i = 0; i < table->n; i++)
-			if (table->statements[i].by_key && !strcmp(table->statements[i].name, name))
+			if ((table->statements[i].by_key || table->statements[i].scans) &&
+			        !strcmp(table->statements[i].name, name))
 				return &table->statements[i];
 	}
 	return NULL;
@@ -116,6 +114,7 @@ static const struct statement *find_group(const struct pgpool *pool, const char 
 
 static struct query *query_new(struct pgpool *pool, const struct pgpool_query *what)
 {
+	const struct statement *special = find_special(pool, what->statement);
 	struct query *query;
 
 	if (list_is_empty(&pool->free_queries)) {
@@ -128,7 +127,8 @@ static struct query *query_new(struct pgpool *pool, const struct pgpool_query *w
 		list_remove(&query->link);
 	}
 	query->what = *what;
-	query->group = find_group(pool, what->statement);
+	query->group = special && special->by_key ? special : NULL;
+	query->search = !what->statement || (special && special->scans);
 	query->again = false;
 	query->params.n = 0;
 	if (what->params)
@@ -188,7 +188,7 @@ static bool send_query(struct connection *connection, struct query *query)
 	query->mark = connection->sent_marks;
 	list_append(&connection->queries, &query->link);
 	connection->n_queries++;
-	connection->n_dynamic += is_dynamic(query);
+	connection->n_searches += query->search;
 	connection->group = query->group;
 	if (!query->group || ++connection->n_group == GROUP_MAX)
 		close_group(connection);
@@ -199,7 +199,6 @@ static bool send_query(struct connection *connection, struct query *query)
 static struct connection *choose(struct pgpool *pool, const struct query *query)
 {
 	struct connection *best = NULL;
-	bool dynamic = is_dynamic(query);
 
 	for (size_t i = 0; i < pool->n_connections; i++) {
 		struct connection *c = &pool->connections[i];
@@ -207,8 +206,8 @@ static struct connection *choose(struct pgpool *pool, const struct query *query)
 			continue;
 		if (c->group && c->group == query->group)
 			return c;
-		bool better_lane = best && c->dynamic == dynamic && best->dynamic != dynamic;
-		bool worse_lane = best && c->dynamic != dynamic && best->dynamic == dynamic;
+		bool better_lane = best && c->search == query->search && best->search != query->search;
+		bool worse_lane = best && c->search != query->search && best->search == query->search;
 		if (!best || better_lane || (!worse_lane && c->n_queries < best->n_queries))
 			best = c;
 	}
@@ -217,7 +216,7 @@ static struct connection *choose(struct pgpool *pool, const struct query *query)
 
 static bool has_room(const struct connection *connection)
 {
-	return connection->n_dynamic < MAX_DYNAMIC;
+	return connection->n_searches < MAX_SEARCHES;
 }
 
 static struct query *waiting_at(struct list *link)
@@ -246,7 +245,7 @@ static bool dispatch(struct pgpool *pool, struct query *query)
 	struct connection *connection;
 
 	while ((connection = choose(pool, query))) {
-		if (is_dynamic(query) && (!has_room(connection) || !list_is_empty(&pool->waiting))) {
+		if (query->search && (!has_room(connection) || !list_is_empty(&pool->waiting))) {
 			wait_for_turn(pool, query);
 			return true;
 		}
@@ -339,7 +338,7 @@ static void take_down(struct connection *connection, const char *why)
 	connection->n_group = 0;
 	connection->sent_marks = 0;
 	connection->back_marks = 0;
-	connection->n_dynamic = 0;
+	connection->n_searches = 0;
 	connection->first_byte = 0;
 	connection->changed_us = clock_monotonic_us() + connection->backoff_us;
 	connection->backoff_us *= 2;
@@ -485,7 +484,7 @@ static struct query *take_front(struct connection *connection)
 
 	list_remove(&query->link);
 	connection->n_queries--;
-	connection->n_dynamic -= is_dynamic(query);
+	connection->n_searches -= query->search;
 	connection->answered_us = clock_monotonic_us();
 	connection->first_byte = 0;
 	return query;
@@ -655,7 +654,7 @@ struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pend
 		struct connection *connection = &pool->connections[i];
 		connection->pool = pool;
 		connection->source = (struct loop_source){.ready = on_ready, .context = connection, .fd = -1};
-		connection->dynamic = i < n / 2;
+		connection->search = i < n / 2;
 		connection->backoff_us = BACKOFF_FIRST_US;
 		list_init(&connection->queries);
 	}

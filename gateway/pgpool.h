@@ -8,9 +8,10 @@ struct pending;
 /*
  * Reads from PostgreSQL without blocking: some connections in pipeline mode inside the event loop, statements prepared
  * on each, results in binary. Sessions are read-only and have a statement timeout. A query whose connection is lost is
- * sent once more on another one; reads may be repeated. Dynamic SQL has connections of its own (half of them, when
- * there are two or more), so that a slow search does not hold up reads by id that were queued behind it. Few of
- * its statements are sent ahead: those whose request is over before their turn comes are never run.
+ * sent once more on another one; reads may be repeated. Searches (dynamic SQL, and statements that may scan) have
+ * connections of their own (half of them, when there are two or more), so that a slow one does not hold up reads by id
+ * that were queued behind it. Few of them are sent ahead: those whose request is over before their turn comes are never
+ * run.
  */
 struct pgpool;
 
@@ -36,7 +37,7 @@ struct pgpool_query {
 	/* Of the request that waits in `pending`: when it is not there any more, the result is dropped. 0 = always
 	 * wanted. */
 	uint64_t number;
-	const void *owner; /* of dynamic SQL: those that wait for a connection take turns by owner */
+	const void *owner; /* searches that wait for a connection take turns by owner */
 };
 
 /* Starts connecting. `tables` must outlive the pool. */

@@ -122,7 +122,7 @@ const struct statement stat_statements[] = {
 	{.name = "stat_updated_events", .n_params = 6, .sql = ASKED
 		COUNTED("d.type", "NULL::text", BY_KIND("5", "6", "7"), "true") POINTS},
 	{.name = "stat_types", .n_params = 6, .sql = ASKED COUNTED("d.type", "d.context", "8", ANY_OR_KIND) POINTS},
-	{.name = "stat_purchases", .n_params = 6, .sql = ASKED SUMS("o", "completedOrder", ANY_OR_KIND)
+	{.name = "stat_purchases", .n_params = 6, .scans = true, .sql = ASKED SUMS("o", "completedOrder", ANY_OR_KIND)
 		", b AS MATERIALIZED (SELECT " PEOPLE("1", KIND_OR_ALL) " AS n, " PEOPLE("4", KIND_OR_ALL) " AS orders)"
 		", k AS (SELECT p.currency, o.*, b.n AS buyers, b.orders - b.n AS repeated FROM p, o, b) SELECT json_build_array("
 		CURRENCY("totalRevenue", "value", "total") ", "
@@ -130,7 +130,7 @@ const struct statement stat_statements[] = {
 		CURRENCY("averageItemPrice", MEAN("value", "items"), MEAN("total", "items")) ", "
 		NUMBER("orders", "sales") ", " NUMBER("items", "items") ", " NUMBER("returns", "returns") ", "
 		NUMBER("buyers", "buyers") ", " NUMBER("repeatBuyers", "repeated") ")::text FROM k"},
-	{.name = "stat_ecommerce", .n_params = 6, .sql = ASKED
+	{.name = "stat_ecommerce", .n_params = 6, .scans = true, .sql = ASKED
 		SUMS("o", "completedOrder", IN_ECOMMERCE) SUMS("a", "abandonedCart", IN_ECOMMERCE)
 		SUMS("added", "addedProduct", IN_ECOMMERCE) SUMS("viewed", "viewedProduct", IN_ECOMMERCE)
 		", k AS (SELECT p.currency, o.value, o.total, o.sales, a.n AS carts, a.value AS lost, "
@@ -142,7 +142,7 @@ const struct statement stat_statements[] = {
 		NUMBER("orders", "sales") ", " NUMBER("abandonedCarts", "carts") ", " NUMBER("addedProducts", "added") ", "
 		NUMBER("viewedProducts", "viewed") ", " PERCENT("cartAbandonmentRate", "carts", "carts + sales") ", "
 		PERCENT("conversionRate", "sales", "visitors") ")::text FROM k"},
-	{.name = "stat_web", .n_params = 6, .sql = ASKED
+	{.name = "stat_web", .n_params = 6, .scans = true, .sql = ASKED
 		", web AS (SELECT d.type, sum(d.n) AS n FROM p JOIN stat_days d ON d.workspace_id = p.w "
 		"AND d.node_id = ANY (p.nodes) AND d.metric = 8 AND d.day BETWEEN p.a AND p.b "
 		"AND d.type IN (" WEB_TYPES ") GROUP BY d.type)"

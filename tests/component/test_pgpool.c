@@ -350,6 +350,47 @@ static void test_owners_take_turns(void **state)
 	component_close(component);
 }
 
+static const struct statement scanning[] = {
+        {.name = "divide", .sql = "SELECT 12 / $1::bigint", .n_params = 1, .by_key = true},
+        {.name = "scan", .sql = "SELECT pg_sleep($1::bigint)", .n_params = 1, .scans = true},
+};
+
+/* A statement that may read very many rows holds up none that reads few. */
+static void test_searches_have_sessions_of_their_own(void **state)
+{
+	static struct pgpool *pool;
+	static const struct statement_table table = {scanning, ARRAY_LEN(scanning)};
+	struct component *component = component_open();
+	struct settings settings = *component_settings(component);
+	struct outcome outcomes[5] = {{0}};
+	struct arena *arena = arena_new(65536);
+	int loop = loop_new();
+
+	(void)state;
+	settings.pg_connections = 2;
+	pool = pgpool_new(&settings, loop, NULL, &table, 1);
+	turn_for(pool, loop, SECOND_US); /* both are up */
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
+		struct db_params params;
+		struct err err = {0};
+		db_params_init(&params, arena);
+		db_param_i64(&params, 1);
+		assert_true(pgpool_query(pool,
+		        &(struct pgpool_query){.statement = i < 4 ? "scan" : "divide",
+		                .params = &params,
+		                .on_result = on_result,
+		                .context = &outcomes[i]},
+		        &err));
+	}
+	wait_for(pool, loop, &outcomes[4]);
+	for (size_t i = 0; i < 4; i++)
+		assert_false(outcomes[i].there);
+	for (size_t i = 0; i < 4; i++)
+		wait_for(pool, loop, &outcomes[i]);
+	arena_free(arena);
+	component_close(component);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_waits_behind_others_does_not_hang),
@@ -358,7 +399,8 @@ int main(void)
 	        cmocka_unit_test(test_a_session_that_is_ended_spoils_no_query),
 	        cmocka_unit_test(test_an_error_of_the_commit_moves_no_results),
 	        cmocka_unit_test(test_a_search_that_nobody_wants_is_not_run),
-	        cmocka_unit_test(test_searches_that_wait_are_asked_in_turn), cmocka_unit_test(test_owners_take_turns)};
+	        cmocka_unit_test(test_searches_that_wait_are_asked_in_turn), cmocka_unit_test(test_owners_take_turns),
+	        cmocka_unit_test(test_searches_have_sessions_of_their_own)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -381,7 +381,7 @@ class SourceClient(Actor):
 
     def __init__(self, env, seed, stop):
         super().__init__("sources", env, seed, stop)
-        self.sources, self.ids = [], {}
+        self.sources, self.ids, self.changed_at = [], {}, {}
 
     def act(self):
         for number in range(10000):
@@ -394,8 +394,9 @@ class SourceClient(Actor):
         new = len(live) < 3 or self.random.random() < 0.3
         source = ItemHistory(f"source {value}", Write(value, UNKNOWN)) if new else self.random.choice(live)
         body = {"provider": "API", "name": source.key, "description": value, "nodes": [self.env["CONTACTHUB_NODE"]], "enabled": True}
-        # a change of unknown outcome may come before this one, which was made without knowing it
-        may_conflict = any(change.outcome == UNKNOWN for change in source.changes)
+        # a change of unknown outcome may come before this one, which was made without knowing it, and so may one that another gateway has made
+        just_changed = time.monotonic() - self.changed_at.get(source.key, 0) < SPREAD_SECONDS
+        may_conflict = just_changed or any(change.outcome == UNKNOWN for change in source.changes)
         if new:
             write, answer, status = self.api.write(value, "POST", "/configuration/sources", body)
             source.created = write
@@ -406,6 +407,7 @@ class SourceClient(Actor):
             source.changes.append(write)
         if write.outcome == OK:
             self.ids[source.key] = answer["id"]
+            self.changed_at[source.key] = time.monotonic()
         elif (status == 504 and not write.command) or (write.outcome == REFUSED and not (status == 409 and may_conflict)):
             self.refusals[f"source {status}"] += 1
 

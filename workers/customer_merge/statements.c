@@ -1,21 +1,14 @@
 #include "workers/customer_merge/store.h"
 
+#include "common/binding.h"
 #include "common/emptied.h"
 #include "common/locks.h"
 
 /* A binding that is still open ends at the largest bigint. */
 #define OPEN "9223372036854775807"
 
-/*
- * Whom an event e means: the function binding_at() written out, as in ingest_facts. Intervals that hold a time begin
- * before those that follow it, so that the first one in the order of the index is the one, however many share a value.
- */
-#define BEFORE_EVENT " AND y.time_us <= e.registered_us"
-#define EVENT_BINDING                                                                                                  \
-	"(SELECT b.customer_id FROM bindings b WHERE b.workspace_id = e.workspace_id AND b.node_id = e.node_id "       \
-	"AND b.kind = e.bind_kind AND b.value = e.bind_value AND b.unbound_us > e.registered_us "                      \
-	"AND b.bound_us >= " EMPTIED_US("e.workspace_id", "e.node_id", BEFORE_EVENT) " ORDER BY b.bound_us, "          \
-	                                                                             "b.customer_id LIMIT 1)"
+/* Whom an event e means. */
+#define EVENT_BINDING BOUND_CUSTOMER("e.workspace_id", "e.node_id", "e.bind_kind", "e.bind_value", "e.registered_us")
 #define EVENT_RESULT "e.workspace_id, e.node_id, e.id, e.version"
 
 /* Deletes events and leaves tombstones; the events come back in the order in which they were registered. */

@@ -1,4 +1,4 @@
-#include "common/emptied.h"
+#include "common/binding.h"
 #include "common/event.h"
 #include "common/locks.h"
 #include "workers/event_ingest/ingest.h"
@@ -13,21 +13,18 @@
 	"WHERE y.workspace_id = p.w AND y.node_id = p.n AND y.customers AND c.workspace_id = p.w "                     \
 	"AND c.id = p.customer AND c.registered_us < y.time_us) END"
 
-/* Of the node of a POST, by the time of the POST. */
-#define EMPTIED_BEFORE EMPTIED_US("u.w", "u.n", " AND y.time_us <= u.t")
+/* Whom a POST means. */
+#define POST_BINDING BOUND_CUSTOMER("u.w", "u.n", "u.k", "u.v", "u.t")
 
 const struct statement event_ingest_statements[] = {
         LOCK_STATEMENT,
         /*
-         * Of each POST: its customer, and since when that customer or its node's events are gone. The first subquery is
-         * the function binding_at() written out: PostgreSQL runs it twice as fast inside the statement; a test compares
-         * the two. Materialized, or it would be run once for each place that uses its result.
+         * Of each POST: its customer, and since when that customer or its node's events are gone. Materialized, or the
+         * binding would be looked for once for each place that uses its result.
          */
         {.name = "ingest_facts",
-                .sql = "WITH posts AS MATERIALIZED (SELECT u.i, u.w, u.n, u.k, u.t, COALESCE(u.c, "
-                       "(SELECT b.customer_id FROM bindings b WHERE b.workspace_id = u.w AND b.node_id = u.n "
-                       "AND b.kind = u.k AND b.value = u.v AND b.unbound_us > u.t AND b.bound_us >= " EMPTIED_BEFORE " "
-                       "ORDER BY b.bound_us, b.customer_id LIMIT 1)) AS customer "
+                .sql = "WITH posts AS MATERIALIZED (SELECT u.i, u.w, u.n, u.k, u.t, COALESCE(u.c, " POST_BINDING
+                       ") AS customer "
                        "FROM unnest($1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::text[], "
                        "$7::bigint[]) AS u(i, w, n, c, k, v, t)) "
                        "SELECT p.i, p.customer, LEAST(t.deleted_us, " LEAVES_US ", (SELECT min(e.us) "

@@ -497,7 +497,8 @@ static bool is_gone(const struct client *client)
 }
 
 /* libmicrohttpd is told once of bytes and of the end of the line behind them, and after the bytes waits to be told
-   again. Looks at those that have been in the state since then. */
+   again. Looks at those that have been in the state since then. Half a request is closed without an answer, which
+   libmicrohttpd does by itself where it sees the end (RFC 9112, 8: an answer is optional). */
 static void end_gone(struct http *http, enum client_state state, int64_t since_us)
 {
 	struct list *list = &http->clients[state];
@@ -510,10 +511,6 @@ static void end_gone(struct http *http, enum client_state state, int64_t since_u
 			break;
 		if (!is_gone(client))
 			continue;
-		if (client->request && client->request->answer.status) {
-			cut(client, ERR_TIMEOUT); /* it may still listen */
-			continue;
-		}
 		shutdown(client->fd, SHUT_RDWR);
 		if (client->request)
 			http_go_on(http, client->request);

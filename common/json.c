@@ -87,6 +87,15 @@ struct json *json_set(struct json *object, struct str key, struct json *value)
 	return value;
 }
 
+void json_assign(struct json *value, const struct json *content)
+{
+	value->type = content->type;
+	value->count = content->count;
+	value->text = content->text;
+	value->first = content->first;
+	value->last = content->last;
+}
+
 bool json_remove(struct json *object, struct str key)
 {
 	struct json *before;

@@ -52,6 +52,8 @@ struct json *json_append(struct json *array, struct json *item);
 /* Appends without looking for the key: only for objects whose keys the caller knows to be distinct. */
 struct json *json_add(struct json *object, struct str key, struct json *value);
 bool json_remove(struct json *object, struct str key);
+/* Gives a value the content of another one, which is taken over; its key and its place among others stay. */
+void json_assign(struct json *value, const struct json *content);
 
 /* Member of an object, NULL when absent or when value is NULL or no object. JSON null is returned as a value. */
 struct json *json_get(const struct json *value, struct str key);

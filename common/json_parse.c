@@ -2,12 +2,9 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
-#include "common/hash.h"
+#include "common/key_table.h"
 
 #include <stdio.h>
-
-/* Up to this many members the keys of an object are compared one by one; beyond, a table in the arena finds them. */
-#define FEW_MEMBERS 16
 
 /* What the scanner of strings does with a byte. */
 enum byte_class { PLAIN, QUOTE, BACKSLASH, CONTROL, UTF8 };
@@ -25,12 +22,6 @@ struct parser {
 	struct err *err;
 	struct json *open[JSON_MAX_DEPTH]; /* arrays and objects around the present place, the outermost first */
 	size_t depth;
-};
-
-/* Members of one large object by key: open addressing, a power of two of slots, at most half of them used. */
-struct key_table {
-	struct json **slots;
-	size_t n_slots;
 };
 
 static bool parse_value(struct parser *parser, struct json *value);
@@ -364,47 +355,7 @@ static bool parse_array(struct parser *parser, struct json *array)
 	return true;
 }
 
-static struct json **key_slot(const struct key_table *table, struct str key)
-{
-	size_t i = hash_keyed(key) & (table->n_slots - 1);
-
-	while (table->slots[i] && !str_eq(table->slots[i]->key, key))
-		i = (i + 1) & (table->n_slots - 1);
-	return &table->slots[i];
-}
-
-/* Fills a table of twice the size with the members before `last`, which are known to differ. */
-static void key_table_grow(struct parser *parser, struct key_table *table, const struct json *object)
-{
-	table->n_slots = table->n_slots ? table->n_slots * 2 : 4 * FEW_MEMBERS;
-	table->slots = arena_zalloc(parser->arena, table->n_slots * sizeof(*table->slots));
-	for (struct json *member = object->first; member != object->last; member = member->next)
-		*key_slot(table, member->key) = member;
-}
-
-/* Looks for the key of the last member among those before it. */
-static bool is_duplicate(struct parser *parser, struct key_table *table, const struct json *object)
-{
-	struct json *last = object->last;
-	struct json **slot;
-
-	if (object->count <= FEW_MEMBERS) {
-		for (const struct json *member = object->first; member != last; member = member->next) {
-			if (str_eq(member->key, last->key))
-				return true;
-		}
-		return false;
-	}
-	if (2 * (size_t)object->count > table->n_slots)
-		key_table_grow(parser, table, object);
-	slot = key_slot(table, last->key);
-	if (*slot)
-		return true;
-	*slot = last;
-	return false;
-}
-
-static bool parse_member(struct parser *parser, struct json *object, struct key_table *table)
+static bool parse_member(struct parser *parser, struct json *object, struct key_table *keys)
 {
 	struct json *value = json_new(parser->arena, JSON_NULL);
 	const char *what = NULL;
@@ -421,7 +372,7 @@ static bool parse_member(struct parser *parser, struct json *object, struct key_
 		return fail_container(parser, what);
 	}
 	json_add(object, key, value);
-	if (is_duplicate(parser, table, object))
+	if (key_table_add(keys, &value->key) != &value->key)
 		return fail_value(parser, key_start, "member name that stands there twice");
 	skip_blanks(parser);
 	if (!take(parser, ':'))
@@ -431,8 +382,9 @@ static bool parse_member(struct parser *parser, struct json *object, struct key_
 
 static bool parse_object(struct parser *parser, struct json *object)
 {
-	struct key_table table = {.n_slots = 0};
+	struct key_table keys;
 
+	key_table_init(&keys, parser->arena, 0);
 	if (!open_container(parser, object, JSON_OBJECT))
 		return false;
 	if (take(parser, '}')) {
@@ -440,7 +392,7 @@ static bool parse_object(struct parser *parser, struct json *object)
 		return true;
 	}
 	do {
-		if (!parse_member(parser, object, &table))
+		if (!parse_member(parser, object, &keys))
 			return false;
 		skip_blanks(parser);
 	} while (take(parser, ','));

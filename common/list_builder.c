@@ -113,12 +113,3 @@ void list_builder_append(struct list_builder *builder, struct json *item)
 	else
 		*slot_of(builder, item) = item;
 }
-
-void list_builder_replace(struct json *item, const struct json *value)
-{
-	item->type = value->type;
-	item->count = value->count;
-	item->text = value->text;
-	item->first = value->first;
-	item->last = value->last;
-}

@@ -20,13 +20,11 @@ struct list_builder {
 /* The builder takes `list` over (NULL: begins with an empty one) together with what it holds. */
 void list_builder_init(struct list_builder *builder, struct arena *arena, struct json *list, bool by_id);
 
-/* The item of the list that has the same id (or is equal), or NULL. */
+/* The item of the list that has the same id (or is equal), or NULL. json_assign may put another such one in its place.
+ */
 struct json *list_builder_find(const struct list_builder *builder, const struct json *item);
 
 /* Appends; the caller has made sure with list_builder_find that it is new. The item is taken over. */
 void list_builder_append(struct list_builder *builder, struct json *item);
-
-/* Puts the content of `value` into the place of `item`; both are the same in the builder's eyes. */
-void list_builder_replace(struct json *item, const struct json *value);
 
 #endif

@@ -118,7 +118,7 @@ static void gather_missing(struct gathered *gathered, const struct json *other)
 			if (!place)
 				gathered_add(gathered, json_copy(gathered->arena, member, false));
 			else if (json_is_null(place->member))
-				gathered_replace(place, json_copy(gathered->arena, member, false));
+				json_assign(place->member, json_copy(gathered->arena, member, false));
 			else if (member->type == place->member->type &&
 			         (member->type == JSON_OBJECT || member->type == JSON_ARRAY))
 				gathered_note(gathered, place, member);
@@ -133,8 +133,7 @@ static void add_missing(struct arena *arena, struct json *target, const struct j
 	gathered_init(&gathered, arena, target);
 	for (size_t i = 0; i < n; i++)
 		gather_missing(&gathered, others[i]);
-	for (size_t i = 0; i < gathered.n; i++) {
-		const struct place *place = &gathered.places[i];
+	for (const struct place *place = gathered.first; place; place = place->next) {
 		if (!place->n)
 			continue;
 		if (place->member->type == JSON_OBJECT)
@@ -247,7 +246,7 @@ static void apply_policies(struct arena *arena, struct json *target, const struc
 			struct json *value =
 			        policy.p && place->n ? profile_apply_policy(arena, policy, values, place->n) : NULL;
 			if (value)
-				gathered_replace(place, value);
+				json_assign(place->member, value);
 			else if (!is_below)
 				apply_policies(arena, place->member, values, place->n,
 				        json_member(definition, "properties"), true);

@@ -2,7 +2,7 @@
 
 #include "common/arena.h"
 #include "common/clock.h"
-#include "common/hash.h"
+#include "common/key_table.h"
 #include "common/list_builder.h"
 
 /* Up to this many members are looked up one by one. */
@@ -105,7 +105,7 @@ static void merge_into_list(const struct merge *merge, struct list_builder *buil
 	else if (keeps_fields(merge, shape))
 		merge_fields(merge, present, item, shape);
 	else if (has_ids(shape))
-		list_builder_replace(present, kept);
+		json_assign(present, kept);
 }
 
 static void merge_list(const struct merge *merge, struct json *target, struct json *present,
@@ -175,55 +175,35 @@ static void merge_member(
 	}
 }
 
-/* Members of one large object by key: open addressing, a power of two of slots, at most half of them used. */
-struct wide {
-	struct place {
-		struct str key;
-		struct json *member; /* NULL: removed */
-	} * places;
-	size_t n;
-	size_t *slots; /* a place's index + 1; 0 is free */
-	size_t n_slots;
+/* A member of a wide object. */
+struct place {
+	struct str key;
+	struct json *member; /* NULL: removed */
 };
-
-/* The place of a key, a new one at the end when there is none. */
-static struct place *wide_place(struct wide *wide, struct str key)
-{
-	size_t i = hash_keyed(key) & (wide->n_slots - 1);
-
-	while (wide->slots[i] && !str_eq(wide->places[wide->slots[i] - 1].key, key))
-		i = (i + 1) & (wide->n_slots - 1);
-	if (!wide->slots[i]) {
-		wide->places[wide->n] = (struct place){.key = key};
-		wide->slots[i] = ++wide->n;
-	}
-	return &wide->places[wide->slots[i] - 1];
-}
-
-static struct wide wide_of(struct arena *arena, const struct json *object, size_t most)
-{
-	struct wide wide = {.places = arena_alloc(arena, most * sizeof(struct place)), .n_slots = 64};
-
-	while (wide.n_slots < 2 * most)
-		wide.n_slots *= 2;
-	wide.slots = arena_zalloc(arena, wide.n_slots * sizeof(size_t));
-	for
-		json_each(member, object) wide_place(&wide, member->key)->member = member;
-	return wide;
-}
 
 /* Strangers choose how many members there are: each is merged as if it were alone in the object. */
 static void merge_wide_object(
         const struct merge *merge, struct json *target, const struct json *incoming, const struct customer_shape *shape)
 {
-	struct wide wide = wide_of(merge->arena, target, (size_t)target->count + incoming->count);
+	size_t most = (size_t)target->count + incoming->count, n = 0;
+	struct place *places = arena_alloc(merge->arena, most * sizeof(*places));
+	struct key_table table;
 
+	key_table_init(&table, merge->arena, most);
+	for
+		json_each(member, target)
+		{
+			places[n] = (struct place){member->key, member};
+			key_table_add(&table, &places[n++].key);
+		}
 	for
 		json_each(member, incoming)
 		{
-			struct place *place = wide_place(&wide, member->key);
+			places[n] = (struct place){member->key, NULL};
+			struct place *place = (struct place *)key_table_add(&table, &places[n].key);
 			struct json alone = {.type = JSON_OBJECT};
 
+			n += place == &places[n];
 			if (place->member)
 				json_append(&alone, place->member);
 			merge_member(merge, &alone, member, customer_shape_member(shape, member->key));
@@ -231,9 +211,9 @@ static void merge_wide_object(
 		}
 	target->first = target->last = NULL;
 	target->count = 0;
-	for (size_t i = 0; i < wide.n; i++)
-		if (wide.places[i].member)
-			json_append(target, wide.places[i].member);
+	for (size_t i = 0; i < n; i++)
+		if (places[i].member)
+			json_append(target, places[i].member);
 }
 
 static void merge_object(

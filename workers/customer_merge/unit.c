@@ -1,93 +1,44 @@
 #include "workers/customer_merge/unit.h"
 
 #include "common/arena.h"
-#include "common/hash.h"
 
-struct unit_map_node {
+/* What a table finds by its name. */
+struct entry {
 	struct str name;
 	void *value;
-	struct unit_map_node *next;
 };
 
-/* Names of map entries: ids and values one behind the other. */
+/* Names of entries: ids and values one behind the other. */
 #define ID_NAME_BYTES 32
 #define KEY_NAME_BYTES 48
 
-static void map_init(struct unit_map *map, struct arena *arena, size_t n_slots)
+static void *get(const struct key_table *table, struct str name)
 {
-	map->n_slots = n_slots;
-	map->n_nodes = 0;
-	map->slots = arena_zalloc(arena, n_slots * sizeof(struct unit_map_node *));
+	const struct entry *entry = (const struct entry *)key_table_find(table, name);
+
+	return entry ? entry->value : NULL;
 }
 
-static struct unit_map_node **map_slot(const struct unit_map *map, struct str name)
+static void put(struct key_table *table, struct str name, void *value)
 {
-	return &map->slots[hash_keyed(name) & (map->n_slots - 1)];
-}
+	struct entry *entry = (struct entry *)key_table_find(table, name);
 
-static struct unit_map_node **map_link(const struct unit_map *map, struct str name)
-{
-	struct unit_map_node **link = map_slot(map, name);
-
-	while (*link && !str_eq((*link)->name, name))
-		link = &(*link)->next;
-	return link;
-}
-
-static void *map_get(const struct unit_map *map, struct str name)
-{
-	const struct unit_map_node *node = *map_link(map, name);
-
-	return node ? node->value : NULL;
-}
-
-/* A customer may have had any number of sessions: one command can make far more entries than there are commands. */
-static void map_grow(struct unit_map *map, struct arena *arena)
-{
-	struct unit_map_node **old = map->slots;
-	size_t n_old = map->n_slots;
-
-	map->n_slots *= 2;
-	map->slots = arena_zalloc(arena, map->n_slots * sizeof(struct unit_map_node *));
-	for (size_t i = 0; i < n_old; i++) {
-		while (old[i]) {
-			struct unit_map_node *node = old[i], **slot = map_slot(map, node->name);
-
-			old[i] = node->next;
-			node->next = *slot;
-			*slot = node;
-		}
+	if (!entry) {
+		entry = arena_alloc(table->arena, sizeof(*entry));
+		entry->name = arena_str(table->arena, name);
+		key_table_add(table, &entry->name);
 	}
-}
-
-static void map_put(struct unit_map *map, struct arena *arena, struct str name, void *value)
-{
-	struct unit_map_node **link = map_link(map, name);
-
-	if (!*link && map->n_nodes == map->n_slots) {
-		map_grow(map, arena);
-		link = map_link(map, name);
-	}
-	if (!*link) {
-		map->n_nodes++;
-		*link = arena_zalloc(arena, sizeof(**link));
-		(*link)->name = arena_str(arena, name);
-	}
-	(*link)->value = value;
+	entry->value = value;
 }
 
 void unit_init(struct unit *unit, struct arena *arena, size_t n_commands)
 {
-	size_t n_slots = 64;
-
-	while (n_slots < n_commands * 4)
-		n_slots *= 2;
 	*unit = (struct unit){.arena = arena};
-	map_init(&unit->customers, arena, n_slots);
-	map_init(&unit->used, arena, 64);
-	map_init(&unit->keys, arena, n_slots);
-	map_init(&unit->values, arena, n_slots);
-	map_init(&unit->asked, arena, n_slots);
+	key_table_init(&unit->customers, arena, 2 * n_commands);
+	key_table_init(&unit->used, arena, 0);
+	key_table_init(&unit->keys, arena, 2 * n_commands);
+	key_table_init(&unit->values, arena, 2 * n_commands);
+	key_table_init(&unit->asked, arena, 2 * n_commands);
 }
 
 /* Customers */
@@ -103,7 +54,7 @@ static struct unit_customer *find_any(const struct unit *unit, const struct uuid
 {
 	char bytes[ID_NAME_BYTES];
 
-	return map_get(&unit->customers, id_name(bytes, workspace, id));
+	return get(&unit->customers, id_name(bytes, workspace, id));
 }
 
 struct unit_customer *unit_find(const struct unit *unit, const struct uuid *workspace, const struct uuid *id)
@@ -127,7 +78,7 @@ struct unit_customer *unit_add(
 	added->stored = stored;
 	added->changed = !stored;
 	added->knows_external_ids = !stored;
-	map_put(&unit->customers, unit->arena, id_name(bytes, workspace, &customer->id), added);
+	put(&unit->customers, id_name(bytes, workspace, &customer->id), added);
 	if (unit->last_customer)
 		unit->last_customer->next = added;
 	else
@@ -140,14 +91,14 @@ void unit_know_used(struct unit *unit, const struct uuid *workspace, const struc
 {
 	char bytes[ID_NAME_BYTES];
 
-	map_put(&unit->used, unit->arena, id_name(bytes, workspace, id), unit);
+	put(&unit->used, id_name(bytes, workspace, id), unit);
 }
 
 bool unit_is_used(const struct unit *unit, const struct uuid *workspace, const struct uuid *id)
 {
 	char bytes[ID_NAME_BYTES];
 
-	return find_any(unit, workspace, id) || map_get(&unit->used, id_name(bytes, workspace, id));
+	return find_any(unit, workspace, id) || get(&unit->used, id_name(bytes, workspace, id));
 }
 
 bool unit_ask(struct unit *unit, enum unit_question question, const struct uuid *workspace, const struct uuid *id)
@@ -157,9 +108,9 @@ bool unit_ask(struct unit *unit, enum unit_question question, const struct uuid 
 
 	id_name(bytes, workspace, id);
 	bytes[ID_NAME_BYTES] = (char)question;
-	if (map_get(&unit->asked, name))
+	if (get(&unit->asked, name))
 		return false;
-	map_put(&unit->asked, unit->arena, name, unit);
+	put(&unit->asked, name, unit);
 	return true;
 }
 
@@ -190,7 +141,7 @@ bool unit_key_is_known(
 {
 	char bytes[KEY_NAME_BYTES];
 
-	return *map_link(&unit->keys, key_name(bytes, workspace, node, key));
+	return key_table_find(&unit->keys, key_name(bytes, workspace, node, key));
 }
 
 void unit_know_key(struct unit *unit, const struct uuid *workspace, const struct uuid *node, const struct uuid *key,
@@ -198,7 +149,7 @@ void unit_know_key(struct unit *unit, const struct uuid *workspace, const struct
 {
 	char bytes[KEY_NAME_BYTES];
 
-	map_put(&unit->keys, unit->arena, key_name(bytes, workspace, node, key), holder);
+	put(&unit->keys, key_name(bytes, workspace, node, key), holder);
 }
 
 struct unit_customer *unit_find_by_key(
@@ -206,7 +157,7 @@ struct unit_customer *unit_find_by_key(
 {
 	char bytes[KEY_NAME_BYTES];
 
-	return map_get(&unit->keys, key_name(bytes, workspace, node, key));
+	return get(&unit->keys, key_name(bytes, workspace, node, key));
 }
 
 void unit_set_key(struct unit *unit, struct unit_customer *customer, const struct uuid *key)
@@ -235,13 +186,13 @@ struct unit_value *unit_value(struct unit *unit, const struct uuid *workspace, c
 	id_name(bytes, workspace, node);
 	bytes[ID_NAME_BYTES] = (char)kind;
 	memcpy(bytes + ID_NAME_BYTES + 1, text.p, text.n);
-	value = map_get(&unit->values, name);
+	value = get(&unit->values, name);
 	if (value)
 		return value;
 	value = arena_zalloc(unit->arena, sizeof(*value));
 	*value = (struct unit_value){
 	        .workspace = *workspace, .node = *node, .kind = kind, .text = {bytes + ID_NAME_BYTES + 1, text.n}};
-	map_put(&unit->values, unit->arena, name, value);
+	put(&unit->values, name, value);
 	return value;
 }
 

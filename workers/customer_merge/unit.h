@@ -2,6 +2,7 @@
 #define CUSTOMER_MERGE_UNIT_H
 
 #include "common/customer.h"
+#include "common/key_table.h"
 
 struct arena;
 
@@ -62,14 +63,9 @@ struct unit_head {
 	struct unit_head *next;
 };
 
-struct unit_map {
-	struct unit_map_node **slots;
-	size_t n_slots, n_nodes;
-};
-
 struct unit {
 	struct arena *arena;
-	struct unit_map customers, used, keys, values, asked;
+	struct key_table customers, used, keys, values, asked;
 	struct unit_customer *first_customer, *last_customer;
 	struct unit_binding *first_binding, *last_binding;
 	struct unit_head *heads;

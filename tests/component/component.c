@@ -67,7 +67,6 @@ struct component *component_open(void)
 	static unsigned serial;
 	struct component *component = calloc(1, sizeof(*component));
 	struct err err = {0};
-	char sql[256];
 
 	assert_non_null(component);
 	log_init("component-test", LOG_WARN);
@@ -83,9 +82,8 @@ struct component *component_open(void)
 	settings_require(&component->settings, true, true);
 	component->connection = PQconnectdb(component->settings.pg);
 	assert_int_equal(PQstatus(component->connection), CONNECTION_OK);
-	snprintf(sql, sizeof(sql), "SET client_min_messages = warning; CREATE SCHEMA %s; SET search_path = %s",
+	component_sqlf(component, "SET client_min_messages = warning; CREATE SCHEMA %s; SET search_path = %s",
 	        component->schema, component->schema);
-	component_sql(component, sql);
 	migrate(component);
 	assert_true(kafka_create_topics(&component->settings, 20000, &err));
 	return component;
@@ -93,10 +91,7 @@ struct component *component_open(void)
 
 void component_close(struct component *component)
 {
-	char sql[128];
-
-	snprintf(sql, sizeof(sql), "DROP SCHEMA %s CASCADE", component->schema);
-	component_sql(component, sql);
+	component_sqlf(component, "DROP SCHEMA %s CASCADE", component->schema);
 	PQfinish(component->connection);
 	free(component);
 }
@@ -122,6 +117,26 @@ void component_sql(struct component *component, const char *sql)
 	PQclear(result);
 }
 
+/* The caller frees it. */
+static char *format_sql(const char *format, va_list arguments)
+{
+	char *sql;
+
+	assert_true(vasprintf(&sql, format, arguments) >= 0);
+	return sql;
+}
+
+void component_sqlf(struct component *component, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	char *sql = format_sql(format, arguments);
+	va_end(arguments);
+	component_sql(component, sql);
+	free(sql);
+}
+
 const char *component_text(struct component *component, const char *sql)
 {
 	PGresult *result = PQexec(component->connection, sql);
@@ -138,4 +153,16 @@ const char *component_text(struct component *component, const char *sql)
 long long component_number(struct component *component, const char *sql)
 {
 	return strtoll(component_text(component, sql), NULL, 10);
+}
+
+long long component_numberf(struct component *component, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	char *sql = format_sql(format, arguments);
+	va_end(arguments);
+	long long number = component_number(component, sql);
+	free(sql);
+	return number;
 }

@@ -22,11 +22,13 @@ PGconn *component_connection(struct component *component);
 
 /* Runs SQL; the test fails when PostgreSQL refuses it. */
 void component_sql(struct component *component, const char *sql);
+void component_sqlf(struct component *component, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One migration once more, by its file's name: those that say of themselves what holds can be tried on tables of
  * before. */
 void component_migrate(struct component *component, const char *name);
 /* One number. */
 long long component_number(struct component *component, const char *sql);
+long long component_numberf(struct component *component, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One text; valid until the next call. "" for null. */
 const char *component_text(struct component *component, const char *sql);
 

@@ -43,7 +43,6 @@ struct feed *feed_open(struct component *component, const struct worker_definiti
 {
 	struct feed *feed = calloc(1, sizeof(*feed));
 	struct err err = {0};
-	char sql[200];
 
 	assert_non_null(feed);
 	feed->definition = *definition;
@@ -52,9 +51,8 @@ struct feed *feed_open(struct component *component, const struct worker_definiti
 	feed->records = arena_new(256UL * 1024 * 1024);
 	feed->batch_arena = arena_new(BATCH_ARENA_BYTES);
 	feed->positions[0] = (struct partition_position){.owned = true};
-	snprintf(sql, sizeof(sql), "INSERT INTO consumer_offsets VALUES ('%s', '%s', 0, 0, 0)", definition->name,
+	component_sqlf(component, "INSERT INTO consumer_offsets VALUES ('%s', '%s', 0, 0, 0)", definition->name,
 	        topic_role_name(definition->topic));
-	component_sql(component, sql);
 	feed->db = db_open(component_settings(component), "test", &err);
 	if (!feed->db || !db_prepare(feed->db, runtime_statements, runtime_statement_count, &err) ||
 	        !db_prepare(feed->db, definition->statements, definition->n_statements, &err))

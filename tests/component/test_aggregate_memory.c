@@ -69,9 +69,7 @@ static void add_fact(struct stage *stage, unsigned n)
 /* Of 45 kB each, two of each key; every other one, or all, are new or changed. */
 static void put_customers(struct stage *stage, unsigned every, const char *word)
 {
-	char sql[2048];
-
-	snprintf(sql, sizeof(sql),
+	component_sqlf(stage->component,
 	        "INSERT INTO customers SELECT '" W "', ('c0000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, "
 	        "CASE n %% 2 WHEN 0 THEN '" SHOP "' ELSE '" LETTER "' END::uuid, n + 1, 1, n, n, true, NULL, NULL, "
 	        "'key' || n / 2, (SELECT jsonb_build_object('extended', jsonb_build_object('words', "
@@ -79,7 +77,6 @@ static void put_customers(struct stage *stage, unsigned every, const char *word)
 	        "FROM generate_series(0, %d, %u) n ON CONFLICT (workspace_id, id) DO UPDATE "
 	        "SET version = customers.version + 1, updated_us = customers.updated_us + 1, doc = excluded.doc",
 	        word, CUSTOMERS - 1, every);
-	component_sql(stage->component, sql);
 	for (unsigned n = 0; n < CUSTOMERS; n += every)
 		add_fact(stage, n);
 }
@@ -120,12 +117,10 @@ static void check_peak(const char *of)
 
 static void check_changes(struct stage *stage, int version, const char *operation)
 {
-	char sql[256];
-
-	snprintf(sql, sizeof(sql), COUNT_PROFILES " AND version = %d", version);
-	assert_int_equal(component_number(stage->component, sql), CUSTOMERS / 2);
-	snprintf(sql, sizeof(sql), COUNT_CHANGES " AND operation = %s", operation);
-	assert_int_equal(component_number(stage->component, sql), CUSTOMERS / 2);
+	assert_int_equal(
+	        component_numberf(stage->component, COUNT_PROFILES " AND version = %d", version), CUSTOMERS / 2);
+	assert_int_equal(
+	        component_numberf(stage->component, COUNT_CHANGES " AND operation = %s", operation), CUSTOMERS / 2);
 	assert_int_equal(component_number(stage->component,
 	                         "SELECT count(*) - count(DISTINCT (entity_id, operation)) FROM update_stream "
 	                         "WHERE node_id = '" AGGREGATE "'"),

@@ -45,18 +45,6 @@ static struct uuid customer_id(unsigned n)
 	return (struct uuid){{0xc0, [6] = 0x40, [8] = 0x80, [15] = (uint8_t)n}};
 }
 
-static void run_sql(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void run_sql(struct stage *stage, const char *format, ...)
-{
-	char sql[4096];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(sql, sizeof(sql), format, arguments);
-	va_end(arguments);
-	component_sql(stage->component, sql);
-}
-
 static void add_fact(struct stage *stage, unsigned n)
 {
 	feed_add(stage->feed, &(struct command){.type = COMMAND_CHANGE,
@@ -98,9 +86,9 @@ static void step(struct stage *stage)
 	if (roll(stage, 5))
 		snprintf(external, sizeof(external), "'key%u'", roll(stage, 6));
 	if (roll(stage, 6) == 0)
-		run_sql(stage, "DELETE FROM customers WHERE id = '%s'", id);
+		component_sqlf(stage->component, "DELETE FROM customers WHERE id = '%s'", id);
 	else
-		run_sql(stage,
+		component_sqlf(stage->component,
 		        "INSERT INTO customers VALUES ('" W "', '%s', '%s', %u, 1, %lld, %lld, true, NULL, NULL, %s, "
 		        "'{\"extra\":\"%s\",\"base\":{\"likes\":[{\"id\":\"%u\"}]}}') ON CONFLICT (workspace_id, id) "
 		        "DO "
@@ -265,13 +253,13 @@ static void other_merge_policies_build_again(void **state)
 
 	(void)state;
 	stage_run(&stage, 8, 0);
-	run_sql(&stage,
+	component_sqlf(stage.component,
 	        "UPDATE customers SET doc = doc || '{\"extended\":{\"points\":2}}' WHERE node_id <> '" AGGREGATE "'");
 	int64_t joined = component_number(stage.component,
 	        "SELECT count(*) FROM (SELECT 1 FROM aggregate_members WHERE NOT excluded GROUP BY profile_id "
 	        "HAVING count(*) = 2) x");
 	assert_true(joined > 0);
-	run_sql(&stage,
+	component_sqlf(stage.component,
 	        "INSERT INTO configuration VALUES ('" W "', 'extended', 'customer', 1, 1, 0, 0, "
 	        "'{\"points\":{\"type\":\"number\",\"contactlabProperties\":{\"mergePolicy\":\"MATH_SUM\"}}}')");
 	feed_background(stage.feed);
@@ -290,7 +278,7 @@ static void a_profile_that_cannot_be_read_is_made_anew(void **state)
 
 	(void)state;
 	stage_run(&stage, 10, 0);
-	run_sql(&stage,
+	component_sqlf(stage.component,
 	        "UPDATE customers SET doc = '{\"extended\":{\"points\":1e308}}' WHERE node_id = '" AGGREGATE "'");
 	for (unsigned n = 0; n < CUSTOMERS; n++)
 		add_fact(&stage, n);
@@ -309,7 +297,7 @@ static void one_member_too_many(struct stage *stage, const char *extra)
 {
 	*stage = (struct stage){0};
 	stage_open(stage, 1, 4000);
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "INSERT INTO customers SELECT '" W
 	        "', ('b0000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, '" SHOP
 	        "', n, 1, 0, 0, true, NULL, NULL, 'key', '{\"extra\":\"%s\"}' FROM generate_series(1, 1000) n",
@@ -318,7 +306,7 @@ static void one_member_too_many(struct stage *stage, const char *extra)
 	feed_run(stage->feed, 0);
 	build(stage);
 	component_sql(stage->component, "DELETE FROM stream_runs");
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "INSERT INTO customers VALUES ('" W "', 'c0000000-0000-4000-8000-000000000001', '" SHOP
 	        "', 1001, 1, 0, 0, true, NULL, NULL, 'key', '{\"extra\":\"%s\"}')",
 	        extra);
@@ -351,11 +339,11 @@ static void a_member_too_many_of_a_build_counts_all_the_same(void **state)
 		struct stage stage;
 		one_member_too_many(&stage, extras[i]);
 		component_sql(stage.component, "DELETE FROM stream_runs");
-		run_sql(&stage,
+		component_sqlf(stage.component,
 		        "INSERT INTO customers VALUES ('" W "', 'c0000000-0000-4000-8000-000000000002', '" SHOP
 		        "', 1002, 1, 0, 0, true, NULL, NULL, 'key', '{\"extra\":\"%s\"}')",
 		        extras[i]);
-		run_sql(&stage, "UPDATE aggregate_nodes SET building = true");
+		component_sqlf(stage.component, "UPDATE aggregate_nodes SET building = true");
 		build(&stage);
 		assert_int_equal(component_number(stage.component, COUNT_CHANGES " AND operation = 2"), i == 0);
 		assert_int_equal(component_number(stage.component, COUNT_MEMBERS " WHERE excluded"), i ? 1002 : 0);
@@ -396,11 +384,12 @@ static void a_build_that_begins_anew_does_not_end(void **state)
 
 	(void)state;
 	stage_run(&stage, 10, 0);
-	run_sql(&stage, "UPDATE aggregate_nodes SET building = true");
+	component_sqlf(stage.component, "UPDATE aggregate_nodes SET building = true");
 	feed_background(stage.feed);
 	assert_int_equal(component_number(stage.component, "SELECT count(*) FROM aggregate_nodes WHERE building"), 1);
 	component_sql(stage.component, "BEGIN");
-	run_sql(&stage, "INSERT INTO configuration VALUES ('" W "', 'extended', 'customer', 1, 1, 0, 0, '{}')");
+	component_sqlf(stage.component,
+	        "INSERT INTO configuration VALUES ('" W "', 'extended', 'customer', 1, 1, 0, 0, '{}')");
 	component_sql(stage.component, statement("sync_stale"));
 	assert_int_equal(pthread_create(&thread, NULL, run_background, stage.feed), 0);
 	await_lock(&stage);
@@ -423,7 +412,7 @@ static void put_customer(struct stage *stage, unsigned n, unsigned key, const ch
 	struct uuid uuid = customer_id(n);
 
 	uuid_format(&uuid, id);
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "INSERT INTO customers VALUES ('" W "', '%s', '%s', %u, 1, %lld, %lld, true, NULL, NULL, 'key%u', "
 	        "'{\"extra\":\"%s\"}') ON CONFLICT (workspace_id, id) DO UPDATE SET version = customers.version + 1, "
 	        "external_id = excluded.external_id, doc = excluded.doc",
@@ -488,11 +477,11 @@ static void a_step_passes_over_few_of_others(void **state)
 		struct stage stage = {0};
 		int64_t steps = 0;
 		stage_begin(&stage, cases[i].rows);
-		run_sql(&stage,
+		component_sqlf(stage.component,
 		        "INSERT INTO customers SELECT '" W "', " SOME_ID("customer") ", " SOME_ID(
 		                "node") ", n, 1, 1, 1, true, NULL, NULL, 'key', '{}' FROM generate_series(1, %u) n",
 		        i, i, cases[i].others);
-		run_sql(&stage,
+		component_sqlf(stage.component,
 		        "INSERT INTO aggregate_members SELECT '" W "', " SOME_ID("node") ", " SOME_ID(
 		                "customer") ", " SOME_ID("profile") ", false FROM generate_series(1, %u) n",
 		        i, i, i, cases[i].others);
@@ -514,7 +503,7 @@ static void facts_between_the_parts_count(void **state)
 	stage_begin(&stage, 3);
 	place_all(&stage);
 	put_customer(&stage, 0, 77, "a");
-	run_sql(&stage, "DELETE FROM customers WHERE external_id = 'key1'");
+	component_sqlf(stage.component, "DELETE FROM customers WHERE external_id = 'key1'");
 	put_customer(&stage, 12, 2, "a");
 	feed_background(stage.feed); /* sees the tables before the facts come */
 	for (unsigned n = 0; n <= 12; n++)
@@ -538,7 +527,7 @@ static void a_profile_that_a_build_empties_goes(void **state)
 	build(&stage);
 	put_customer(&stage, 0, 77, "a");
 	put_customer(&stage, 1, 77, "a");
-	run_sql(&stage, "UPDATE aggregate_nodes SET building = true");
+	component_sqlf(stage.component, "UPDATE aggregate_nodes SET building = true");
 	build(&stage);
 	assert_int_equal(component_number(stage.component, COUNT_PROFILES), 5);
 	assert_int_equal(component_number(stage.component, COUNT_PROFILES " AND external_id = 'key0'"), 0);
@@ -559,9 +548,9 @@ static void a_build_survives_its_process(void **state)
 	stage_begin(&stage, 2);
 	for (int i = 0; i < 80; i++) {
 		if (i % 3 == 0) { /* it dies before COMMIT: its offset row is not its own any more */
-			run_sql(&stage, "UPDATE consumer_offsets SET next_offset = next_offset + 1000");
+			component_sqlf(stage.component, "UPDATE consumer_offsets SET next_offset = next_offset + 1000");
 			feed_overtaken_background(stage.feed);
-			run_sql(&stage, "UPDATE consumer_offsets SET next_offset = next_offset - 1000");
+			component_sqlf(stage.component, "UPDATE consumer_offsets SET next_offset = next_offset - 1000");
 		}
 		sync_state_init(&stage.state, 1 + i % 4);
 		feed_background(stage.feed);
@@ -581,7 +570,7 @@ static void a_profile_hidden_before_it_is_made_is_told(void **state)
 	stage_begin(&stage, 4000);
 	place_all(&stage);
 	assert_int_equal(component_number(stage.component, COUNT_MEMBERS " WHERE NOT excluded"), 0);
-	run_sql(&stage, "UPDATE aggregate_members SET excluded = false"); /* as without filters */
+	component_sqlf(stage.component, "UPDATE aggregate_members SET excluded = false"); /* as without filters */
 	build(&stage);
 	assert_int_equal(component_number(stage.component, COUNT_PROFILES), 5);
 	assert_int_equal(component_number(stage.component, COUNT_MEMBERS " WHERE excluded"), 2);
@@ -596,12 +585,13 @@ static void a_profile_of_very_many_is_made_of_the_first(void **state)
 
 	(void)state;
 	stage_begin(&stage, 4000);
-	run_sql(&stage, "INSERT INTO customers SELECT '" W "', ('d0000000-0000-4000-8000-' || lpad(to_hex(i), 12, "
-	                "'0'))::uuid, '" SHOP "', i + 100, 1, 1, 1, true, NULL, NULL, 'many', '{}' "
-	                "FROM generate_series(1, 1100) i");
+	component_sqlf(stage.component,
+	        "INSERT INTO customers SELECT '" W "', ('d0000000-0000-4000-8000-' || lpad(to_hex(i), 12, "
+	        "'0'))::uuid, '" SHOP "', i + 100, 1, 1, 1, true, NULL, NULL, 'many', '{}' "
+	        "FROM generate_series(1, 1100) i");
 	for (int64_t rows = 500; rows <= 4000; rows += 3500) { /* fewer than they are, and more */
 		sync_state_init(&stage.state, rows);
-		run_sql(&stage, "UPDATE aggregate_nodes SET building = true");
+		component_sqlf(stage.component, "UPDATE aggregate_nodes SET building = true");
 		build(&stage);
 		assert_int_equal(component_number(stage.component, COUNT_MEMBERS), 1112);
 		assert_int_equal(component_number(stage.component, COUNT_PROFILES), 6);
@@ -646,17 +636,17 @@ static void many_nodes_of_the_same_customers_are_no_trouble(void **state)
 
 	(void)state;
 	stage_open(&stage, 1, 4000);
-	run_sql(&stage,
+	component_sqlf(stage.component,
 	        "INSERT INTO aggregate_nodes (workspace_id, node_id, seq, active, doc, building) SELECT '" W
 	        "', ('ba000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, n, true, '{\"state\":\"ACTIVE\","
 	        "\"entryNodes\":[\"" SHOP "\"],\"matchingProperties\":{\"properties\":[\"externalId\"]}}', false "
 	        "FROM generate_series(1, %d) n",
 	        NODES);
-	run_sql(&stage,
+	component_sqlf(stage.component,
 	        "INSERT INTO customers SELECT '" W "', ('c0000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, "
 	        "'" SHOP "', n + 1, 1, 0, 0, true, NULL, NULL, 'key' || n, '{}' FROM generate_series(0, %d) n",
 	        MOVED - 1);
-	run_sql(&stage,
+	component_sqlf(stage.component,
 	        "INSERT INTO aggregate_members SELECT c.workspace_id, n.node_id, c.id, gen_random_uuid(), false "
 	        "FROM customers c, aggregate_nodes n");
 	for (unsigned n = 0; n < MOVED; n++) {

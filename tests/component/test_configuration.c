@@ -124,13 +124,12 @@ static int tear_down(void **state)
 /* Waits for the outcome and gives its status. */
 static long long status_of(struct fixture *fixture, const struct uuid *command)
 {
-	char *sql = arena_printf(fixture->arena,
-	        "SELECT coalesce(max(status), 0) FROM command_results WHERE command_id = '%s'",
-	        config_id_text(fixture->arena, command).p);
+	const char *id = config_id_text(fixture->arena, command).p;
 	long long status = 0;
 
 	for (int i = 0; i < WAIT_TRIES && !status; i++, usleep(WAIT_US))
-		status = component_number(fixture->component, sql);
+		status = component_numberf(fixture->component,
+		        "SELECT coalesce(max(status), 0) FROM command_results WHERE command_id = '%s'", id);
 	return status;
 }
 
@@ -412,25 +411,22 @@ static void migrations_are_applied_once_and_never_changed(void **state)
 {
 	struct fixture *fixture = *state;
 	struct settings settings = *component_settings(fixture->component);
-	char schema[128], sql[512];
+	char schema[128];
 	struct err err = {0};
 
 	snprintf(schema, sizeof(schema), "%s_migrated", settings.pg_schema);
 	settings.pg_schema = schema;
 	assert_true(migrate(&settings, NULL, &err));
 	assert_true(migrate(&settings, NULL, &err));
-	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s.schema_migrations", schema);
-	assert_int_equal(component_number(fixture->component, sql), migration_count);
-	snprintf(sql, sizeof(sql), "UPDATE %s.schema_migrations SET sha256 = 'x' WHERE number = 1", schema);
-	component_sql(fixture->component, sql);
+	assert_int_equal(component_numberf(fixture->component, "SELECT count(*) FROM %s.schema_migrations", schema),
+	        migration_count);
+	component_sqlf(fixture->component, "UPDATE %s.schema_migrations SET sha256 = 'x' WHERE number = 1", schema);
 	assert_false(migrate(&settings, NULL, &err));
 	assert_int_equal(err.code, ERR_CONFLICT);
-	snprintf(sql, sizeof(sql), "UPDATE %s.schema_migrations SET number = 999 WHERE number = 1", schema);
-	component_sql(fixture->component, sql);
+	component_sqlf(fixture->component, "UPDATE %s.schema_migrations SET number = 999 WHERE number = 1", schema);
 	assert_false(migrate(&settings, NULL, &err));
 	assert_int_equal(err.code, ERR_CONFLICT);
-	snprintf(sql, sizeof(sql), "DROP SCHEMA %s CASCADE", schema);
-	component_sql(fixture->component, sql);
+	component_sqlf(fixture->component, "DROP SCHEMA %s CASCADE", schema);
 }
 
 /* A migration that comes once more, in a schema of its own, while somebody reads the table that it changes. */

@@ -203,10 +203,8 @@ static const char *text(struct bench *bench, const char *sql)
 
 static int status_of(struct bench *bench, const struct uuid *command)
 {
-	char sql[200];
-
-	snprintf(sql, sizeof(sql), "SELECT status FROM command_results WHERE command_id = '%s'", id_text(command));
-	return (int)number(bench, sql);
+	return (int)component_numberf(
+	        bench->component, "SELECT status FROM command_results WHERE command_id = '%s'", id_text(command));
 }
 
 /* Something inside the answer of a command, by a path of PostgreSQL: "base,firstName". */
@@ -235,27 +233,21 @@ static void give_rules(struct bench *bench, const char *node, const char *seq, c
 static void put_event(struct bench *bench, unsigned n, const char *customer, const char *kind, const char *value,
         int64_t registered_us)
 {
-	char sql[600];
-
-	snprintf(sql, sizeof(sql),
+	component_sqlf(bench->component,
 	        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, "
 	        "version, "
 	        "bind_kind, type, context, bind_value, body) VALUES ('" W "', 'e0000000-0000-4000-8000-%012x', '" N1
 	        "', %s, %lld, 0, 0, 1, %s, 'viewedPage', 'WEB', %s, '{}')",
 	        n, customer, (long long)registered_us, kind, value);
-	component_sql(bench->component, sql);
 }
 
 /* The number of the customer that an event belongs to: 0 = it waits, -1 = it is gone. */
 static int owner_of(struct bench *bench, unsigned n)
 {
-	char sql[300];
-
-	snprintf(sql, sizeof(sql),
+	return (int)component_numberf(bench->component,
 	        "SELECT coalesce((SELECT coalesce(('x' || right(customer_id::text, 6))::bit(24)::int, 0) FROM events "
 	        "WHERE id = 'e0000000-0000-4000-8000-%012x'), -1)",
 	        n);
-	return (int)number(bench, sql);
 }
 
 /* --- customers --- */
@@ -665,13 +657,10 @@ static void test_ids_are_used_once(void **state)
 /* The customer that an event with this external id means from now on; 0 = it waits. */
 static int meant_by(struct bench *bench, const char *external_id)
 {
-	char sql[300];
-
-	snprintf(sql, sizeof(sql),
+	return (int)component_numberf(bench->component,
 	        "SELECT coalesce(('x' || right(binding_at('" W "', '" N1
 	        "', 2::smallint, '%s', %lld)::text, 6))::bit(24)::int, 0)",
 	        external_id, (long long)bench->time_us + 1);
-	return (int)number(bench, sql);
 }
 
 /* What an event named in other letters is as free as the rest when the customer gets another external id. */

@@ -417,12 +417,10 @@ static const char without_autovacuum[] =
 static struct component *open_tables(int year_ends_at)
 {
 	struct component *component = component_open();
-	char sql[128];
 
 	component_sql(component, "SET synchronous_commit = off");
 	component_sql(component, without_autovacuum);
-	snprintf(sql, sizeof(sql), "SET test.year_ends_at = %d", year_ends_at);
-	component_sql(component, sql);
+	component_sqlf(component, "SET test.year_ends_at = %d", year_ends_at);
 	component_sql(component, functions);
 	component_sql(component, beginning);
 	return component;

@@ -123,10 +123,7 @@ static void outline_counters(struct component *component, const PGresult *rows, 
 
 static void zone(struct component *component, const char *name)
 {
-	char sql[256];
-
-	snprintf(sql, sizeof(sql), "UPDATE stat_zones SET zone = '%s'", name);
-	component_sql(component, sql);
+	component_sqlf(component, "UPDATE stat_zones SET zone = '%s'", name);
 }
 
 /* --- days of the time zone --- */

@@ -45,18 +45,6 @@ static unsigned roll(struct stage *stage, unsigned most)
 	return (unsigned)(stage->random >> 33) % most;
 }
 
-static void run_sql(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void run_sql(struct stage *stage, const char *format, ...)
-{
-	char sql[4096];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(sql, sizeof(sql), format, arguments);
-	va_end(arguments);
-	component_sql(stage->component, sql);
-}
-
 static struct uuid id_of(struct entity entity)
 {
 	uint8_t first = entity.kind == 'c' ? 0xc0 : entity.kind == 'e' ? 0xe0 : 0xf0;
@@ -90,7 +78,7 @@ static void put_customer(struct stage *stage, struct entity customer)
 	        "{\"base\":{\"contacts\":{\"email\":\"a@b\",\"mobilePhone\":\"1\"}}}"};
 	char id[UUID_TEXT_BYTES + 1];
 
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "INSERT INTO customers SELECT " W ", '%s', " NODE ", 1, 1, %lld, %lld, true, NULL, NULL, NULL, '%s' "
 	        "WHERE NOT EXISTS (SELECT FROM customer_tombstones WHERE id = '%s') "
 	        "ON CONFLICT (workspace_id, id) DO UPDATE SET doc = excluded.doc, version = customers.version + 1, "
@@ -103,7 +91,7 @@ static void delete_customer(struct stage *stage, struct entity customer)
 {
 	char id[UUID_TEXT_BYTES + 1];
 
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "WITH gone AS (DELETE FROM customers WHERE id = '%s' RETURNING *) INSERT INTO customer_tombstones "
 	        "SELECT workspace_id, id, node_id, registered_us, %lld FROM gone",
 	        text_of(customer, id), START_US + roll(stage, 1000) * 3600000000LL);
@@ -123,7 +111,7 @@ static void put_event(struct stage *stage, struct entity event)
 
 	text_of((struct entity){'c', roll(stage, ENTITIES)}, owner);
 	/* an event keeps its type, its registration and its binding; dates lie far back, and around midnight in Rome */
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "WITH gone AS (SELECT FROM event_tombstones WHERE id = '%s'), changed AS (UPDATE events SET date_us = "
 	        "%lld, version = version + 1, updated_us = %lld, body = '%s', context = '%s', "
 	        "customer_id = COALESCE(customer_id, CASE WHEN %u = 0 THEN '%s'::uuid END) WHERE id = '%s' RETURNING "
@@ -144,7 +132,7 @@ static void delete_event(struct stage *stage, struct entity event)
 {
 	char id[UUID_TEXT_BYTES + 1];
 
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "WITH gone AS (DELETE FROM events WHERE id = '%s' RETURNING *) INSERT INTO event_tombstones "
 	        "SELECT workspace_id, id, node_id, type, registered_us, %lld FROM gone",
 	        text_of(event, id), START_US + roll(stage, 1000) * 3600000000LL);
@@ -158,9 +146,9 @@ static void move_member(struct stage *stage, struct entity customer, struct enti
 
 	text_of(customer, id);
 	if (roll(stage, 4) == 0)
-		run_sql(stage, "DELETE FROM aggregate_members WHERE customer_id = '%s'", id);
+		component_sqlf(stage->component, "DELETE FROM aggregate_members WHERE customer_id = '%s'", id);
 	else
-		run_sql(stage,
+		component_sqlf(stage->component,
 		        "INSERT INTO aggregate_members VALUES (" W ", " AGGREGATE ", '%s', '%s', %s) "
 		        "ON CONFLICT (workspace_id, node_id, customer_id) DO UPDATE SET profile_id = "
 		        "excluded.profile_id, "
@@ -175,7 +163,7 @@ static void turn_profile(struct stage *stage, struct entity profile)
 {
 	char id[UUID_TEXT_BYTES + 1];
 
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "WITH gone AS (DELETE FROM customers WHERE id = '%s' RETURNING 1) INSERT INTO customers SELECT " W
 	        ", '%s', " AGGREGATE ", 1, 1, %lld, %lld, true, NULL, NULL, NULL, '{}' WHERE NOT EXISTS (SELECT FROM "
 	        "gone)",
@@ -188,7 +176,7 @@ static void put_own_event(struct stage *stage, struct entity event, struct entit
 {
 	char id[UUID_TEXT_BYTES + 1], owner[UUID_TEXT_BYTES + 1];
 
-	run_sql(stage,
+	component_sqlf(stage->component,
 	        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, "
 	        "version, type, context, body) SELECT " W ", '%s', " AGGREGATE
 	        ", '%s', %lld, %lld, %lld, 1, 'viewedPage', "
@@ -255,23 +243,20 @@ static void check_counters(struct stage *stage)
 /* People of random ranges, by gaps and by looking at each of them; of buyers also those with a second order. */
 static void check_people(struct stage *stage)
 {
-	char sql[1024];
-
 	for (int i = 0; i < 40; i++) {
 		unsigned ago = roll(stage, 900), length = roll(stage, 8) ? roll(stage, 400) : 0,
 		         kind = 1 + roll(stage, 3);
 		const char *of_context = kind == 1 && roll(stage, 2) ? "RETAIL" : "";
-		snprintf(sql, sizeof(sql),
-		        "WITH r AS (SELECT '2027-02-01'::date - %u AS a, '2027-02-01'::date - %u + %u AS b, ARRAY[" NODE
-		        ", " AGGREGATE
-		        "] AS nodes), seen AS (SELECT sum(p.n) AS n FROM stat_people p, r WHERE p.kind = %u "
-		        "AND p.day BETWEEN a AND b AND '%s' IN ('', p.context) GROUP BY p.node_id, p.person), "
-		        "found AS (SELECT stat_people_between(" W ", nodes, %u::smallint, '%s', a, b) AS n, "
-		        "stat_people_between(" W ", nodes, 4::smallint, '%s', a, b) AS orders FROM r) "
-		        "SELECT CASE WHEN f.n = (SELECT count(*) FROM seen) AND (%u <> 1 OR f.orders - f.n = "
-		        "(SELECT count(*) FROM seen WHERE n > 1)) THEN 1 ELSE 0 END FROM found f",
-		        ago, ago, length, kind, of_context, kind, of_context, of_context, kind);
-		if (!component_number(stage->component, sql))
+		if (!component_numberf(stage->component,
+		            "WITH r AS (SELECT '2027-02-01'::date - %u AS a, '2027-02-01'::date - %u + %u AS b, "
+		            "ARRAY[" NODE ", " AGGREGATE
+		            "] AS nodes), seen AS (SELECT sum(p.n) AS n FROM stat_people p, r WHERE p.kind = %u "
+		            "AND p.day BETWEEN a AND b AND '%s' IN ('', p.context) GROUP BY p.node_id, p.person), "
+		            "found AS (SELECT stat_people_between(" W ", nodes, %u::smallint, '%s', a, b) AS n, "
+		            "stat_people_between(" W ", nodes, 4::smallint, '%s', a, b) AS orders FROM r) "
+		            "SELECT CASE WHEN f.n = (SELECT count(*) FROM seen) AND (%u <> 1 OR f.orders - f.n = "
+		            "(SELECT count(*) FROM seen WHERE n > 1)) THEN 1 ELSE 0 END FROM found f",
+		            ago, ago, length, kind, of_context, kind, of_context, of_context, kind))
 			fail_msg("kind %u, context '%s': %u days from %u days ago on", kind, of_context, length, ago);
 	}
 }
@@ -392,7 +377,7 @@ static void a_share_holds_what_the_body_says(void **state)
 	(void)state;
 	component_sql(c, "INSERT INTO stat_zones VALUES (" W ", 'Europe/Rome')");
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
-		run_sql(&stage,
+		component_sqlf(stage.component,
 		        "INSERT INTO events (workspace_id, id, node_id, registered_us, updated_us, date_us, version, "
 		        "type, "
 		        "context, body) SELECT " W ", md5(type || %zu)::uuid, " NODE
@@ -450,9 +435,10 @@ static void begin_profile(struct stage *stage)
 	component_sql(stage->component,
 	        "INSERT INTO aggregate_nodes VALUES (" W ", " AGGREGATE ", 1, true, '{}', false); "
 	        "INSERT INTO configuration VALUES (" W ", 'workspace', '', 1, 1, 0, 0, '{}')");
-	run_sql(stage, "INSERT INTO aggregate_members VALUES (" W ", " AGGREGATE ", '%s', '%s', false)",
-	        text_of(customer, id), text_of(profile, profile_id));
-	run_sql(stage,
+	component_sqlf(stage->component,
+	        "INSERT INTO aggregate_members VALUES (" W ", " AGGREGATE ", '%s', '%s', false)", text_of(customer, id),
+	        text_of(profile, profile_id));
+	component_sqlf(stage->component,
 	        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, "
 	        "version, type, context, body) VALUES (" W ", 'e0000000-0000-4000-8000-000000000001', " NODE
 	        ", '%s', %lld, 0, 0, 1, 'viewedPage', 'WEB', '{}')",
@@ -525,7 +511,7 @@ static void orders_of_one_day_move_gaps_as_they_should(void **state)
 		struct entity order = {'e', rows[i].number};
 		char id[UUID_TEXT_BYTES + 1], buyer[UUID_TEXT_BYTES + 1];
 		if (rows[i].comes)
-			run_sql(&stage,
+			component_sqlf(stage.component,
 			        "INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, "
 			        "updated_us, date_us, version, type, context, body) VALUES (" W ", '%s', " NODE
 			        ", '%s', %lld, 0, %lld, 1, 'completedOrder', '%s', '{}')",

@@ -102,15 +102,12 @@ static void times_never_go_back(void **state)
 /* n entries of the node, every 50th of the rare one; some of the same time. */
 static void fill(struct component *c, int n)
 {
-	char sql[768];
-
-	snprintf(sql, sizeof(sql),
+	component_sqlf(c,
 	        "INSERT INTO update_stream SELECT '" W "', i, i %% 2 + 1, 1, gen_random_uuid(), "
 	        "CASE WHEN i %% 50 = 0 THEN '" RARE_NODE "' ELSE '" NODE "' END::uuid, 1, i / 3 * 10 "
 	        "FROM generate_series(1, %d) AS i; "
 	        "INSERT INTO stream_heads (workspace_id, last_offset, last_us) VALUES ('" W "', %d, %d)",
 	        n, n, n / 3 * 10);
-	component_sql(c, sql);
 }
 
 static void a_time_finds_its_first_change(void **state)

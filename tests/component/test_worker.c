@@ -261,7 +261,7 @@ static void mark(struct fixture *fixture, const rd_kafka_message_t *message)
 {
 	struct command fact;
 	struct err err = {0};
-	char sql[256], id[UUID_TEXT_BYTES + 1];
+	char id[UUID_TEXT_BYTES + 1];
 
 	assert_true(command_decode((struct str){message->payload, message->len}, &fact, &err));
 	assert_int_equal(fact.type, COMMAND_CHANGE);
@@ -269,8 +269,7 @@ static void mark(struct fixture *fixture, const rd_kafka_message_t *message)
 	assert_true(uuid_eq(&fact.workspace, &fixture->workspace));
 	assert_memory_equal(message->key, &fact.entity, sizeof(fact.entity));
 	uuid_format(&fact.entity, id);
-	snprintf(sql, sizeof(sql), "INSERT INTO facts SELECT '%s' ON CONFLICT DO NOTHING", id);
-	component_sql(fixture->component, sql);
+	component_sqlf(fixture->component, "INSERT INTO facts SELECT '%s' ON CONFLICT DO NOTHING", id);
 }
 
 /* Every row of the stream is a fact in Kafka, perhaps more than once; and the cursors say so after a moment. */

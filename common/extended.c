@@ -3,32 +3,13 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/json.h"
+#include "common/schema.h"
 
 #define NAME_MAX_BYTES 255
 
-enum type_bit {
-	TYPE_STRING = 1 << 0,
-	TYPE_NUMBER = 1 << 1,
-	TYPE_INTEGER = 1 << 2,
-	TYPE_BOOLEAN = 1 << 3,
-	TYPE_OBJECT = 1 << 4,
-	TYPE_ARRAY = 1 << 5,
-};
-#define TYPES_SCALAR (TYPE_STRING | TYPE_NUMBER | TYPE_INTEGER | TYPE_BOOLEAN)
-#define TYPES_MATH (TYPE_NUMBER | TYPE_INTEGER)
-#define TYPES_ALL (TYPES_SCALAR | TYPE_OBJECT | TYPE_ARRAY)
-
-static const struct {
-	const char *name;
-	unsigned bit;
-} types[] = {
-        {.name = "string", .bit = TYPE_STRING},
-        {.name = "number", .bit = TYPE_NUMBER},
-        {.name = "integer", .bit = TYPE_INTEGER},
-        {.name = "boolean", .bit = TYPE_BOOLEAN},
-        {.name = "object", .bit = TYPE_OBJECT},
-        {.name = "array", .bit = TYPE_ARRAY},
-};
+#define TYPES_SCALAR (SCHEMA_STRING | SCHEMA_NUMBER | SCHEMA_INTEGER | SCHEMA_BOOLEAN)
+#define TYPES_MATH (SCHEMA_NUMBER | SCHEMA_INTEGER)
+#define TYPES_ALL (TYPES_SCALAR | SCHEMA_OBJECT | SCHEMA_ARRAY)
 
 static const struct {
 	const char *name;
@@ -36,9 +17,9 @@ static const struct {
 	const char *description;
 } merge_policies[] = {
         {"OBJ_PRIORITY", TYPES_ALL, "The value of the customer whose node comes first among the entry nodes"},
-        {"OBJ_CONCATENATE", TYPE_STRING, "The texts one after the other, with a blank between them"},
-        {"ARRAY_UNION", TYPE_ARRAY, "What is in any of the lists"},
-        {"ARRAY_INTERSECTION", TYPE_ARRAY, "What is in all of the lists"},
+        {"OBJ_CONCATENATE", SCHEMA_STRING, "The texts one after the other, with a blank between them"},
+        {"ARRAY_UNION", SCHEMA_ARRAY, "What is in any of the lists"},
+        {"ARRAY_INTERSECTION", SCHEMA_ARRAY, "What is in all of the lists"},
         {"MATH_SUM", TYPES_MATH, "The sum"},
         {"MATH_AVG", TYPES_MATH, "The average"},
         {"MATH_DIFF", TYPES_MATH, "The first value less the others"},
@@ -83,14 +64,6 @@ static bool is_one_of(struct str word, const char *const *words, size_t n)
 		if (str_is(word, words[i]))
 			return true;
 	return false;
-}
-
-static unsigned type_bit(struct str name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (str_is(name, types[i].name))
-			return types[i].bit;
-	return 0;
 }
 
 struct str extended_type(const struct json *definition)
@@ -158,7 +131,7 @@ static void check_name(struct check *check, struct str name)
 static unsigned check_type(struct check *check, const struct json *definition, unsigned allowed)
 {
 	const struct json *type = json_member(definition, "type");
-	unsigned bit = type_bit(extended_type(definition));
+	unsigned bit = schema_type_named(extended_type(definition)) & TYPES_ALL;
 	bool well_formed =
 	        json_is(type, JSON_STRING) ||
 	        (json_is(type, JSON_ARRAY) && (type->count == 1 || (type->count == 2 && is_nullable(definition))));
@@ -182,7 +155,7 @@ static void check_format(struct check *check, const struct json *definition, uns
 	if (json_is_null(format))
 		return;
 	size_t before = enter(check, STR("format"));
-	if (type != TYPE_STRING || !is_one_of(json_text(format), formats, ARRAY_LEN(formats)))
+	if (type != SCHEMA_STRING || !is_one_of(json_text(format), formats, ARRAY_LEN(formats)))
 		problems_add(check->problems, place(check),
 		        "the format of a string must be date, date-time, email, hostname, uri, ipv4 or ipv6");
 	leave(check, before);
@@ -252,7 +225,7 @@ static void check_members(struct check *check, const struct json *definition)
 		problems_add(
 		        check->problems, place(check), "an object needs properties: a map of names to definitions");
 	else
-		check_map(check, members, TYPES_SCALAR | TYPE_ARRAY);
+		check_map(check, members, TYPES_SCALAR | SCHEMA_ARRAY);
 	leave(check, before);
 }
 
@@ -267,16 +240,16 @@ static void check_items(struct check *check, const struct json *definition, unsi
 	if (!json_is(items, JSON_OBJECT))
 		problems_add(check->problems, place(check), "a list needs items: the definition of its elements");
 	else
-		check_definition(check, items, TYPES_SCALAR | (allowed & TYPE_OBJECT));
+		check_definition(check, items, TYPES_SCALAR | (allowed & SCHEMA_OBJECT));
 	leave(check, before);
 }
 
 /* What is wrong with a member, or NULL. */
 static const char *key_fault(const struct json *member, unsigned type)
 {
-	if (str_is(member->key, "items") && type && type != TYPE_ARRAY && !json_is_null(member))
+	if (str_is(member->key, "items") && type && type != SCHEMA_ARRAY && !json_is_null(member))
 		return "only a list has items";
-	if (str_is(member->key, "properties") && type && type != TYPE_OBJECT && !json_is_null(member))
+	if (str_is(member->key, "properties") && type && type != SCHEMA_OBJECT && !json_is_null(member))
 		return "only an object has properties";
 	for (size_t i = 0; i < ARRAY_LEN(definition_keys); i++)
 		if (str_is(member->key, definition_keys[i].name))
@@ -310,9 +283,9 @@ static void check_definition(struct check *check, const struct json *definition,
 	check_keys(check, definition, type);
 	check_format(check, definition, type);
 	check_facts(check, definition, type);
-	if (type == TYPE_OBJECT)
+	if (type == SCHEMA_OBJECT)
 		check_members(check, definition);
-	if (type == TYPE_ARRAY)
+	if (type == SCHEMA_ARRAY)
 		check_items(check, definition, allowed);
 }
 
@@ -593,11 +566,12 @@ struct json *extended_served_schema(struct arena *arena, const struct json *map)
 
 static struct json *names_of_types(struct arena *arena, unsigned bits)
 {
+	static const char *const types[] = {"string", "number", "integer", "boolean", "object", "array"};
 	struct json *names = json_new(arena, JSON_ARRAY);
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (bits & types[i].bit)
-			json_append(names, json_new_str(arena, str_of(types[i].name)));
+		if (bits & schema_type_named(str_of(types[i])))
+			json_append(names, json_new_str(arena, str_of(types[i])));
 	return names;
 }
 

@@ -43,16 +43,16 @@ static const struct type_row {
 	const char *name, *text;
 	uint8_t bits;
 } type_rows[] = {
-        {"string", "a string", TYPE_STRING},
-        {"number", "a number", TYPE_NUMBER},
-        {"integer", "an integer", TYPE_INTEGER},
-        {"boolean", "a boolean", TYPE_BOOLEAN},
-        {"array", "an array", TYPE_ARRAY},
-        {"object", "an object", TYPE_OBJECT},
-        {"null", "null", TYPE_NULL},
+        {"string", "a string", SCHEMA_STRING},
+        {"number", "a number", SCHEMA_NUMBER},
+        {"integer", "an integer", SCHEMA_INTEGER},
+        {"boolean", "a boolean", SCHEMA_BOOLEAN},
+        {"array", "an array", SCHEMA_ARRAY},
+        {"object", "an object", SCHEMA_OBJECT},
+        {"null", "null", SCHEMA_NULL},
 };
 
-static uint8_t type_bits(struct str name)
+uint8_t schema_type_named(struct str name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(type_rows); i++) {
 		if (str_is(name, type_rows[i].name))
@@ -152,7 +152,7 @@ static const struct schema *compile_part(
 
 static bool add_type(struct compiler *compiler, struct schema *schema, const struct json *name)
 {
-	uint8_t bits = type_bits(json_text(name));
+	uint8_t bits = schema_type_named(json_text(name));
 
 	if (!bits)
 		return fail(compiler, "unknown type", json_text(name));
@@ -598,7 +598,7 @@ static struct memo *memo_add(struct compiler *compiler, const struct json *docum
 	struct memo *memo = arena_alloc(compiler->arena, sizeof(*memo));
 	struct schema *schema = arena_zalloc(compiler->arena, sizeof(*schema));
 
-	schema->types = TYPE_ANY;
+	schema->types = SCHEMA_ANY;
 	schema->max_items = schema->max_length = SIZE_MAX;
 	schema->max_total_length = schema->max_joined_length = SIZE_MAX;
 	*memo = (struct memo){

@@ -21,13 +21,28 @@ struct arena;
  */
 struct schema;
 
+/* Types as bits. A value that is a number is taken by NUMBER, or by INTEGER when it has no fraction. */
+enum schema_types {
+	SCHEMA_NULL = 1 << 0,
+	SCHEMA_BOOLEAN = 1 << 1,
+	SCHEMA_INTEGER = 1 << 2,
+	SCHEMA_NUMBER = 1 << 3,
+	SCHEMA_STRING = 1 << 4,
+	SCHEMA_ARRAY = 1 << 5,
+	SCHEMA_OBJECT = 1 << 6,
+	SCHEMA_ANY = (1 << 7) - 1,
+};
+
+/* The bit of the type that "type" names so; 0 when there is none. */
+uint8_t schema_type_named(struct str name);
+/* Of a value; a number's is NUMBER. */
+uint8_t schema_type_of(const struct json *value);
+
 /*
  * Finds what a $ref names ("common.json#/definitions/Amount"), relative to nothing: all references are by file name,
- * only
- * "#/..." is looked up in the document that is compiled. Returns NULL when there is none. A reference that stands in
- * the project's own schemas for workspace-made properties
- * ("extended.json#/customer", "extended.json#/event", "extended.json#/product") is answered by the caller's own
- * function.
+ * only "#/..." is looked up in the document that is compiled. Returns NULL when there is none. A reference that stands
+ * in the project's own schemas for workspace-made properties ("extended.json#/customer", "extended.json#/event",
+ * "extended.json#/product") is answered by the caller's own function.
  */
 typedef const struct json *schema_resolve_fn(void *context, struct str reference);
 

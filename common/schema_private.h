@@ -9,18 +9,6 @@
 
 /* What schema.c compiles and schema_validate.c reads. Nobody else looks inside. */
 
-/* Types as bits. A value that is a number is taken by NUMBER, or by INTEGER when it has no fraction. */
-enum type_bit {
-	TYPE_NULL = 1 << 0,
-	TYPE_BOOLEAN = 1 << 1,
-	TYPE_INTEGER = 1 << 2,
-	TYPE_NUMBER = 1 << 3,
-	TYPE_STRING = 1 << 4,
-	TYPE_ARRAY = 1 << 5,
-	TYPE_OBJECT = 1 << 6,
-	TYPE_ANY = (1 << 7) - 1,
-};
-
 /* Required members are bits of one word. */
 #define SCHEMA_MAX_REQUIRED 64
 

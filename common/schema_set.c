@@ -144,35 +144,15 @@ static const struct json *follow(const struct schema_document *document, const s
 	return reference.p ? resolve((void *)&document->extensions, reference) : NULL;
 }
 
-static unsigned type_bit(struct str name)
-{
-	static const struct {
-		const char *name;
-		unsigned bit;
-	} rows[] = {
-	        {"string", SCHEMA_STRING},
-	        {"number", SCHEMA_NUMBER},
-	        {"integer", SCHEMA_NUMBER},
-	        {"boolean", SCHEMA_BOOLEAN},
-	        {"object", SCHEMA_OBJECT},
-	        {"array", SCHEMA_ARRAY},
-	        {"null", SCHEMA_NULL},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (str_is(name, rows[i].name))
-			return rows[i].bit;
-	return 0;
-}
-
+/* Whole numbers are numbers. */
 static unsigned named_types(const struct json *type)
 {
-	unsigned bits = type_bit(json_text(type));
+	unsigned bits = schema_type_named(json_text(type));
 
 	if (json_is(type, JSON_ARRAY))
 		for
-			json_each(name, type) bits |= type_bit(json_text(name));
-	return bits;
+			json_each(name, type) bits |= schema_type_named(json_text(name));
+	return bits & SCHEMA_INTEGER ? (bits & ~(unsigned)SCHEMA_INTEGER) | SCHEMA_NUMBER : bits;
 }
 
 static const struct json *alternatives(const struct json *schema)

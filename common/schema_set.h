@@ -39,19 +39,10 @@ struct schema_document schema_set_customer_document(struct schema_set *set);
 struct schema_document schema_set_event_document(struct schema_set *set, size_t event_type_index);
 struct schema_document schema_set_context_document(struct schema_set *set, size_t context_index);
 
-/* What values may stand at a place of a document. */
-enum schema_types {
-	SCHEMA_STRING = 1 << 0,
-	SCHEMA_NUMBER = 1 << 1,
-	SCHEMA_BOOLEAN = 1 << 2,
-	SCHEMA_OBJECT = 1 << 3,
-	SCHEMA_ARRAY = 1 << 4,
-	SCHEMA_NULL = 1 << 5,
-	SCHEMA_ANY = (1 << 6) - 1,
-};
-/* Set of enum schema_types of the member that a dotted path leads to ("base.contacts.email"), 0 when the document has
-   none. An empty path is the document itself. What can only be null (a property that is disabled) hides its members:
-   whatever their name, they can be nothing else. */
+/* Types of the values that may stand at a place of a document, numbers always as SCHEMA_NUMBER: of the member that a
+   dotted path leads to ("base.contacts.email"); 0 when the document has none. An empty path is the document itself.
+   What can only be null (a property that is disabled) hides its members: whatever their name, they can be nothing else.
+ */
 unsigned schema_document_types(const struct schema_document *document, struct str dotted_path);
 
 #endif

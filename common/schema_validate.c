@@ -69,21 +69,26 @@ static bool is_integer(const struct json *value)
 	return decimal_is_integer(&number);
 }
 
-static bool has_type(uint8_t types, const struct json *value)
+uint8_t schema_type_of(const struct json *value)
 {
 	static const uint8_t bits[] = {
-	        [JSON_NULL] = TYPE_NULL,
-	        [JSON_FALSE] = TYPE_BOOLEAN,
-	        [JSON_TRUE] = TYPE_BOOLEAN,
-	        [JSON_NUMBER] = TYPE_NUMBER,
-	        [JSON_STRING] = TYPE_STRING,
-	        [JSON_ARRAY] = TYPE_ARRAY,
-	        [JSON_OBJECT] = TYPE_OBJECT,
+	        [JSON_NULL] = SCHEMA_NULL,
+	        [JSON_FALSE] = SCHEMA_BOOLEAN,
+	        [JSON_TRUE] = SCHEMA_BOOLEAN,
+	        [JSON_NUMBER] = SCHEMA_NUMBER,
+	        [JSON_STRING] = SCHEMA_STRING,
+	        [JSON_ARRAY] = SCHEMA_ARRAY,
+	        [JSON_OBJECT] = SCHEMA_OBJECT,
 	};
 
-	if (types & bits[value->type])
+	return bits[value->type];
+}
+
+static bool has_type(uint8_t types, const struct json *value)
+{
+	if (types & schema_type_of(value))
 		return true;
-	return value->type == JSON_NUMBER && (types & TYPE_INTEGER) && is_integer(value);
+	return value->type == JSON_NUMBER && (types & SCHEMA_INTEGER) && is_integer(value);
 }
 
 static bool report_type(const struct run *run, const struct schema *schema, const struct schema_place *place)
@@ -380,7 +385,7 @@ static bool check(
 	if (schema->never)
 		return FAULT(run, place, "is not allowed");
 	/* What else a value of the wrong type breaks is of no use to anybody. */
-	if (schema->types != TYPE_ANY && !has_type(schema->types, value))
+	if (schema->types != SCHEMA_ANY && !has_type(schema->types, value))
 		return report_type(run, schema, place);
 	if (schema->has_enumeration && !check_enumeration(run, schema, value, place))
 		return false;

@@ -218,16 +218,9 @@ unsigned column_types(
 /* Text that is one JSON value of that type; NULL when it is not. */
 static struct json *parse_as(struct arena *arena, struct str text, unsigned types, struct err *err)
 {
-	static const unsigned bits[] = {[JSON_NULL] = SCHEMA_NULL,
-	        [JSON_FALSE] = SCHEMA_BOOLEAN,
-	        [JSON_TRUE] = SCHEMA_BOOLEAN,
-	        [JSON_NUMBER] = SCHEMA_NUMBER,
-	        [JSON_STRING] = SCHEMA_STRING,
-	        [JSON_ARRAY] = SCHEMA_ARRAY,
-	        [JSON_OBJECT] = SCHEMA_OBJECT};
 	struct json *value = json_parse(arena, text, err);
 
-	return value && bits[value->type] & types ? value : NULL;
+	return value && schema_type_of(value) & types ? value : NULL;
 }
 
 struct json *column_value(

@@ -30,6 +30,27 @@ void config_write_send(
 	request_send_command(request, TOPIC_CONFIG_COMMANDS, write->partition, &write->command, on_reply);
 }
 
+void config_write_document(struct request *request, const char *kind, struct str id, const struct json *doc,
+        const struct uuid *entity, request_reply_fn *on_reply)
+{
+	struct config_write write;
+
+	config_write_init(request, &write, kind, id);
+	write.doc = doc;
+	config_write_send(request, &write, entity ? entity : config_workspace_id(request_workspace(request)), on_reply);
+}
+
+void config_replace_document(
+        struct request *request, const char *kind, struct str id, const struct json *doc, request_reply_fn *on_reply)
+{
+	struct config_write write;
+
+	config_write_init(request, &write, kind, id);
+	write.key.version = CONFIG_ANY_VERSION;
+	write.doc = doc;
+	config_write_send(request, &write, config_workspace_id(request_workspace(request)), on_reply);
+}
+
 struct json *config_reply_document(struct request *request, const struct reply *reply)
 {
 	struct err err = {0};
@@ -52,6 +73,14 @@ void config_answer_document(struct request *request, const struct reply *reply)
 
 	if (doc)
 		request_answer_json(request, request_route(request)->status, doc);
+}
+
+void config_answer_member(struct request *request, struct str name, struct json *value)
+{
+	struct json *answer = json_new(request_arena(request), JSON_OBJECT);
+
+	json_add(answer, name, value);
+	request_answer_json(request, 200, answer);
 }
 
 bool config_flag(struct request *request, const char *name)

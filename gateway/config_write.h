@@ -22,11 +22,22 @@ void config_write_init(struct request *request, struct config_write *write, cons
 void config_write_send(
         struct request *request, struct config_write *write, const struct uuid *entity, request_reply_fn *on_reply);
 
+/* The whole of a write that makes a document of the workspace, or puts `doc` in the place of the one that this gateway
+   knows. entity NULL: the workspace. */
+void config_write_document(struct request *request, const char *kind, struct str id, const struct json *doc,
+        const struct uuid *entity, request_reply_fn *on_reply);
+/* The same, for documents of the workspace of which nothing stays: in the place of whatever is there. */
+void config_replace_document(
+        struct request *request, const char *kind, struct str id, const struct json *doc, request_reply_fn *on_reply);
+
 /* The stored document of a reply; NULL when the reply is a refusal, which has then been passed on. */
 struct json *config_reply_document(struct request *request, const struct reply *reply);
 
 /* The same members with the same values in the answer: for documents that are shown as they are stored. */
 void config_answer_document(struct request *request, const struct reply *reply);
+
+/* 200 with an object of one member, whose value is taken over. */
+void config_answer_member(struct request *request, struct str name, struct json *value);
 
 /* True when the query parameter is "true". */
 bool config_flag(struct request *request, const char *name);

@@ -15,7 +15,6 @@ void extended_write(struct request *request, struct str set)
 	const struct json *body = request_body(request);
 	const struct json *present = config_extended(request_workspace(request), set);
 	struct problems problems;
-	struct config_write write;
 
 	problems_init(&problems, request_arena(request));
 	struct json *map = extended_check(request_arena(request), body, present, &problems);
@@ -28,7 +27,5 @@ void extended_write(struct request *request, struct str set)
 		request_fail(request, ERR_FORBIDDEN, "only the role CLAB_OPERATOR may change indexed");
 		return;
 	}
-	config_write_init(request, &write, CONFIG_EXTENDED, set);
-	write.doc = map;
-	config_write_send(request, &write, config_workspace_id(request_workspace(request)), config_answer_document);
+	config_write_document(request, CONFIG_EXTENDED, set, map, NULL, config_answer_document);
 }

@@ -166,12 +166,10 @@ static void answer_node(struct request *request, const struct reply *reply)
 static void answer_state(struct request *request, const struct reply *reply)
 {
 	const struct json *doc = config_reply_document(request, reply);
-	struct json *view = json_new(request_arena(request), JSON_OBJECT);
 
-	if (!doc)
-		return;
-	json_add(view, STR("state"), json_copy(request_arena(request), json_member(doc, "state"), false));
-	request_answer_json(request, 200, view);
+	if (doc)
+		config_answer_member(
+		        request, STR("state"), json_copy(request_arena(request), json_member(doc, "state"), false));
 }
 
 void aggregate_node_create(struct request *request)
@@ -207,12 +205,9 @@ static void send_change(struct request *request, const struct config_node *node,
         request_reply_fn *on_reply)
 {
 	struct arena *arena = request_arena(request);
-	struct config_write write;
 
 	json_set(doc, STR("state"), json_new_str(arena, state));
-	config_write_init(request, &write, CONFIG_NODE, config_id_text(arena, &node->id));
-	write.doc = doc;
-	config_write_send(request, &write, &node->id, on_reply);
+	config_write_document(request, CONFIG_NODE, config_id_text(arena, &node->id), doc, &node->id, on_reply);
 }
 
 /* The next state of the node; answers itself when there is none. */

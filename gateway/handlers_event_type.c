@@ -63,13 +63,9 @@ static void write_state(
 {
 	struct arena *arena = request_arena(request);
 	struct json *doc = json_new(arena, JSON_OBJECT);
-	struct config_write write;
 
 	json_add(doc, STR("enabled"), json_new_bool(arena, enabled));
-	config_write_init(request, &write, CONFIG_EVENT_TYPE, type->id);
-	write.key.version = CONFIG_ANY_VERSION; /* nothing of the present document stays */
-	write.doc = doc;
-	config_write_send(request, &write, config_workspace_id(request_workspace(request)), on_reply);
+	config_replace_document(request, CONFIG_EVENT_TYPE, type->id, doc, on_reply);
 }
 
 static void answer_event_type(struct request *request, const struct reply *reply)
@@ -114,13 +110,10 @@ void event_type_put(struct request *request)
 static void answer_value(struct request *request, const struct reply *reply)
 {
 	const struct json *doc = config_reply_document(request, reply);
-	struct arena *arena = request_arena(request);
 
-	if (!doc)
-		return;
-	struct json *answer = json_new(arena, JSON_OBJECT);
-	json_add(answer, STR("value"), json_new_bool(arena, json_is_true(json_member(doc, "enabled"))));
-	request_answer_json(request, 200, answer);
+	if (doc)
+		config_answer_member(request, STR("value"),
+		        json_new_bool(request_arena(request), json_is_true(json_member(doc, "enabled"))));
 }
 
 void event_type_enabled_put(struct request *request)

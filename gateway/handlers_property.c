@@ -50,7 +50,6 @@ static void switch_property(
 	const struct json *name = json_member(request_body(request), "name");
 	struct arena *arena = request_arena(request);
 	struct problems problems;
-	struct config_write write;
 	bool enabled;
 
 	if (!property)
@@ -65,9 +64,7 @@ static void switch_property(
 	}
 	struct json *doc = json_new(arena, JSON_OBJECT);
 	json_add(doc, STR("disabled"), base_property_switch(arena, disabled, property->name, enabled));
-	config_write_init(request, &write, CONFIG_BASE_PROPERTIES, STR(""));
-	write.doc = doc;
-	config_write_send(request, &write, config_workspace_id(request_workspace(request)), on_reply);
+	config_write_document(request, CONFIG_BASE_PROPERTIES, STR(""), doc, NULL, on_reply);
 }
 
 static void answer_property(struct request *request, const struct reply *reply)
@@ -88,15 +85,12 @@ void base_property_put(struct request *request)
 static void answer_value(struct request *request, const struct reply *reply)
 {
 	const struct json *doc = config_reply_document(request, reply);
-	struct arena *arena = request_arena(request);
 
 	if (!doc)
 		return;
 	const struct base_property *property = base_property_find(request_path(request, "baseProperty"));
-	struct json *answer = json_new(arena, JSON_OBJECT);
-	json_add(answer, STR("value"),
-	        json_new_bool(arena, !base_property_is_disabled(json_member(doc, "disabled"), property->name)));
-	request_answer_json(request, 200, answer);
+	bool disabled = base_property_is_disabled(json_member(doc, "disabled"), property->name);
+	config_answer_member(request, STR("value"), json_new_bool(request_arena(request), !disabled));
 }
 
 void base_property_enabled_put(struct request *request)

@@ -109,11 +109,16 @@ void source_create(struct request *request)
 	config_write_send(request, &write, &id, answer_source);
 }
 
+static void change_source(struct request *request, const struct config_source *source, const struct json *doc)
+{
+	config_write_document(request, CONFIG_SOURCE, config_id_text(request_arena(request), &source->id), doc,
+	        &source->id, answer_source);
+}
+
 void source_put(struct request *request)
 {
 	const struct config_source *source = path_source(request);
 	struct arena *arena = request_arena(request);
-	struct config_write write;
 
 	if (!source)
 		return;
@@ -122,22 +127,16 @@ void source_put(struct request *request)
 		return;
 	const struct json *hash = json_member(source->doc, "tokenSha256");
 	json_set(doc, STR("tokenSha256"), hash ? json_copy(arena, hash, false) : json_new(arena, JSON_NULL));
-	config_write_init(request, &write, CONFIG_SOURCE, config_id_text(arena, &source->id));
-	write.doc = doc;
-	config_write_send(request, &write, &source->id, answer_source);
+	change_source(request, source, doc);
 }
 
 void source_refresh_token(struct request *request)
 {
 	const struct config_source *source = path_source(request);
-	struct arena *arena = request_arena(request);
-	struct config_write write;
 
 	if (!source)
 		return;
-	struct json *doc = json_copy(arena, source->doc, false);
+	struct json *doc = json_copy(request_arena(request), source->doc, false);
 	add_token(request, doc);
-	config_write_init(request, &write, CONFIG_SOURCE, config_id_text(arena, &source->id));
-	write.doc = doc;
-	config_write_send(request, &write, &source->id, answer_source);
+	change_source(request, source, doc);
 }

@@ -122,13 +122,10 @@ void workspace_get(struct request *request)
 static void answer_status(struct request *request, const struct reply *reply)
 {
 	const struct json *doc = config_reply_document(request, reply);
-	struct arena *arena = request_arena(request);
 
-	if (!doc)
-		return;
-	struct json *answer = json_new(arena, JSON_OBJECT);
-	json_add(answer, STR("status"), json_new_str(arena, json_text(json_member(doc, "status"))));
-	request_answer_json(request, 200, answer);
+	if (doc)
+		config_answer_member(request, STR("status"),
+		        json_new_str(request_arena(request), json_text(json_member(doc, "status"))));
 }
 
 void workspace_status_put(struct request *request)
@@ -137,7 +134,6 @@ void workspace_status_put(struct request *request)
 	const struct config_workspace *workspace = request_workspace(request);
 	struct arena *arena = request_arena(request);
 	struct problems problems;
-	struct config_write write;
 	size_t i = 0;
 
 	while (i < ARRAY_LEN(statuses) && !str_is(status, statuses[i]))
@@ -150,9 +146,7 @@ void workspace_status_put(struct request *request)
 	}
 	struct json *doc = json_copy(arena, config_workspace_doc(workspace), false);
 	json_set(doc, STR("status"), json_new_str(arena, status));
-	config_write_init(request, &write, CONFIG_WORKSPACE, STR(""));
-	write.doc = doc;
-	config_write_send(request, &write, config_workspace_id(workspace), answer_status);
+	config_write_document(request, CONFIG_WORKSPACE, STR(""), doc, NULL, answer_status);
 }
 
 /* --- its own configuration --- */
@@ -183,32 +177,24 @@ static void answer_configuration(struct request *request, const struct reply *re
 
 void workspace_configuration_put(struct request *request)
 {
-	const struct config_workspace *workspace = request_workspace(request);
+	const struct json *present = config_workspace_doc(request_workspace(request));
 	struct problems problems;
-	struct config_write write;
 
 	problems_init(&problems, request_arena(request));
-	struct json *doc = workspace_settings_change(
-	        request_arena(request), config_workspace_doc(workspace), request_body(request), &problems);
+	struct json *doc = workspace_settings_change(request_arena(request), present, request_body(request), &problems);
 	if (!doc) {
 		request_fail_problems(request, STR("The configuration of the workspace is not valid"), &problems);
 		return;
 	}
-	config_write_init(request, &write, CONFIG_WORKSPACE, STR(""));
-	write.doc = doc;
-	config_write_send(request, &write, config_workspace_id(workspace), answer_configuration);
+	config_write_document(request, CONFIG_WORKSPACE, STR(""), doc, NULL, answer_configuration);
 }
 
 /* --- limits --- */
 
 void throttling_get(struct request *request)
 {
-	struct arena *arena = request_arena(request);
-	struct json *answer = json_new(arena, JSON_OBJECT);
-
-	json_add(answer, STR("maxRequestsPerMinute"),
-	        json_new_i64(arena, config_max_requests_per_minute(request_workspace(request))));
-	request_answer_json(request, 200, answer);
+	config_answer_member(request, STR("maxRequestsPerMinute"),
+	        json_new_i64(request_arena(request), config_max_requests_per_minute(request_workspace(request))));
 }
 
 void throttling_put(struct request *request)
@@ -216,7 +202,6 @@ void throttling_put(struct request *request)
 	struct arena *arena = request_arena(request);
 	struct str member = STR("maxRequestsPerMinute");
 	struct problems problems;
-	struct config_write write;
 	int64_t value;
 
 	problems_init(&problems, arena);
@@ -226,10 +211,7 @@ void throttling_put(struct request *request)
 	}
 	struct json *doc = json_new(arena, JSON_OBJECT);
 	json_add(doc, member, json_new_i64(arena, value));
-	config_write_init(request, &write, CONFIG_THROTTLING, STR(""));
-	write.key.version = CONFIG_ANY_VERSION; /* nothing of the present document stays */
-	write.doc = doc;
-	config_write_send(request, &write, config_workspace_id(request_workspace(request)), config_answer_document);
+	config_replace_document(request, CONFIG_THROTTLING, STR(""), doc, config_answer_document);
 }
 
 /* Every event type, with the default where `limits` has none. */
@@ -264,7 +246,6 @@ static void answer_payload_size(struct request *request, const struct reply *rep
 void payload_size_put(struct request *request)
 {
 	struct problems problems;
-	struct config_write write;
 
 	problems_init(&problems, request_arena(request));
 	struct json *doc = check_payload_size(request_arena(request), request_body(request), &problems);
@@ -272,8 +253,5 @@ void payload_size_put(struct request *request)
 		request_fail_problems(request, STR("The payload size is not valid"), &problems);
 		return;
 	}
-	config_write_init(request, &write, CONFIG_PAYLOAD_SIZE, STR(""));
-	write.key.version = CONFIG_ANY_VERSION; /* nothing of the present document stays */
-	write.doc = doc;
-	config_write_send(request, &write, config_workspace_id(request_workspace(request)), answer_payload_size);
+	config_replace_document(request, CONFIG_PAYLOAD_SIZE, STR(""), doc, answer_payload_size);
 }

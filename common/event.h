@@ -18,8 +18,8 @@ const char *event_bind_name(enum event_bind bind);
 /*
  * Body of EVENT_POST, EVENT_PUT and EVENT_PATCH commands: what a worker looks at is a fixed binary part, the rest is
  * JSON that it stores without parsing: u8 version (1), u8 flags (1 = date given), u8 length of type, u8 length of
- * context, i64 date in us, type, context, JSON All numbers little-endian. Names of type and context, not numbers of a
- * table that may grow in the middle.
+ * context, i64 date in us, type, context, JSON. All numbers are little-endian. Names of type and context, not numbers
+ * of a table that may grow in the middle.
  *
  * The JSON is an object with the members `properties`, `contextInfo` and `tracking`: all three, in this order, in a
  * POST and a PUT (it is stored as it is); those that were sent in a PATCH.

@@ -14,7 +14,7 @@ struct json;
  *   - types string, number, integer, boolean, object, array, each also with "null"; strings may have a format;
  *   - an object's members are scalars or lists of scalars: one level; lists hold scalars, or (old style) such objects;
  *   - maxLength 1 to 6000, 255 by default for strings and 1000 for lists of strings (sum of their lengths and
- * separators);
+ *     separators);
  *   - EXTENDED_MAX_PROPERTIES properties and members at most, or as many as there are already;
  *   - nothing declared is removed or gets another type.
  */

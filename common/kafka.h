@@ -7,8 +7,8 @@
 #include <librdkafka/rdkafka.h>
 
 /*
- * The few things this project does with librdkafka 2.0.2, with the settings that it needs (no Nagle, linger 0,
- * idempotence). No pause, no seek, no transactions, no waiting on destroy: those are the bad areas of that version.
+ * The few things this project does with librdkafka 2.0.2, with the settings that it needs (no Nagle, idempotence). No
+ * pause, no seek, no transactions, no waiting on destroy: those are the bad areas of that version.
  */
 
 /* Topics by role; the name is prefix + role name. */

@@ -14,7 +14,7 @@
  *   1. compare-and-set of the offset rows: one not changed = another process owns the partition: roll back and exit;
  *   2. the handler: locks, loads, decides, writes (set-based);
  *   3. the runtime: results of commands, rejections, update stream rows (offsets taken from the counter rows last),
- * COMMIT, sent in one flush;
+ *      COMMIT, sent in one flush;
  *   4. after COMMIT: replies are produced, group offsets committed (for monitoring only).
  * Killed at any point, the batch is either in the tables with its offset or not at all; a lost reply is looked up by
  * the gateway in command_results.
@@ -44,11 +44,13 @@ struct worker_definition {
 	void *(*open)(struct worker *worker, struct err *err);
 	void (*aborted)(void *state);
 	/*
-	 * Applies the batch. Statements are queued and read on batch_db(). Returns false with:
-	 *   REJECT class: the fault of the data; the runtime rolls back and halves the batch until the record is found,
-	 * which is then stored as a rejection (dead letter) with that error; RETRY class:  rolled back and tried again
-	 * in memory, with back-off (a lost connection ends the process: the next one starts from the offset rows);
-	 *   FATAL class:  the process ends.
+	 * Applies the batch. Statements are queued and read on batch_db(). Returns false with
+	 * - REJECT class: the fault of the data; the runtime rolls back and halves the batch until the record is found,
+	 *   which is then stored as a rejection (dead letter) with that error;
+	 * - RETRY class: rolled back and tried again in memory, with back-off (a lost connection ends the process: the
+	 *   next one starts from the offset rows);
+	 * - FATAL class: the process ends.
+	 *
 	 * A refusal that the domain foresees (404, 409 ...) is no failure: the handler answers it with batch_reply.
 	 */
 	bool (*handle)(struct batch *batch, struct err *err);

@@ -44,7 +44,7 @@ struct event_search {
 bool event_search_read(
         const struct event_search_text *text, struct event_search *ret_search, struct problems *problems);
 
-/* Rows of a page: how many, after how many. limit_rows 0 = the page lies behind what a search reaches. */
+/* Rows of a page: how many, after how many. *ret_limit 0 = the page lies behind what a search reaches. */
 void event_search_window(int64_t page, int64_t size, int64_t *ret_limit, int64_t *ret_offset);
 
 /* Name of the prepared statement for a search, of event_statements. */

@@ -40,7 +40,7 @@ struct pgpool_query {
 	const void *owner; /* searches that wait for a connection take turns by owner */
 };
 
-/* Starts connecting. `tables` must outlive the pool. */
+/* Starts connecting. What it is given must live as long as the pool, which is never freed. */
 struct pgpool *pgpool_new(const struct settings *settings, int loop, struct pending *pending,
         const struct statement_table *tables, size_t n_tables);
 

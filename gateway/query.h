@@ -19,12 +19,12 @@
  *
  * What the contract leaves open, and the rule here:
  * - Values are read by the attribute's declared type, because some clients send everything as text: "5" is the number
- * 5, "true" and "1" are true, 5 is the text "5".
+ *   5, "true" and "1" are true, 5 is the text "5".
  * - A path through a list means any of its elements. EQUALS is IN with one value; IN holds when attribute and value
- * have one element in common. NOT_EQUALS and NOT_IN are the exact opposites, so they hold for customers without the
- * value.
+ *   have one element in common. NOT_EQUALS and NOT_IN are the exact opposites, so they hold for customers without the
+ *   value.
  * - Without a value EQUALS asks for the type's empty one ("", 0, false), because some clients leave those out, and IN
- * for one of none. With the value null both are IS_NULL.
+ *   for one of none. With the value null both are IS_NULL.
  * - Dates compare with days as written in the value, at midnight; date-times with instants; numbers and digits in text
  *   are milliseconds since 1970. BETWEEN includes both ends.
  * - Text compares by bytes and exact case. LIKE: % any text, _ any character, \ takes the next one as it is.

@@ -20,8 +20,8 @@ struct request;
  * One HTTP request in work. It lives from the first call of libmicrohttpd to its completion callback; everything that
  * belongs to it is in its arena. Handlers are called with route, caller, workspace, role, size and body checked by the
  * pipeline (pipeline.c). A handler answers at once (request_answer*, request_fail*), or starts one asynchronous step
- * (request_command, request_query) whose callback goes on; exactly one answer ends it. A callback is never called after
- * the answer.
+ * (request_send_command, request_query) whose callback goes on; exactly one answer ends it. A callback is never called
+ * after the answer.
  */
 
 /* Who calls: a source or a person. */

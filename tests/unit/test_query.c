@@ -8,7 +8,7 @@
 /*
  * Queries and the SQL that they become. In the expected text V stands for the parameter with all values,
  * "($3::text[])"; the values follow, separated by blanks and a bar. What the SQL finds is tested on PostgreSQL
- * (component test_search).
+ * (component test_query_pg).
  */
 
 static struct arena *arena;

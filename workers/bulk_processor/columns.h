@@ -14,8 +14,8 @@
  *
  *   customers   id, nodeId, externalId, base.*, consents.*, extended.*, extra, tags.* ... as in the customer's schema
  *   events      id, customerId, externalId, sessionId (the latter two: bring-back, which an event keeps: a row that
- * changes one may only repeat them), bringBackProperties.type, .value and .nodeId, type, context, date, properties.*,
- * contextInfo.*, tracking.*
+ *               changes one may only repeat them), bringBackProperties.type, .value and .nodeId, type, context, date,
+ *               properties.*, contextInfo.*, tracking.*
  *
  * A path that an object or a list stands at takes JSON in its cells. No path may lie inside another one.
  */

@@ -1,6 +1,5 @@
 #include "common/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #define SECOND_US INT64_C(1000000)

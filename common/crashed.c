@@ -3,7 +3,6 @@
 #include "common/arena.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define MARK "--crashed"

@@ -3,7 +3,6 @@
 #include "common/arena.h"
 #include "common/buf.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define NAMED(text) .name = {text, sizeof(text) - 1}, .quoted = {",\"" text "\":", sizeof(text) + 3}

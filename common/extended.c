@@ -1,6 +1,5 @@
 #include "common/extended.h"
 
-#include "common/arena.h"
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/schema.h"

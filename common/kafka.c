@@ -5,9 +5,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 /* What the topics need when they are created. Partitions and retention come from settings. */
 static const struct topic_row {

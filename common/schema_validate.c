@@ -1,6 +1,5 @@
 #include "common/schema_private.h"
 
-#include "common/arena.h"
 #include "common/buf.h"
 
 #include <stdio.h>

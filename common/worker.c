@@ -14,7 +14,6 @@
 #include "common/replay_limits.h"
 #include "common/worker_batch.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -10,8 +10,6 @@
 #include "common/recent_ids.h"
 #include "common/rows.h"
 
-#include <stdlib.h>
-
 /* What is known about one record of the batch. */
 struct entry {
 	struct command command;

@@ -2,7 +2,6 @@
 
 #include "common/arena.h"
 #include "common/catalog.h"
-#include "common/clock.h"
 #include "common/config_doc.h"
 
 #include <sodium.h>

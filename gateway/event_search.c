@@ -1,6 +1,5 @@
 #include "gateway/event_search.h"
 
-#include "common/arena.h"
 #include "common/clock.h"
 #include "common/event.h"
 #include "gateway/handlers.h"

@@ -1,7 +1,5 @@
 #include "common/arena.h"
-#include "common/customer_row.h"
 #include "gateway/customer_access.h"
-#include "gateway/gateway.h"
 #include "gateway/handlers.h"
 
 #define DEFAULT_SIZE 10

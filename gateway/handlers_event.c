@@ -6,8 +6,6 @@
 #include "gateway/handlers.h"
 #include "gateway/known_years.h"
 
-#include <stdio.h>
-
 #define MAX_USER_AGENT_BYTES 1024
 
 /* Numbers that ids of a command's consequences are derived with. */

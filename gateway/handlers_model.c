@@ -1,4 +1,3 @@
-#include "common/arena.h"
 #include "common/buf.h"
 #include "common/catalog.h"
 #include "common/config_doc.h"

@@ -1,4 +1,3 @@
-#include "common/arena.h"
 #include "common/base_properties.h"
 #include "gateway/config_checks.h"
 #include "gateway/config_write.h"

@@ -1,7 +1,5 @@
 #include "gateway/metrics.h"
 
-#include "common/arena.h"
-#include "common/clock.h"
 #include "common/log.h"
 #include "gateway/admission.h"
 #include "gateway/gateway.h"

@@ -1,6 +1,5 @@
 #include "gateway/query.h"
 
-#include "common/arena.h"
 #include "common/catalog.h"
 #include "common/json.h"
 #include "gateway/query_value.h"

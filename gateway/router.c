@@ -1,6 +1,5 @@
 #include "gateway/router.h"
 
-#include "common/arena.h"
 #include "common/buf.h"
 #include "common/log.h"
 

@@ -1,6 +1,5 @@
 #include "gateway/schema_documents.h"
 
-#include "common/arena.h"
 #include "common/catalog.h"
 #include "common/json.h"
 

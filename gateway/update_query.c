@@ -2,8 +2,6 @@
 
 #include "common/worker.h"
 
-#include <stdio.h>
-
 const char *const update_operation_names[4] = {
         [CHANGE_CREATE] = "CREATE", [CHANGE_UPDATE] = "UPDATE", [CHANGE_DELETE] = "DELETE"};
 const char *const update_entity_names[3] = {[ENTITY_CUSTOMER] = "CUSTOMER", [ENTITY_EVENT] = "EVENT"};

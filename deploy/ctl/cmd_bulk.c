@@ -1,4 +1,3 @@
-#include "common/arena.h"
 #include "common/buf.h"
 #include "common/bulk_job.h"
 #include "common/clock.h"

@@ -1,4 +1,3 @@
-#include "common/arena.h"
 #include "deploy/ctl/ctl.h"
 
 /* Prints a line per kind of counter that differs; adds their number. */

@@ -3,7 +3,6 @@
 #include "deploy/ctl/migrate.h"
 #include "deploy/ctl/replay.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 /* Of the advisory lock that replays take; any number that nobody else uses. */

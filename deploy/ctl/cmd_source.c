@@ -1,4 +1,3 @@
-#include "common/arena.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "deploy/ctl/ctl.h"

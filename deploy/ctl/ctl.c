@@ -1,6 +1,5 @@
 #include "deploy/ctl/ctl.h"
 
-#include "common/arena.h"
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json.h"

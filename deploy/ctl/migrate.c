@@ -1,7 +1,5 @@
 #include "deploy/ctl/migrate.h"
 
-#include "common/clock.h"
-
 #include <libpq-fe.h>
 #include <sodium.h>
 #include <stdlib.h>

@@ -1,8 +1,6 @@
 #include "common/arena.h"
 #include "deploy/ctl/replay.h"
 
-#include <stdlib.h>
-
 #define NO_PROFILES " WHERE t.node_id NOT IN (SELECT node_id FROM {live}.aggregate_nodes)"
 #define PROFILES " WHERE t.node_id IN (SELECT node_id FROM {live}.aggregate_nodes)"
 #define SHOWN "5"

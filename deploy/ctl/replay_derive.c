@@ -1,7 +1,6 @@
 #include "common/arena.h"
 #include "deploy/ctl/replay.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #define QUIET_TRIES 10

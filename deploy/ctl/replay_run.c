@@ -1,7 +1,6 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/clock.h"
-#include "common/log.h"
 #include "deploy/ctl/replay.h"
 
 #include <errno.h>

@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 

@@ -1,12 +1,10 @@
 /* stats-rollup on real PostgreSQL: after any history, and however facts come, the counters equal a recount. */
 
-#include "common/arena.h"
 #include "tests/component/feed.h"
 #include "workers/stats_rollup/rollup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>

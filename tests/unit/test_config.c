@@ -10,7 +10,6 @@
 #include "tests/unit/parts.h"
 
 #include <endian.h>
-#include <stdlib.h>
 
 #define ARENA_BYTES ((size_t)64 * 1024 * 1024)
 #define W1 "01964d7e-0000-7000-8000-000000000001"

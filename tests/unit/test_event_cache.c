@@ -1,6 +1,5 @@
 #include "tests/unit/unit.h"
 
-#include "common/arena.h"
 #include "gateway/customer_cache.h"
 
 static const struct uuid workspace = {{1}}, other_workspace = {{2}}, node = {{3}}, customer = {{4}};

@@ -2,8 +2,6 @@
 
 #include "gateway/multipart.h"
 
-#include <stdio.h>
-
 /* What a reader made of a body, as text: "<name|filename>contents;" for each part, then "." at the end or "!" when it
    is bad. */
 struct trace {

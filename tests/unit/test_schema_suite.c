@@ -5,7 +5,6 @@
 #include "common/schema.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /*
  * Runs the draft 7 files of the public JSON Schema test suite for the keywords that schema.h lists. Where we differ

@@ -5,8 +5,6 @@
 #include "common/hash.h"
 #include "common/problems.h"
 
-#include <stdlib.h>
-
 static void split_gives_every_part(void **state)
 {
 	static const struct {

@@ -4,8 +4,6 @@
 #include "common/list_builder.h"
 #include "workers/aggregate_sync/profile.h"
 
-#include <stdlib.h>
-
 static bool all_are(const struct json *const *values, size_t n, enum json_type type)
 {
 	for (size_t i = 0; i < n; i++)

@@ -1,4 +1,3 @@
-#include "common/arena.h"
 #include "common/buf.h"
 #include "common/crash.h"
 #include "common/locks.h"

@@ -400,6 +400,16 @@ static void watch_over(rd_kafka_message_t **messages, size_t n)
 	crashed_working_on(ranges, n_ranges);
 }
 
+static void publish(struct worker *worker, struct batch *batch, bool background)
+{
+	CRASH_POINT("worker-after-commit");
+	batch_publish_replies(batch, worker->producer);
+	CRASH_POINT("worker-before-facts");
+	batch_publish_facts(batch);
+	if (background)
+		worker->background_more = batch_wants_more(batch);
+}
+
 /* One transaction over a range of messages, tried until its outcome is certain. False: a record is at fault (*err
  * tells). */
 static bool run_transaction(
@@ -428,11 +438,7 @@ static bool run_transaction(
 		bool done = batch_run(batch, &failure);
 		crashed_working_on(NULL, 0);
 		if (done) {
-			CRASH_POINT("worker-after-commit");
-			batch_publish_replies(batch, worker->producer);
-			CRASH_POINT("worker-before-facts");
-			batch_publish_facts(batch);
-			worker->background_more = background ? batch_wants_more(batch) : worker->background_more;
+			publish(worker, batch, background);
 			return true;
 		}
 		if (err_class(failure.code) == ERR_CLASS_FATAL) {

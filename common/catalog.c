@@ -120,13 +120,6 @@ static const struct catalog_row *find_row(struct str name)
 	return bsearch(&name, catalog_rows, catalog_row_count, sizeof(*catalog_rows), compare_row);
 }
 
-struct str catalog_text(struct str name)
-{
-	const struct catalog_row *row = find_row(name);
-
-	return row ? row->text : STR_NONE;
-}
-
 const struct json *catalog_document(struct str name)
 {
 	static const struct json *documents[DOCUMENTS_MAX];

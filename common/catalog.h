@@ -32,9 +32,8 @@ extern const struct event_context event_contexts[EVENT_CONTEXT_COUNT];
 const struct event_type *event_type_find(struct str id);
 const struct event_context *event_context_find(struct str id);
 
-/* A built-in schema document by file name ("customer.json", "event.completedOrder.json", "common.json"): its text, and
-   its parsed tree (shared, read only, lives as long as the process). NULL / absent when there is none. */
-struct str catalog_text(struct str name);
+/* A built-in schema document by file name ("customer.json", "event.completedOrder.json", "common.json"): shared, read
+   only, lives as long as the process. NULL when there is none. */
 const struct json *catalog_document(struct str name);
 
 /* Resolves "common.json#/definitions/Amount" within the built-in documents; NULL when it names nothing. */

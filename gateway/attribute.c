@@ -279,13 +279,16 @@ void attribute_add_path(struct sql *sql, const struct attribute *attribute, bool
 #define ZONE(hours) "(Z|[+-](" hours ")(:?[0-5]\\d)?)?"
 #define FORM(days, zone) "'^" days "(T" CLOCK zone ")?$'"
 #define PLAIN_FORM FORM(DAYS(YEARS, LEAP_YEARS), ZONE("0\\d|1[0-4]"))
-#define PLAIN_SECONDS "extract(epoch FROM (CASE WHEN t ~ 'T.*[Z+-]' THEN t ELSE t || 'Z' END)::timestamptz)"
+/* What is finer than a microsecond is dropped, as it is of values: PostgreSQL would round it up. */
+#define PLAIN_SECONDS                                                                                                  \
+	"extract(epoch FROM regexp_replace(CASE WHEN t ~ 'T.*[Z+-]' THEN t ELSE t || 'Z' END, "                        \
+	"'(\\.\\d{6})\\d+', '\\1')::timestamptz)"
 /* The year 0 and offsets of a day's length PostgreSQL does not read: such a time is read 400 years later, when days are
    the same, and in UTC, and then put where it belongs. */
 #define RARE_FORM FORM(DAYS("\\d{4}", "(0000|" LEAP_YEARS ")"), ZONE("[01]\\d|2[0-3]"))
 #define RARE_SECONDS                                                                                                   \
 	"extract(epoch FROM (CASE WHEN t ~ '^0000' THEN '0400' ELSE left(t, 4) END || substring(t FROM "               \
-	"'^\\d{4}(-\\d\\d-\\d\\d(?:T[\\d:.]+)?)') || 'Z')::timestamptz) "                                              \
+	"'^\\d{4}(-\\d\\d-\\d\\d(?:T[\\d:]+(?:\\.\\d{1,6})?)?)') || 'Z')::timestamptz) "                               \
 	"- CASE WHEN t ~ '^0000' THEN 146097::bigint * 86400 ELSE 0 END "                                              \
 	"- COALESCE(substring(t FROM 'T[\\d:.]+([+-]\\d\\d)')::integer, 0) * 3600 "                                    \
 	"- COALESCE((substring(t FROM 'T[\\d:.]+([+-])') || substring(t FROM 'T[\\d:.]+[+-]\\d\\d:?(\\d\\d)$'))"       \

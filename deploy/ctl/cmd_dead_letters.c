@@ -1,3 +1,4 @@
+#include "common/arena.h"
 #include "common/buf.h"
 #include "common/clock.h"
 #include "deploy/ctl/ctl.h"
@@ -5,6 +6,7 @@
 #include <stdlib.h>
 
 #define NOT_THERE "there is no such dead letter"
+#define RECORD_ARENA_BYTES ((size_t)16 * 1024 * 1024)
 
 /* Where a dead letter stood in the log: its name is TOPIC:PARTITION:OFFSET. */
 struct place {
@@ -124,7 +126,8 @@ bool ctl_dead_letters_show(struct ctl *ctl, struct err *err)
 	return readable;
 }
 
-/* The record again, as a command of its own: under the old id it would be taken for done. */
+/* The record again, as a command of its own: under the old id it would be taken for done. Its memory is its own, too:
+ * there may be any number of them. */
 static bool send_again(struct ctl *ctl, const struct place *place, struct str record, struct err *err)
 {
 	struct command command;
@@ -136,9 +139,12 @@ static bool send_again(struct ctl *ctl, const struct place *place, struct str re
 	command.flags &= (uint16_t)~COMMAND_KEYED;
 	command.fingerprint = 0;
 	command.reply = (struct reply_address){0};
-	buf_init(&buf, ctl->arena, 256 + command.body.n);
+	struct arena *arena = arena_new(RECORD_ARENA_BYTES);
+	buf_init(&buf, arena, record.n);
 	command_encode(&buf, &command);
-	return ctl_send(ctl, place->topic, (uint32_t)place->partition, &command.workspace, buf_str(&buf), err);
+	bool good = ctl_send(ctl, place->topic, (uint32_t)place->partition, &command.workspace, buf_str(&buf), err);
+	arena_free(arena);
+	return good;
 }
 
 static bool rerun(struct ctl *ctl, const struct place *place, struct err *err)

@@ -72,6 +72,28 @@ def contacthubctl(*arguments):
     return run.stdout.split()
 
 
+def psql_target():
+    """Where the tables are; the stack's own tests know nothing else about them."""
+    path = stack_directory() / "env"
+    if os.environ.get("CONTACTHUB_URL") or not path.exists():
+        pytest.skip("the stack's database is not on this machine")
+    lines = dict(line.split("=", 1) for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
+    return lines["CONTACTHUB_PG"]
+
+
+@pytest.fixture(scope="session")
+def sql():
+    """A function that runs one statement and returns its rows as lists of text."""
+    target = psql_target()
+
+    def run(statement):
+        words = ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", target, "-c", "SET search_path = contacthub",
+                 "-c", statement]
+        out = subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE, timeout=60).stdout
+        return [line.split("\t") for line in out.splitlines()]
+    return run
+
+
 def make_user(admin, roles, *access):
     """A client with the token of a new user; access: further options of `contacthubctl user create`."""
     [user] = contacthubctl("user", "create", "--name", "Test", "--surname", "User", "--email", f"{unique()}@example.com",

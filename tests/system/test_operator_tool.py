@@ -143,6 +143,20 @@ def test_a_key_that_does_not_fit_the_algorithm_is_told(tmp_path):
             process("gateway", tmp_path, 1, CONTACTHUB_JWT_ALGORITHM=algorithm, CONTACTHUB_JWT_KEY_FILE=str(tmp_path / path))
 
 
+def test_any_number_of_dead_letters_is_sent_again(sql):
+    """Some 70 MB of them, more than the tool's memory for everything else."""
+    header = "c1017f00" + "00" * 148 + (256 * 1024).to_bytes(4, "little").hex() # WARM_UP, which does nothing
+    mine = "worker = 'test of many'"
+    sql("INSERT INTO dead_letters (workspace_id, topic, partition, record_offset, worker, created_us, reason, record) "
+        f"SELECT '{new_id()}', 'bulk-jobs', 0, 1000000000 + i, 'test of many', 1, 'none', decode('{header}', 'hex') || "
+        "convert_to(repeat('x', 256 * 1024), 'UTF8') FROM generate_series(1, 270) i")
+    try:
+        contacthubctl("dead-letters", "rerun", "--all")
+        assert sql(f"SELECT count(*), count(rerun_us) FROM dead_letters WHERE {mine}") == [["270", "270"]]
+    finally:
+        sql(f"DELETE FROM dead_letters WHERE {mine}")
+
+
 def script(name, stack, *arguments, **environment):
     return subprocess.run([str(CHECKOUT / "deploy/local" / name), *arguments], capture_output=True, text=True, timeout=30,
                           env={**os.environ, "CONTACTHUB_STACK": str(stack), **environment}, check=False)

@@ -11,33 +11,11 @@ import pytest
 
 from aggregates import EVENT, Aggregate
 from client import eventually, new_id, unique
-from conftest import CHECKOUT, contacthubctl, make_source, stack_directory
+from conftest import CHECKOUT, contacthubctl, make_source, psql_target, stack_directory
 from contract import check_ok, check_status
 
 SECONDS = 600
 CUSTOMERS = 30
-
-
-def psql_target():
-    """Where the tables are; the stack's own tests know nothing else about them."""
-    path = stack_directory() / "env"
-    if os.environ.get("CONTACTHUB_URL") or not path.exists():
-        pytest.skip("the stack's database is not on this machine")
-    lines = dict(line.split("=", 1) for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
-    return lines["CONTACTHUB_PG"]
-
-
-@pytest.fixture(scope="module")
-def sql():
-    """A function that runs one statement and returns its rows as lists of text."""
-    target = psql_target()
-
-    def run(statement):
-        words = ["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", target, "-c", "SET search_path = contacthub",
-                 "-c", statement]
-        out = subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE, timeout=60).stdout
-        return [line.split("\t") for line in out.splitlines()]
-    return run
 
 
 def start_replay(*options):

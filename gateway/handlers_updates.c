@@ -9,12 +9,11 @@
 
 /*
  * The update stream. An entry (offset, entity, id, operation) never changes; its data is the entity's state at the time
- * of reading, or {id, nodeId} when it is gone. A page is read in two kinds of steps: its entries, then their entities
- * in slices, so that memory stays bounded however large the entities are: a slice ends at SLICE entries, or where its
- * events and profiles pass SLICE_BYTES (a customer is small, an event may be near a MiB, a profile has what all its
- * members have); a page ends early when what is
- * written makes PAGE_BYTES. Two slices are looked for at a time, on two connections, and a third is when one of them is
- * written.
+ * of reading, or {id, nodeId} when it is gone, and of a deletion always (a profile may be there again). A page is read
+ * in two kinds of steps: its entries, then their entities in slices, so that memory stays bounded however large the
+ * entities are: a slice ends at SLICE entries, or where its events and profiles pass SLICE_BYTES (a customer is small,
+ * an event may be near a MiB, a profile has what all its members have); a page ends early when what is written makes
+ * PAGE_BYTES. Two slices are looked for at a time, on two connections, and a third is when one of them is written.
  */
 #define SLICE 250
 #define SLICE_BYTES (2LL * 1024 * 1024)
@@ -255,9 +254,10 @@ static void send_slice(struct request *request, const struct slice *slice)
 	db_array_init(&of_profiles, arena, DB_BOOL);
 	for (int64_t i = slice->first + slice->n_read; i < slice->first + slice->n; i++) {
 		const struct entry *entry = &updates->entries[i];
+		bool gone = entry->operation == CHANGE_DELETE;
 		db_array_i64(&numbers, i);
-		db_array_uuid(&customers, entry->entity == ENTITY_CUSTOMER ? &entry->id : NULL);
-		db_array_uuid(&events, entry->entity == ENTITY_EVENT ? &entry->id : NULL);
+		db_array_uuid(&customers, !gone && entry->entity == ENTITY_CUSTOMER ? &entry->id : NULL);
+		db_array_uuid(&events, !gone && entry->entity == ENTITY_EVENT ? &entry->id : NULL);
 		db_array_i64(&of_profiles, is_of_aggregate(request, &entry->node));
 	}
 	struct db_params *params = request_params(request);

@@ -165,6 +165,22 @@ def test_events_of_a_profile_go_with_it(space):
     assert told() == ("CREATE", own)
 
 
+def test_an_entry_of_a_deletion_tells_no_more_when_the_entity_is_there_again(space):
+    """A profile has the id that it had when its members come back."""
+    aggregate = Aggregate(space).ready()
+    external = unique("x")
+    one = aggregate.new(aggregate.shop, external)
+    profile = aggregate.of(one)
+    check_empty(aggregate.client.delete(f"customers/{one['id']}"))
+    aggregate.gone(profile)
+    again = aggregate.of(aggregate.new(aggregate.shop, external))
+    assert again["id"] == profile["id"]
+    entries, _ = read_stream(space.admin, nodeId=aggregate.id)
+    assert [entry["operation"] for entry in entries] == ["CREATE", "DELETE", "CREATE"]
+    gone = {"id": profile["id"], "nodeId": aggregate.id}
+    assert [entry["entity"]["data"] for entry in entries] == [again, gone, again]
+
+
 def test_a_page_of_large_entities_ends_early(shop):
     admin, client, node = shop
     made = check_ok(client.post("customers", {"nodeId": node, "externalId": unique()}), 201)["id"]

@@ -257,6 +257,17 @@ static void add_key(struct compiler *c, const struct attribute *attribute)
 		attribute_add_key(c->sql, attribute);
 }
 
+/* A column's time in milliseconds, as it is answered; dates of events may lie before 1970. */
+static void add_comparable_key(struct compiler *c, const struct attribute *attribute)
+{
+	add_key(c, attribute);
+	if (attribute->type != ATTRIBUTE_TIME_US)
+		return;
+	sql_add(c->sql, " - (");
+	add_key(c, attribute);
+	sql_add(c->sql, " % 1000 + 1000) % 1000");
+}
+
 static bool compile_set(struct compiler *c, const struct attribute *attribute, const struct operator* operator,
         const struct json * value)
 {
@@ -275,8 +286,8 @@ static bool compile_set(struct compiler *c, const struct attribute *attribute, c
 		return true;
 	}
 	open_elements(c, attribute);
-	add_key(c, attribute);
-	add_any(c, attribute->type == ATTRIBUTE_TIME_US ? " / 1000 * 1000 = " : " = ", &values, cast_of(attribute));
+	add_comparable_key(c, attribute);
+	add_any(c, " = ", &values, cast_of(attribute));
 	close_elements(c, attribute);
 	return true;
 }

@@ -127,14 +127,14 @@ static void insert_events(void)
 	run("INSERT INTO events (workspace_id, id, node_id, customer_id, registered_us, updated_us, date_us, version, "
 	    "type, "
 	    "context, body) SELECT '" WORKSPACE "', ('0193a000-0000-7000-8000-0000000002' || n)::uuid, '" NODE
-	    "', ('0193a000-0000-7000-8000-0000000001' || c)::uuid, 1735689600000000, 0, d * 1000000::bigint, 1, t, "
+	    "', ('0193a000-0000-7000-8000-0000000001' || c)::uuid, 1735689600000000, 0, (d * 1000000)::bigint, 1, t, "
 	    "'WEB', "
 	    "b::json FROM "
 	    "(VALUES ('01', '00', 1577836800, 'completedOrder', "
 	    "'{\"properties\":{\"orderId\":\"A\",\"products\":[{\"sku\":\"s1\"},"
 	    "{\"sku\":\"s2\"}],\"amount\":{\"total\":19.99}},\"contextInfo\":{\"client\":{\"ip\":\"10.0.0.1\"}}}'), "
 	    "('02', '00', 1609459200, 'completedOrder', '{\"properties\":{\"orderId\":\"B\"},\"contextInfo\":{}}'), "
-	    "('03', '01', 1577836800, 'viewedPage', '{\"properties\":{\"url\":\"http://x\"},\"contextInfo\":{}}')) "
+	    "('03', '01', -0.0005, 'viewedPage', '{\"properties\":{\"url\":\"http://x\"},\"contextInfo\":{}}')) "
 	    "e(n, c, d, t, b)");
 }
 
@@ -485,6 +485,9 @@ static const struct {
         {COMBINED("EXCEPT", SIMPLE(ENABLED) "," COMBINED("EXCEPT", SIMPLE(ROME) "," SIMPLE(VIP))), "ada bea -"},
         {DID("completedOrder", ""), "ada"},
         {DID("viewedPage", ""), "bea"},
+        {DID("viewedPage", ",\"timeframe\":" ATOMIC("date", "EQUALS", "\"1969-12-31T23:59:59.999Z\"")), "bea"},
+        {DID("viewedPage", ",\"timeframe\":" ATOMIC("date", "IN", "[0]")), ""},
+        {DID("viewedPage", ",\"timeframe\":" ATOMIC("date", "LT", "0")), "bea"},
         {DID("loggedIn", ""), ""},
         {COMBINED("EXCEPT", SIMPLE(ENABLED) "," DID("completedOrder", "")), "bea carl -"},
         {DID("completedOrder", ",\"timeframe\":" ATOMIC("date", "BETWEEN", "[1609459200000,1609459200000]")), "ada"},

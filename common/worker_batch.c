@@ -110,12 +110,22 @@ const struct statement runtime_statements[] = {
                        "$4::bigint[], $5::smallint[], $6::uuid[], $7::bigint[], $8::bigint[], $9::json[], "
                        "$10::integer[], $11::bigint[]) AS u " COMMAND_RESULT_REPLACES_FORGOTTEN,
                 .n_params = 13},
+        /* the place may have a row: facts are read by two workers, and a log that lost its end is told there, too */
         {.name = "runtime_add_dead_letters",
-                .sql = "INSERT INTO dead_letters (workspace_id, topic, partition, record_offset, worker, command_id, "
+                .sql = "INSERT INTO dead_letters AS d (workspace_id, topic, partition, record_offset, worker, "
+                       "command_id, "
                        "command_type, created_us, reason, record) SELECT u.w, $1::text, u.partition, u.record_offset, "
                        "$2::text, u.c, u.type, u.created_us, u.reason, u.record FROM unnest($3::uuid[], $4::integer[], "
                        "$5::bigint[], $6::uuid[], $7::smallint[], $8::bigint[], $9::text[], $10::bytea[]) AS "
-                       "u(w, partition, record_offset, c, type, created_us, reason, record)",
+                       "u(w, partition, record_offset, c, type, created_us, reason, record) "
+                       "ON CONFLICT (workspace_id, topic, partition, record_offset) DO UPDATE SET "
+                       "worker = CASE WHEN strpos(d.worker, excluded.worker) > 0 THEN d.worker "
+                       "ELSE concat_ws(', ', d.worker, excluded.worker) END, "
+                       "reason = CASE WHEN strpos(d.reason, excluded.reason) > 0 THEN d.reason "
+                       "ELSE concat_ws('; ', d.reason, excluded.reason) END, "
+                       "command_id = excluded.command_id, command_type = excluded.command_type, "
+                       "record = CASE WHEN excluded.record = '' THEN d.record ELSE excluded.record END, "
+                       "rerun_us = NULL",
                 .n_params = 10},
         /* of no workspace: the operator hears that a partition's log has lost its end */
         {.name = "runtime_log_lost",

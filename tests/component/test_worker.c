@@ -443,6 +443,44 @@ static void test_a_poisoned_record_is_set_aside_and_the_rest_goes_on(void **stat
 	assert_int_equal(component_number(fixture->component, "SELECT count(*) FROM dead_letters"), 2);
 }
 
+static void wait_for_letters(struct fixture *fixture, const char *expected)
+{
+	const char *found = NULL;
+
+	for (int i = 0; i < 200 && !(found && !strcmp(found, expected)); i++) {
+		usleep(50 * 1000);
+		found = component_text(fixture->component, "SELECT string_agg(concat_ws(' ', worker, record_offset, "
+		                                           "reason, octet_length(record) > 0, rerun_us), "
+		                                           "'|' ORDER BY record_offset) FROM dead_letters");
+	}
+	assert_string_equal(found ? found : "", expected);
+}
+
+/* Facts are read by two workers: one that can do nothing with a record must not keep the other from going on. */
+static void test_a_record_may_be_a_dead_letter_of_two_workers(void **state)
+{
+	struct fixture *fixture = *state;
+	struct command poison = {.time_us = 1, .body = STR("\"poison\"")};
+	struct err err = {0};
+
+	send_one(fixture, &poison);
+	assert_true(
+	        kafka_send(fixture->producer, TOPIC_CUSTOMER_COMMANDS, 0, NULL, STR("no record at all"), NULL, &err));
+	pid_t pid = start_worker("0");
+	wait_for_letters(fixture, "test-worker 0 poison t|test-worker 1 not a record of this project (16 bytes) t");
+	stop_worker(pid, SIGTERM);
+	component_sql(fixture->component,
+	        "UPDATE dead_letters SET worker = 'other', rerun_us = 7; "
+	        "UPDATE dead_letters SET reason = 'lost', record = '' WHERE record_offset = 1; "
+	        "UPDATE consumer_offsets SET next_offset = 0, last_time_us = 0");
+	pid = start_worker("0");
+	wait_for_letters(fixture,
+	        "other, test-worker 0 poison t|other, test-worker 1 lost; not a record of this project (16 bytes) t");
+	send_numbered(fixture, 0, 5);
+	wait_for_rows(fixture, 5);
+	stop_worker(pid, SIGTERM);
+}
+
 /* As a producer leaves it that lost the answer of a broker which died: in a batch, in the next one, in the next
  * process. */
 static void test_a_record_that_stands_twice_in_the_log_is_applied_once(void **state)
@@ -901,6 +939,7 @@ int main(int argc, char **argv)
 	                test_killed_workers_apply_each_record_once_and_in_order, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_facts_of_others_do_not_keep_a_worker_from_its_work, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_a_record_may_be_a_dead_letter_of_two_workers, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_frozen_worker_that_wakes_up_changes_nothing, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_a_log_that_lost_its_end_is_told_to_the_operator, set_up, tear_down),

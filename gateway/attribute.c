@@ -279,10 +279,11 @@ void attribute_add_path(struct sql *sql, const struct attribute *attribute, bool
 #define ZONE(hours) "(Z|[+-](" hours ")(:?[0-5]\\d)?)?"
 #define FORM(days, zone) "'^" days "(T" CLOCK zone ")?$'"
 #define PLAIN_FORM FORM(DAYS(YEARS, LEAP_YEARS), ZONE("0\\d|1[0-4]"))
-/* What is finer than a microsecond is dropped, as it is of values: PostgreSQL would round it up. */
+/* What is finer than a microsecond is dropped, as it is of values: PostgreSQL would round it up. Looked for only where
+   a text is long enough: it takes as long as the rest. */
 #define PLAIN_SECONDS                                                                                                  \
-	"extract(epoch FROM regexp_replace(CASE WHEN t ~ 'T.*[Z+-]' THEN t ELSE t || 'Z' END, "                        \
-	"'(\\.\\d{6})\\d+', '\\1')::timestamptz)"
+	"extract(epoch FROM (CASE WHEN length(t) > 26 THEN regexp_replace(t, '(\\.\\d{6})\\d+', '\\1') ELSE t END || " \
+	"CASE WHEN t ~ 'T.*[Z+-]' THEN '' ELSE 'Z' END)::timestamptz)"
 /* The year 0 and offsets of a day's length PostgreSQL does not read: such a time is read 400 years later, when days are
    the same, and in UTC, and then put where it belongs. */
 #define RARE_FORM FORM(DAYS("\\d{4}", "(0000|" LEAP_YEARS ")"), ZONE("[01]\\d|2[0-3]"))
@@ -293,11 +294,11 @@ void attribute_add_path(struct sql *sql, const struct attribute *attribute, bool
 	"- COALESCE(substring(t FROM 'T[\\d:.]+([+-]\\d\\d)')::integer, 0) * 3600 "                                    \
 	"- COALESCE((substring(t FROM 'T[\\d:.]+([+-])') || substring(t FROM 'T[\\d:.]+[+-]\\d\\d:?(\\d\\d)$'))"       \
 	"::integer, 0) * 60"
-/* In this form of CASE a text that is not there is looked at once: the document may be large. */
+/* OFFSET keeps PostgreSQL from looking the text up wherever it is named: the document may be large. */
 #define MICROSECONDS                                                                                                   \
 	"(SELECT CASE t ~ " PLAIN_FORM " WHEN true THEN " PLAIN_SECONDS " WHEN false THEN CASE WHEN t ~ " RARE_FORM    \
 	" THEN " RARE_SECONDS " END END * 1000000 FROM (SELECT "
-#define MICROSECONDS_END ") AS given(t))"
+#define MICROSECONDS_END " OFFSET 0) AS given(t))"
 
 void attribute_add_key(struct sql *sql, const struct attribute *attribute)
 {
@@ -324,6 +325,16 @@ void attribute_add_element_key(struct sql *sql, const struct attribute *attribut
 		sql_add(sql, MICROSECONDS "v #>> '{}'" MICROSECONDS_END);
 	else
 		sql_add(sql, "((v #>> '{}') COLLATE \"C\")");
+}
+
+void attribute_add_day(struct sql *sql, const struct attribute *attribute)
+{
+	sql_add(sql, "(left(");
+	if (attribute->through_list)
+		sql_add(sql, "v #>> '{}'");
+	else
+		attribute_add_path(sql, attribute, true);
+	sql_add(sql, ", 10) COLLATE \"C\")");
 }
 
 struct str attribute_jsonpath(struct arena *arena, const struct attribute *attribute)

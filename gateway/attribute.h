@@ -64,6 +64,9 @@ void attribute_add_key(struct sql *sql, const struct attribute *attribute);
 /* The same for one element `v` (jsonb) of an attribute through a list. */
 void attribute_add_element_key(struct sql *sql, const struct attribute *attribute);
 
+/* Of a date-time, or of an element `v`: the day as it is written, at most one from the day in UTC, and much cheaper. */
+void attribute_add_day(struct sql *sql, const struct attribute *attribute);
+
 /* Adds "(<document> #> <path>)" or with text "(<document> #>> <path>)". */
 void attribute_add_path(struct sql *sql, const struct attribute *attribute, bool text);
 

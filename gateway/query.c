@@ -257,6 +257,20 @@ static void add_key(struct compiler *c, const struct attribute *attribute)
 		attribute_add_key(c->sql, attribute);
 }
 
+/*
+ * What the day alone rules out, in front of the time itself, which costs as much as thirty of these: a search of many
+ * documents reads few times then.
+ */
+static void add_day_end(struct compiler *c, const struct attribute *attribute, struct str us, bool low)
+{
+	if (attribute->column || attribute->type != ATTRIBUTE_DATE_TIME)
+		return;
+	attribute_add_day(c->sql, attribute);
+	sql_add(c->sql, low ? " >= " : " <= ");
+	sql_add_value(c->sql, query_value_day(c->arena, us, low ? -1 : 1));
+	sql_add(c->sql, " AND ");
+}
+
 /* A column's time in milliseconds, as it is answered; dates of events may lie before 1970. */
 static void add_comparable_key(struct compiler *c, const struct attribute *attribute)
 {
@@ -286,6 +300,11 @@ static bool compile_set(struct compiler *c, const struct attribute *attribute, c
 		return true;
 	}
 	open_elements(c, attribute);
+	if (values.first == values.last) {
+		struct str us = sql_value(c->sql, values.first);
+		add_day_end(c, attribute, us, true);
+		add_day_end(c, attribute, us, false);
+	}
 	add_comparable_key(c, attribute);
 	add_any(c, " = ", &values, cast_of(attribute));
 	close_elements(c, attribute);
@@ -326,6 +345,7 @@ static bool compile_end(
 			value.text = query_value_next_ms(c->arena, value.text);
 		open = !low;
 	}
+	add_day_end(c, attribute, value.text, low);
 	add_key(c, attribute);
 	sql_add(c->sql, low ? (open ? " > " : " >= ") : (open ? " < " : " <= "));
 	sql_add_value(c->sql, value.text);

@@ -216,6 +216,14 @@ const char *query_value_check_pattern(const struct json *item)
 	return slashes % 2 ? "the pattern ends inside an escape" : NULL;
 }
 
+struct str query_value_day(struct arena *arena, struct str us, int days_later)
+{
+	char formatted[TIME_TEXT_BYTES + 1];
+
+	time_format(strtoll(us.p, NULL, 10) + days_later * DAY_US, formatted);
+	return arena_str(arena, (struct str){formatted, 10});
+}
+
 struct str query_value_next_ms(struct arena *arena, struct str us)
 {
 	return int_text(arena, strtoll(us.p, NULL, 10) + MS_US);

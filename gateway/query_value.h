@@ -21,6 +21,9 @@ const char *query_value_read(
 /* NULL, or what is wrong with the pattern of a LIKE. */
 const char *query_value_check_pattern(const struct json *item);
 
+/* The day in UTC, yyyy-MM-dd, some days later, of years 0 to 9999. */
+struct str query_value_day(struct arena *arena, struct str us, int days_later);
+
 /* Microseconds of the next millisecond. */
 struct str query_value_next_ms(struct arena *arena, struct str us);
 

@@ -280,6 +280,7 @@ static const char *find_people(const char *name, const char *query)
 }
 
 #define ALL "ada bea carl Dino -"
+#define TEN ",\"11\",\"12\",\"13\",\"14\",\"15\",\"16\",\"17\",\"18\",\"19\",\"20\""
 
 static const struct {
 	const char *attribute, *operator, * value, *expected;
@@ -294,6 +295,17 @@ static const struct {
         {"externalId", "EQUALS", "\"Dino\"", "Dino"},
         {"externalId", "NOT_EQUALS", "\"Dino\"", "ada bea carl -"},
         {"externalId", "NOT_IN", "[\"ada\",\"bea\"]", "carl Dino -"},
+        /* a list that is looked up in one */
+        {"base.firstName", "IN", "[\"Ada\",\"bea\",\"Carl\"" TEN "]", "ada carl"},
+        {"base.firstName", "NOT_IN", "[\"Ada\",\"bea\",\"Carl\"" TEN "]", "bea Dino -"},
+        {"base.dob", "IN", "[\"1970-06-30T12:00Z\",\"1960-01-15\",0,1,2,3,4,5,6,7,8,86400000,\"1980-12-31T00:00\"]",
+                "ada carl"},
+        {"extended.points", "IN", "[5.0,\"105e-1\"" TEN "]", "ada bea"},
+        {"extended.points", "NOT_IN", "[5.0,\"105e-1\"" TEN "]", "carl Dino -"},
+        {"extended.sizes", "IN", "[38.0" TEN "]", "ada"},
+        {"tags.auto", "IN", "[\"hot\"" TEN "]", "ada carl"},
+        {"tags.auto", "NOT_IN", "[\"hot\"" TEN "]", "bea Dino -"},
+        {"base.subscriptions.subscribed", "IN", "[true,true,true,true,true,true,true,true,true,true,true]", "ada bea"},
         {"externalId", "IS_NULL", NULL, "-"},
         {"externalId", "GT", "\"a\"", "ada bea carl"},
         {"externalId", "LIKE", "\"%a%\"", "ada bea carl"},

@@ -147,6 +147,12 @@ static const struct {
                 "{\"base\":{\"firstName\":\"A\"}}"},
         {"extended.points", "EQUALS", "\"5\"", "((c.doc @> V[1]::jsonb))", "{\"extended\":{\"points\":5}}"},
         {"extended.points", "EQUALS", "5.00", "((c.doc @> V[1]::jsonb))", "{\"extended\":{\"points\":5.00}}"},
+        {"extended.points", "IN", "[1,2,3,4,5,6,7,8,9,10]",
+                "(((c.doc #> V[21:22]) = ANY (V[11:20]::jsonb[]) AND c.doc @> ANY (V[1:10]::jsonb[])))",
+                "{\"extended\":{\"points\":1}} | {\"extended\":{\"points\":2}} | {\"extended\":{\"points\":3}} | "
+                "{\"extended\":{\"points\":4}} | {\"extended\":{\"points\":5}} | {\"extended\":{\"points\":6}} | "
+                "{\"extended\":{\"points\":7}} | {\"extended\":{\"points\":8}} | {\"extended\":{\"points\":9}} | "
+                "{\"extended\":{\"points\":10}} | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | extended | points"},
         {"extended.points", "EQUALS", NULL, "((c.doc @> V[1]::jsonb))", "{\"extended\":{\"points\":0}}"},
         {"extended.member", "EQUALS", "\"true\"", "((c.doc @> V[1]::jsonb))", "{\"extended\":{\"member\":true}}"},
         {"extended.car.doors", "EQUALS", "4", "((c.doc @> V[1]::jsonb))", "{\"extended\":{\"car\":{\"doors\":4}}}"},

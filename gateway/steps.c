@@ -298,6 +298,16 @@ void step_config_arrived(struct request *request)
 
 /* --- queries --- */
 
+/* Behind a command a query reads what the answer says; without it the command's work must not look as if it had not
+   been done. */
+static void fail_query(struct request *request, const struct err *err)
+{
+	if (uuid_is_nil(&request->command))
+		request_fail_err(request, err);
+	else
+		request_fail(request, ERR_UNKNOWN_OUTCOME, "%s", err_sentence(ERR_UNKNOWN_OUTCOME));
+}
+
 static void on_result(void *context, uint64_t number, const PGresult *result, const struct err *err)
 {
 	struct gateway *gateway = context;
@@ -311,7 +321,7 @@ static void on_result(void *context, uint64_t number, const PGresult *result, co
 	if (result)
 		then(request, result);
 	else
-		request_fail_err(request, err);
+		fail_query(request, err);
 }
 
 static void send_query(struct request *request, const char *statement, const char *sql, const struct db_params *params)
@@ -327,7 +337,7 @@ static void send_query(struct request *request, const char *statement, const cha
 
 	request->rows_expected++;
 	if (!pgpool_query(request->gateway->pool, &query, &err))
-		request_fail_err(request, &err);
+		fail_query(request, &err);
 }
 
 struct db_params *request_params(struct request *request)

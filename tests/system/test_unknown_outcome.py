@@ -1,6 +1,7 @@
 """A worker that is silent: what clients are told meanwhile, and that nothing is lost or doubled by it. On a gateway of its own, which has little
 patience; the stack's own gateway is not disturbed."""
 
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -219,3 +220,54 @@ def test_a_gateway_that_waits_for_kafka_stops_in_time(impatient):
         gateway.terminate()
         assert gateway.wait(20) == 0
         assert time.monotonic() - began < 15
+
+
+PSQL = ("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d")
+WAITING = "FROM pg_stat_activity WHERE application_name = '{}' AND wait_event_type = 'Lock'"
+
+
+def ask_database(sql):
+    done = subprocess.run([*PSQL, environment()["CONTACTHUB_PG"], "-c", sql], capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def locks():
+    """A session that locks tables: a function that it is told its statements by."""
+    with subprocess.Popen([*PSQL, environment()["CONTACTHUB_PG"]], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as session:
+        def tell(*statements):
+            session.stdin.write("".join(f"{statement};\n" for statement in statements))
+            session.stdin.flush()
+        tell("SET search_path = contacthub", "SET lock_timeout = '10s'")
+        try:
+            yield tell
+        finally:
+            session.stdin.close()
+
+
+@contextlib.contextmanager
+def frozen(service):
+    pid = int((stack_directory() / f"service/{service}/supervise/pid").read_text(encoding="ascii"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_write_whose_result_cannot_be_read_is_no_failure(trusted, shared_node):
+    """Its worker's reply does not come, so that the customer is read again for the answer. That it cannot be read must not look as if nothing
+    had been done."""
+    body = {"nodeId": shared_node, "externalId": unique()}
+    with locks() as tell, concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        tell("BEGIN", "LOCK TABLE command_results IN SHARE MODE")
+        time.sleep(0.5)
+        write = pool.submit(trusted.post, "customers", body)
+        eventually(lambda: int(ask_database("SELECT count(*) " + WAITING.format("customer-merge"))) > 0)
+        with frozen("kafka"):
+            tell("COMMIT", "BEGIN", "LOCK TABLE customers")
+            eventually(lambda: int(ask_database("SELECT count(pg_cancel_backend(pid)) " + WAITING.format("gateway"))) > 0)
+            answer = write.result()
+    check_puts_off(answer, 504)
+    assert answer.json["data"]["commandId"], "it names its command"
+    check_page(trusted.get("customers", {"nodeId": shared_node, "externalId": body["externalId"]}), total=1)

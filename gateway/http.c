@@ -8,6 +8,7 @@
 #include "gateway/loop.h"
 #include "gateway/metrics.h"
 #include "gateway/request_state.h"
+#include "gateway/tenants.h"
 #include "gateway/upload.h"
 
 #include <arpa/inet.h>
@@ -25,7 +26,8 @@
 #define LISTEN_BACKLOG 4096
 /* Bytes of a refused body that are read so that the client sees the answer; more, and the connection is cut. */
 #define SWALLOW_BYTES ((size_t)1024 * 1024)
-/* All request bodies together; more, and requests with bodies are put off with 503. */
+/* All request bodies together; more, and requests with bodies are put off with 503. Of this, and of the next, one
+   workspace has half at most. */
 #define BODIES_BYTES ((size_t)256 * 1024 * 1024)
 /* All large answers that clients have still to read, with what they were made of; more, and reads are put off. */
 #define ANSWERS_BYTES ((size_t)512 * 1024 * 1024)
@@ -92,24 +94,44 @@ static void give_arena(struct http *http, struct arena *arena)
 
 bool http_count_body(struct http *http, struct request *request, size_t n_bytes)
 {
-	if (n_bytes > BODIES_BYTES - http->bodies_bytes)
+	struct tenant *tenant = request->ticket.tenant;
+
+	if (!tenant_fits(BODIES_BYTES, http->bodies_bytes, tenant ? tenant->body_bytes : 0, n_bytes))
 		return false;
 	http->bodies_bytes += n_bytes;
 	request->counted_bytes += n_bytes;
+	if (tenant)
+		tenant->body_bytes += n_bytes;
 	return true;
 }
 
 bool http_count_answer(struct http *http, struct request *request, bool in_any_case)
 {
+	struct tenant *tenant = request->ticket.tenant;
 	size_t n_bytes = arena_held_bytes(request->arena);
 
 	if (n_bytes < LARGE_ANSWER_BYTES)
 		return true;
-	if (!in_any_case && n_bytes + http->answers_bytes > ANSWERS_BYTES)
+	if (!in_any_case &&
+	        !tenant_fits(ANSWERS_BYTES, http->answers_bytes, tenant ? tenant->answer_bytes : 0, n_bytes))
 		return false;
 	http->answers_bytes += n_bytes;
 	request->answer_bytes = n_bytes;
+	if (tenant)
+		tenant->answer_bytes += n_bytes;
 	return true;
+}
+
+static void give_memory_back(struct http *http, const struct request *request)
+{
+	struct tenant *tenant = request->ticket.tenant;
+
+	http->bodies_bytes -= request->counted_bytes;
+	http->answers_bytes -= request->answer_bytes;
+	if (tenant) {
+		tenant->body_bytes -= request->counted_bytes;
+		tenant->answer_bytes -= request->answer_bytes;
+	}
 }
 
 /* --- life of a request -----------------------------------------------------------------------------------------------
@@ -164,8 +186,7 @@ static void on_completed(
 	step_end(request);
 	upload_end(request);
 	leave(request);
-	http->bodies_bytes -= request->counted_bytes;
-	http->answers_bytes -= request->answer_bytes;
+	give_memory_back(http, request);
 	config_workspace_unref(request->workspace);
 	request->client->request = NULL;
 	client_enter(request->client, CLIENT_IDLE);

@@ -7,6 +7,13 @@
 
 #define FIRST_CAPACITY 64 /* power of two */
 
+bool tenant_fits(size_t most, size_t taken, size_t own, size_t n)
+{
+	size_t free = most > taken ? most - taken : 0;
+
+	return own <= free && n <= free - own;
+}
+
 /* Open addressing; nothing is ever removed. */
 struct tenants {
 	struct tenant **entries;

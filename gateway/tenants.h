@@ -9,7 +9,13 @@ struct tenant {
 	struct uuid workspace;
 	struct token_bucket bucket;
 	struct admission_share shares[ADMISSION_LANES];
+	size_t uploads;                  /* that come in */
+	size_t body_bytes, answer_bytes; /* of what http.c counts */
 };
+
+/* Room for n more of something of which there are `most` and `taken` are in use, when the workspace has `own` of them?
+   It may have as many as are still free: alone half of them, and another one finds room. */
+bool tenant_fits(size_t most, size_t taken, size_t own, size_t n);
 
 struct tenants;
 

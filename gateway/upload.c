@@ -11,6 +11,7 @@
 #include "gateway/http.h"
 #include "gateway/multipart.h"
 #include "gateway/request_state.h"
+#include "gateway/tenants.h"
 
 #include <stdio.h>
 
@@ -59,7 +60,7 @@ struct upload {
 
 /* Of this process, which has one thread. All uploads together keep a pace, so that the brokers have room for the small
    records of everybody else: up to paced_us it is used up. */
-static unsigned uploads_now;
+static size_t uploads_now;
 static int64_t paced_us;
 static struct list waiting = {&waiting, &waiting};
 
@@ -366,11 +367,15 @@ void upload_take(struct request *request, struct str bytes)
 
 static bool reserve(struct request *request, struct upload *upload)
 {
-	if (uploads_now >= UPLOADS_AT_ONCE || !http_count_body(request->gateway->http, request, UPLOAD_MEMORY_BYTES)) {
+	struct tenant *tenant = request->ticket.tenant;
+
+	if (!tenant_fits(UPLOADS_AT_ONCE, uploads_now, tenant->uploads, 1) ||
+	        !http_count_body(request->gateway->http, request, UPLOAD_MEMORY_BYTES)) {
 		request_fail(request, ERR_UNAVAILABLE, "The service takes no more uploads at the moment");
 		return false;
 	}
 	uploads_now++;
+	tenant->uploads++;
 	upload->counted = true;
 	return true;
 }
@@ -425,8 +430,10 @@ void upload_end(struct request *request)
 	if (!upload)
 		return;
 	list_remove(&upload->place);
-	if (upload->counted)
+	if (upload->counted) {
 		uploads_now--;
+		request->ticket.tenant->uploads--;
+	}
 	if (!upload->chunks || is_made(request))
 		return;
 	address(request, &command, COMMAND_BULK_DROP);

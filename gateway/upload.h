@@ -9,8 +9,8 @@
  * have arrived the connection is not read; all uploads of a gateway together keep to CONTACTHUB_UPLOAD_MIB_PER_S. What
  * happens to the upload, its chunks are either named by a BULK_CREATE or forgotten by a BULK_DROP.
  *
- * Limits: UPLOADS_AT_ONCE per gateway (503 above), UPLOAD_MEMORY_BYTES each, BULK_MAX_FILE_BYTES of a file (413), and
- * the limits of multipart.h.
+ * Limits: UPLOADS_AT_ONCE per gateway (503 above; a workspace has half of them at most), UPLOAD_MEMORY_BYTES each,
+ * BULK_MAX_FILE_BYTES of a file (413), and the limits of multipart.h.
  */
 struct upload;
 

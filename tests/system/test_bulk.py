@@ -242,6 +242,26 @@ def test_uploads_that_break_off_make_room_for_others(fresh):
     eventually(lambda: created(upload(client, node), node), timeout=5)
 
 
+def test_slow_uploads_leave_room_for_other_workspaces(fresh, make_space):
+    """One workspace begins as many as a gateway takes and goes on with none of them."""
+    node, client = fresh
+    other = make_space("other")
+    others_node = other.node()
+    others = other.trusted(others_node)
+    body = form([("operation", "UPSERT"), FILE])
+    lines = [socket.create_connection(client.address, 10) for _ in range(UPLOADS_AT_ONCE)]
+    for line in lines:
+        line.sendall(head_of(client, node, len(body)) + body[:20])
+    time.sleep(0.5)
+    created(upload(others, others_node), others_node)
+    for line in lines:
+        line.sendall(body[20:])
+    came = {line.recv(12) for line in lines}
+    for line in lines:
+        line.close()
+    assert came == {b"HTTP/1.1 201", b"HTTP/1.1 503"}, "it has those for which there was room"
+
+
 def drip(client, node, body, pauses, length=None):
     """First line of the answer to a body that is sent in pieces with pauses before each; length is what the headers say."""
     host = urllib.parse.urlsplit(client.url)

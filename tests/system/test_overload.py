@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+import time
 
 import pytest
 
@@ -17,6 +18,9 @@ from test_hostile_http import MIB, bounded, process, resident  # noqa: F401 (a f
 LINES, WHOLE = 1500, 500
 # Together they ask for more than the half gigabyte that answers may take, which are 8 MB and as much again to make.
 SLOW_READERS, SLOW_ANSWERS = 40, 768 * MIB
+# Together they hold more than the quarter gigabyte that bodies may take.
+SLOW_SENDERS, SLOW_BODY = 200, 600_000
+EVENTS = 140
 # Bursts until some of the requests are put off; a machine that is fast enough for the first ones meets them with more lines at once.
 BURSTS = 5
 
@@ -173,20 +177,30 @@ def ask_without_reading(client, offset):
     return line
 
 
-def test_slow_readers_of_large_answers_have_little_memory(process, space, own_source, own_node):  # noqa: F811
+def make_events(client, node):
+    """8 MB, of one customer; whose."""
+    customer = client.post("customers", {"nodeId": node, "externalId": unique()}).json["id"]
+    large = {"customerId": customer, "type": "formCompiled", "context": "WEB", "properties": {"extraProperties": {"x": "y" * 60_000}}}
+    for _ in range(EVENTS):
+        assert client.post("events", large).status == 202
+    eventually(lambda: check_page(client.get("events", {"customerId": customer, "size": 1}), total=EVENTS))
+    return customer
+
+
+def test_slow_readers_of_large_answers_have_little_memory(process, space, own_source, own_node, make_space):  # noqa: F811
     """Pages of the update stream, 8 MB each, which nobody reads: those that do not fit are put off, and nothing is kept afterwards."""
     offset = space.admin.get("updates/last-offset").json["lastOffset"]
-    customer = own_source.post("customers", {"nodeId": own_node, "externalId": unique()}).json["id"]
-    large = {"customerId": customer, "type": "formCompiled", "context": "WEB", "properties": {"extraProperties": {"x": "y" * 60_000}}}
-    for _ in range(140):
-        assert own_source.post("events", large).status == 202
-    eventually(lambda: check_page(own_source.get("events", {"customerId": customer, "size": 1}), total=140))
+    customer = make_events(own_source, own_node)
+    other = make_space("other")
+    others_node = other.node(properties=("externalId",))
+    make_events(other.trusted(others_node), others_node)
     before = resident(process)
     with bounded(process, SLOW_ANSWERS):
         waiting = [ask_without_reading(space.admin, offset) for _ in range(SLOW_READERS)]
         came = {line.recv(12) for line in waiting}
         assert came == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
         assert own_source.get(f"customers/{customer}").status == 200, "small answers are sent in any case"
+        assert other.admin.get("updates", {"size": 4000}).status == 200, "so are another workspace's large ones"
         for line in waiting:
             line.close()
 
@@ -198,3 +212,22 @@ def test_slow_readers_of_large_answers_have_little_memory(process, space, own_so
         kept = resident(process) - before
         assert kept < 64 * MIB, f"the gateway keeps {kept // MIB} MiB"
     eventually(given_back, 10)
+
+
+def test_slow_senders_of_large_bodies_leave_room_for_other_workspaces(own_source, make_space):
+    """They have all the memory that one workspace may have for what is on its way."""
+    other = make_space("other")
+    source = other.trusted(other.node())
+    piece = bytes(SLOW_BODY)
+    waiting = [socket.create_connection(own_source.address, timeout=60) for _ in range(SLOW_SENDERS)]
+    for line in waiting:
+        line.sendall(head(own_source, "POST", "events", f"Content-Length: {SLOW_BODY + 1}") + piece)
+    time.sleep(1)  # until all of it has been read
+    answer = source.post("events", raw=piece)
+    for line in waiting:
+        line.sendall(b"x")
+    came = {line.recv(12) for line in waiting}
+    for line in waiting:
+        line.close()
+    assert answer.status == 400, f"another workspace is listened to: {answer}"
+    assert came == {b"HTTP/1.1 400", b"HTTP/1.1 503"}, "those that did not fit are put off"

@@ -63,6 +63,39 @@ static void test_tenants_by_workspace(void **state)
 	tenants_free(tenants);
 }
 
+static void test_shares_of_workspaces(void **state)
+{
+	static const struct {
+		size_t most, taken, own, n;
+		bool fits;
+	} cases[] = {
+	        /* alone: half */
+	        {16, 0, 0, 1, true},
+	        {16, 7, 7, 1, true},
+	        {16, 8, 8, 1, false},
+	        {100, 0, 0, 100, true},
+	        {100, 0, 0, 101, false},
+	        {100, 40, 40, 20, true},
+	        {100, 40, 40, 21, false},
+	        /* beside others: as many as are free */
+	        {16, 8, 0, 8, true},
+	        {16, 8, 0, 9, false},
+	        {16, 12, 4, 1, false},
+	        {16, 15, 0, 1, true},
+	        {16, 16, 0, 1, false},
+	        /* what is sent in any case may take more than there is */
+	        {100, 150, 0, 1, false},
+	        {100, 0, 0, SIZE_MAX, false},
+	        {100, 0, SIZE_MAX, 1, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		if (tenant_fits(cases[i].most, cases[i].taken, cases[i].own, cases[i].n) != cases[i].fits)
+			fail_msg("case %zu", i);
+	}
+}
+
 /* Whether a workspace with so many of the requests in work gets another one in. */
 static void test_room(void **state)
 {
@@ -516,8 +549,8 @@ static void test_method_override(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_token_bucket),
-	        cmocka_unit_test(test_tenants_by_workspace), cmocka_unit_test(test_room),
-	        cmocka_unit_test(test_next_limit), cmocka_unit_test(test_usual_time),
+	        cmocka_unit_test(test_tenants_by_workspace), cmocka_unit_test(test_shares_of_workspaces),
+	        cmocka_unit_test(test_room), cmocka_unit_test(test_next_limit), cmocka_unit_test(test_usual_time),
 	        cmocka_unit_test(test_lane_follows_time), cmocka_unit_test(test_excess_waits),
 	        cmocka_unit_test(test_what_was_costly_waits), cmocka_unit_test(test_workspaces_take_turns),
 	        cmocka_unit_test(test_lanes), cmocka_unit_test(test_gap_of_refusals),

@@ -108,7 +108,8 @@ static void turn(struct running *running)
 {
 	int64_t now_us = clock_monotonic_us();
 	int64_t wait_us = running->ticked_us + TICK_US - now_us;
-	int wait_ms = wait_us <= 0 || http_is_due(running->gateway.http) ? 0 : (int)((wait_us + 999) / 1000);
+	int most_ms = wait_us <= 0 ? 0 : (int)((wait_us + 999) / 1000);
+	int wait_ms = http_wait_ms(running->gateway.http, most_ms);
 
 	running->gateway.refusals.idle_us += loop_wait(running->loop, wait_ms);
 	now_us = clock_monotonic_us();

@@ -42,6 +42,10 @@
 #define LOOK_EVERY_US (1 * INT64_C(1000000))
 #define IDLE_US (75 * INT64_C(1000000))
 #define SENDING_US (60 * INT64_C(1000000))
+/* So often libmicrohttpd may have something to do at once without doing it; from then on it is let wait longer and
+   longer, as long as nothing comes. */
+#define IDLE_TURNS 4
+#define IDLE_WAIT_MAX_MS 20
 
 enum client_state { CLIENT_IDLE, CLIENT_RECEIVING, CLIENT_PUT_OFF, CLIENT_WORKING, CLIENT_SENDING, CLIENT_STATES };
 
@@ -52,6 +56,7 @@ struct client {
 	struct list link;        /* in the list of its state, in order of since_us */
 	int64_t since_us;        /* CLIENT_PUT_OFF: when the refusal leaves */
 	struct request *request; /* or NULL between requests */
+	bool unread;             /* there was something to read of a body at the last look, and it has not been read */
 };
 
 struct http {
@@ -59,7 +64,9 @@ struct http {
 	int loop;
 	struct MHD_Daemon *daemon;
 	struct loop_source source;
-	bool due; /* a connection was resumed */
+	bool due;         /* a connection was resumed */
+	bool worked;      /* libmicrohttpd has called us since the last turn */
+	int n_idle_turns; /* in which it said that it had something to do, and did nothing */
 	struct list clients[CLIENT_STATES];
 	int64_t limit_us[CLIENT_STATES];
 	int64_t looked_us; /* for clients that are gone */
@@ -134,6 +141,11 @@ static void give_memory_back(struct http *http, const struct request *request)
 	}
 }
 
+void http_worked(struct http *http)
+{
+	http->worked = true;
+}
+
 /* --- life of a request -----------------------------------------------------------------------------------------------
  */
 
@@ -150,6 +162,7 @@ static void *on_request_line(void *context, const char *target, struct MHD_Conne
 	struct arena *arena = take_arena(http);
 	struct request *request = arena_zalloc(arena, sizeof(*request));
 
+	http_worked(http);
 	request->gateway = http->gateway;
 	request->arena = arena;
 	request->connection = connection;
@@ -157,6 +170,7 @@ static void *on_request_line(void *context, const char *target, struct MHD_Conne
 	request->target = arena_str(arena, str_of(target));
 	list_init(&request->late);
 	client->request = request;
+	client->unread = false;
 	client_enter(client, CLIENT_RECEIVING);
 	request->began_us = client->since_us;
 	return request;
@@ -180,6 +194,7 @@ static void on_completed(
 
 	(void)connection;
 	(void)how;
+	http_worked(http);
 	if (!request)
 		return;
 	*request_slot = NULL;
@@ -359,6 +374,7 @@ static void stream_body(struct request *request, const char *data, size_t n)
 
 static enum MHD_Result take_body(struct request *request, const char *data, size_t *n)
 {
+	request->client->unread = false;
 	if (request->phase == REQUEST_RECEIVING && request->match.route->body == BODY_MULTIPART)
 		stream_body(request, data, *n);
 	else
@@ -418,10 +434,10 @@ static enum MHD_Result on_call(void *context, struct MHD_Connection *connection,
 {
 	struct request *request = *request_slot;
 
-	(void)context;
 	(void)connection;
 	(void)url;
 	(void)version;
+	http_worked(context);
 	switch (request ? request->phase : REQUEST_ANSWERED) {
 	case REQUEST_HEADERS:
 		return begin(request, method);
@@ -455,6 +471,7 @@ static void on_connection(
 {
 	struct client *client = *slot;
 
+	http_worked(context);
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
 		client_open(context, connection, slot);
 	} else if (client) {
@@ -510,27 +527,37 @@ static void expire_all(struct http *http, enum client_state state, int64_t now_u
 	}
 }
 
-static bool is_gone(const struct client *client)
+/* Of a body for which libmicrohttpd has no room, because a chunk has no end of its head, nothing more is read. */
+static bool is_stuck(struct client *client, bool more_to_read)
 {
-	char byte;
+	const struct request *request = client->request;
+	bool was_unread = client->unread;
 
-	return recv(client->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) == 0;
+	client->unread = more_to_read && request && !request->paused &&
+	                 (request->phase == REQUEST_RECEIVING || request->phase == REQUEST_DISCARDING);
+	return was_unread && client->unread;
 }
 
 /* libmicrohttpd is told once of bytes and of the end of the line behind them, and after the bytes waits to be told
    again. Looks at those that have been in the state since then. Half a request is closed without an answer, which
-   libmicrohttpd does by itself where it sees the end (RFC 9112, 8: an answer is optional). */
+   libmicrohttpd does by itself where it sees the end (RFC 9112, 8: an answer is optional). Those that are stuck end,
+   too.
+ */
 static void end_gone(struct http *http, enum client_state state, int64_t since_us)
 {
 	struct list *list = &http->clients[state];
 	struct list *link = list->prev, *prev;
+	char byte;
 
 	for (; link != list; link = prev) {
 		struct client *client = list_owner(link, struct client, link);
 		prev = link->prev;
 		if (client->since_us < since_us)
 			break;
-		if (!is_gone(client))
+		ssize_t n = recv(client->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
+		if (is_stuck(client, n > 0))
+			cut(client, ERR_INVALID);
+		if (n)
 			continue;
 		shutdown(client->fd, SHUT_RDWR);
 		if (client->request)
@@ -633,13 +660,31 @@ void http_run(struct http *http)
 		MHD_run(http->daemon);
 }
 
-bool http_is_due(struct http *http)
+/* A chunk whose head does not fit into the memory of its connection cannot be read any further: libmicrohttpd tries to,
+   in every turn, until the connection's time is over. */
+static int wait_of_idle_turns(struct http *http)
+{
+	http->n_idle_turns = http->worked ? 0 : http->n_idle_turns + 1;
+	http->worked = false;
+	if (http->n_idle_turns > IDLE_TURNS + IDLE_WAIT_MAX_MS)
+		http->n_idle_turns = IDLE_TURNS + IDLE_WAIT_MAX_MS;
+	return http->n_idle_turns <= IDLE_TURNS ? 0 : http->n_idle_turns - IDLE_TURNS;
+}
+
+int http_wait_ms(struct http *http, int most_ms)
 {
 	MHD_UNSIGNED_LONG_LONG wait_ms;
 
 	if (!http->daemon)
-		return false;
-	return http->due || (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES && wait_ms == 0);
+		return most_ms;
+	if (http->due)
+		return 0;
+	if (MHD_get_timeout(http->daemon, &wait_ms) != MHD_YES || wait_ms) {
+		http->n_idle_turns = 0;
+		return most_ms;
+	}
+	int idle_ms = wait_of_idle_turns(http);
+	return idle_ms < most_ms ? idle_ms : most_ms;
 }
 
 void http_stop_listening(struct http *http)

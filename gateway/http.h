@@ -21,8 +21,10 @@ struct http *http_new(struct gateway *gateway, int loop);
 void http_listen(struct http *http);
 /* Serves everything that is ready; call once per turn of the loop. */
 void http_run(struct http *http);
-/* True when http_run has something to do at once. */
-bool http_is_due(struct http *http);
+/* How long the loop may wait, most_ms at most; 0 when http_run has something to do at once. */
+int http_wait_ms(struct http *http, int most_ms);
+/* libmicrohttpd gets on. */
+void http_worked(struct http *http);
 /* Ends what has passed its time limit; at least ten times a second. */
 void http_tick(struct http *http, int64_t now_us);
 /* Bytes of request bodies in memory. */

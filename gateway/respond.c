@@ -339,6 +339,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t r
 	struct answer *made = &request->answer;
 
 	(void)position;
+	http_worked(request->gateway->http);
 	if (!made->body.n && !made->stream_ended && !made->stream_failed) {
 		made->stream(request);
 		if (!made->body.n && !made->stream_ended && !made->stream_failed) {

@@ -2,6 +2,7 @@
 another client is served meanwhile. (test_bad_input.py has broken bodies, lengths and first lines.)"""
 
 import contextlib
+import os
 import re
 import resource
 import socket
@@ -302,6 +303,34 @@ def test_extensions_and_trailers_of_chunks_are_skipped(source, node):
 
 BAD_CHUNKS = [b"-5\r\nhello\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n", b"5hello\r\n0\r\n\r\n", b"5\r\nhelloworld\r\n0\r\n\r\n",
               b"fffffffffffffffff\r\nx", b"\r\n5\r\nhello\r\n0\r\n\r\n", b"g\r\n\r\n", b"5;" + b"x" * 100_000 + b"\r\nhello\r\n0\r\n\r\n"]
+
+
+def cpu_seconds(process):
+    with open(f"{process}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("chunk", [b"2;" + b"a" * 60_000, b"0" * 60_000], ids=["extension", "size"])
+@pytest.mark.parametrize("token", [True, False], ids=["token", "no token"])
+def test_an_endless_head_of_a_chunk_is_cut(source, chunk, token):
+    """It does not fit into what a connection has for it."""
+    client = source if token else source.with_token("nobody")
+    came = client.bytes(head(client, "POST", "customers", "Transfer-Encoding: chunked") + chunk, 5)
+    assert status_of(came) == (400 if token else 401)
+
+
+def test_an_endless_head_of_a_chunk_costs_little(source, process):
+    """As long as the client sends nothing more, it may have been slow."""
+    with socket.create_connection(source.address, timeout=10) as line:
+        line.sendall(head(source, "POST", "customers", "Transfer-Encoding: chunked") + b"2;")
+        for _ in range(330):
+            line.sendall(b"a" * 100)
+            time.sleep(0.001)
+        before = cpu_seconds(process)
+        time.sleep(2)
+        assert cpu_seconds(process) - before < 0.5
+
 
 
 @pytest.mark.parametrize("chunks", BAD_CHUNKS, ids=range(len(BAD_CHUNKS)))

@@ -34,7 +34,9 @@
 /* Blocks from this size on go back to the system as soon as they are freed. glibc's own threshold grows with what is
    freed: after a burst of large answers a gigabyte stayed. */
 #define LARGE_BLOCK_BYTES (256 * 1024)
-/* How long a stop waits for what is in work. */
+/* How long a stop takes those in who have come: under load others always do. */
+#define CALLERS_US (INT64_C(1000000) / 2)
+/* How long it waits for what is in work. */
 #define STOP_US (10 * INT64_C(1000000))
 /* The same for answers to what is in work even then. */
 #define GIVE_UP_US (1 * INT64_C(1000000))
@@ -229,12 +231,23 @@ static bool prepare(struct running *running)
 
 /* --- stop --- */
 
+/* Whose connection stands already has perhaps sent a request: it would be broken with the end of listening. */
+static void turn_until_all_have_come(struct running *running)
+{
+	int64_t until_us = clock_monotonic_us() + CALLERS_US;
+
+	while (http_has_callers(running->gateway.http) && clock_monotonic_us() < until_us)
+		turn(running);
+}
+
+/* What an idle connection's client has sent is known after a turn. */
 static void turn_until_quiet(struct running *running, int64_t most_us)
 {
 	int64_t until_us = clock_monotonic_us() + most_us;
 
-	while (!http_is_quiet(running->gateway.http) && clock_monotonic_us() < until_us)
+	do
 		turn(running);
+	while (!http_is_quiet(running->gateway.http) && clock_monotonic_us() < until_us);
 }
 
 /* No new connections; what is in work gets its answer, if only that nobody knows its outcome. librdkafka 2.0.2 may hang
@@ -245,6 +258,7 @@ static _Noreturn void stop(struct running *running)
 	struct gateway *gateway = &running->gateway;
 
 	gateway->stopping = true;
+	turn_until_all_have_come(running);
 	http_stop_listening(gateway->http);
 	turn_until_quiet(running, STOP_US);
 	http_give_up(gateway->http);

@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -685,6 +686,16 @@ int http_wait_ms(struct http *http, int most_ms)
 	}
 	int idle_ms = wait_of_idle_turns(http);
 	return idle_ms < most_ms ? idle_ms : most_ms;
+}
+
+bool http_has_callers(const struct http *http)
+{
+	struct pollfd listening = {.events = POLLIN};
+
+	if (!http->daemon)
+		return false;
+	listening.fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_LISTEN_FD)->listen_fd;
+	return poll(&listening, 1, 0) > 0;
 }
 
 void http_stop_listening(struct http *http)

@@ -42,6 +42,8 @@ void http_go_on(struct http *http, struct request *request);
 /* The next piece of the answer, or its failure, is there. */
 void http_stream_ready(struct http *http, struct request *request);
 
+/* True while connections wait to be accepted. */
+bool http_has_callers(const struct http *http);
 /* No new connections; idle ones are closed. True when nothing is in work or on its way any more. */
 void http_stop_listening(struct http *http);
 bool http_is_quiet(const struct http *http);

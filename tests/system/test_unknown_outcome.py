@@ -206,6 +206,23 @@ def test_a_gateway_that_stops_answers_what_a_silent_worker_has(stack, shared_nod
         assert gateway.wait(20) == 0
 
 
+def test_a_gateway_that_stops_answers_those_who_have_come(trusted):
+    """The kernel has taken their connections, and would break them as soon as nobody listens."""
+    with own_gateway("crowded") as (url, gateway):
+        client = Client(url, trusted.token, trusted.workspace)
+        gateway.send_signal(signal.SIGSTOP)
+        lines = [socket.create_connection(client.address, timeout=20) for _ in range(100)]
+        for line in lines:
+            line.sendall(f"GET {client.path('customers/1')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {client.token}\r\n\r\n".encode())
+        gateway.terminate()
+        gateway.send_signal(signal.SIGCONT)
+        came = {line.recv(12) for line in lines}
+        for line in lines:
+            line.close()
+        assert came == {b"HTTP/1.1 404"}
+        assert gateway.wait(20) == 0
+
+
 def test_a_gateway_that_waits_for_kafka_stops_in_time(impatient):
     """Nobody listens at its address of Kafka, so it does not listen either."""
     port = free_port()

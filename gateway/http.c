@@ -305,8 +305,9 @@ static bool expects_continue(struct request *request)
 /* The headers are there. A request that is refused gets its answer when its body has been read, because libmicrohttpd
    closes the connection after an earlier one; only who waits for "100 Continue" or wants to send too much gets it at
    once. */
-static enum MHD_Result begin(struct request *request, const char *method)
+static enum MHD_Result begin(struct request *request, const char *method, const char *version)
 {
+	request->version = str_of(version);
 	request->phase = REQUEST_RECEIVING;
 	if (pipeline_begin(request, str_of(method)))
 		return MHD_YES;
@@ -437,11 +438,10 @@ static enum MHD_Result on_call(void *context, struct MHD_Connection *connection,
 
 	(void)connection;
 	(void)url;
-	(void)version;
 	http_worked(context);
 	switch (request ? request->phase : REQUEST_ANSWERED) {
 	case REQUEST_HEADERS:
-		return begin(request, method);
+		return begin(request, method, version);
 	case REQUEST_RECEIVING:
 	case REQUEST_DISCARDING:
 		return *n_data ? take_body(request, data, n_data) : finish(request);
@@ -623,7 +623,7 @@ void http_listen(struct http *http)
 	        NULL, on_call, http, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
 	        MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)LISTEN_BACKLOG, MHD_OPTION_CONNECTION_LIMIT,
 	        (unsigned)settings->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES,
-	        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK,
+	        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK,
 	        leave_escaped, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http, MHD_OPTION_NOTIFY_COMPLETED,
 	        on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
 	if (!http->daemon)

@@ -63,9 +63,9 @@ struct str pipeline_method(struct str method, struct str override, char buffer[P
 
 /* --- target and framing --- */
 
-/* What the headers say about the body. */
+/* What the headers say about the body, and how many of them name the host. */
 struct framing {
-	unsigned n_lengths, n_encodings;
+	unsigned n_lengths, n_encodings, n_hosts;
 	bool chunked;
 	uint64_t length;
 	bool bad_length;
@@ -95,6 +95,8 @@ static enum MHD_Result note_header(void *context, enum MHD_ValueKind kind, const
 	} else if (str_eq_nocase(str_of(name), STR("Transfer-Encoding"))) {
 		framing->n_encodings++;
 		framing->chunked = value && str_eq_nocase(str_trim(str_of(value)), STR("chunked"));
+	} else if (str_eq_nocase(str_of(name), STR("Host"))) {
+		framing->n_hosts++;
 	}
 	return MHD_YES;
 }
@@ -114,6 +116,19 @@ static bool check_framing(struct request *request, struct framing *framing)
 		request_fail(request, ERR_INVALID,
 		        "Content-Length and Transfer-Encoding of the request contradict each other");
 	return false;
+}
+
+/* libmicrohttpd would look at both, and send the head of its answer twice. */
+static bool check_first_line(struct request *request, const struct framing *framing)
+{
+	request->answer.close = true;
+	if (request->target.n && memchr(request->target.p, ' ', request->target.n))
+		request_fail(request, ERR_INVALID, "The target of the request has a blank");
+	else if (!framing->n_hosts && !str_is(request->version, "HTTP/1.0"))
+		request_fail(request, ERR_INVALID, "The request has no Host");
+	else
+		request->answer.close = false;
+	return !request->answer.close;
 }
 
 static bool check_header_size(struct request *request)
@@ -428,9 +443,9 @@ bool pipeline_begin(struct request *request, struct str method)
 
 	request->head = str_is(method, "HEAD");
 	request->method = pipeline_method(method, request_header(request, "X-HTTP-Method-Override"), buffer);
-	return check_framing(request, &framing) && check_header_size(request) && find_route(request) &&
-	       check_token(request) && check_workspace(request) && check_role(request) && check_status(request) &&
-	       check_throttle(request) && check_overload(request) && check_params(request) &&
+	return check_framing(request, &framing) && check_first_line(request, &framing) && check_header_size(request) &&
+	       find_route(request) && check_token(request) && check_workspace(request) && check_role(request) &&
+	       check_status(request) && check_throttle(request) && check_overload(request) && check_params(request) &&
 	       check_idempotency_key(request) && check_declared_body(request, &framing) && check_upload(request);
 }
 

@@ -58,7 +58,7 @@ struct request {
 	int64_t began_us; /* monotonic */
 
 	/* target */
-	struct str target; /* as sent */
+	struct str target, version; /* as sent */
 	struct str path, query;
 	struct str method; /* the one that counts: X-HTTP-Method-Override included, GET for HEAD */
 	bool head;         /* no body may follow the answer's headers */

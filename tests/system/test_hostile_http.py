@@ -356,6 +356,17 @@ def test_nothing_is_smuggled_behind_ambiguous_lengths(source, lines):
     assert not statuses(came) or 400 <= statuses(came)[0] < 600
 
 
+def test_a_request_without_host_gets_one_answer(source):
+    """The HTTP library's own one had its head twice."""
+    came = source.bytes(b"GET /hub/v1/health HTTP/1.1\r\n\r\n", 3)
+    assert came.startswith(b"HTTP/1.1 400 ") and came.count(b"HTTP/1.1") == 1 and b'"logref"' in came, came
+
+
+def test_a_target_with_a_blank_is_refused(source):
+    came = source.bytes(b"GET /hub/v1/health live HTTP/1.1\r\nHost: x\r\n\r\n", 3)
+    assert came.startswith(b"HTTP/1.1 400 ") and b'"logref"' in came, came
+
+
 HEADS = {
     "bare LF": (b"GET /hub/v1/health HTTP/1.1\nHost: x\nConnection: close\n\n", (None, 200, 400)),
     "NUL in a value": (b"GET /hub/v1/health HTTP/1.1\r\nHost: x\r\nA: b\x00c\r\n\r\n", (None, 400, 200)),

@@ -14,7 +14,7 @@
  */
 struct upload;
 
-#define UPLOADS_AT_ONCE 16
+#define UPLOADS_AT_ONCE 32
 /* Of the body around the file. */
 #define UPLOAD_FORM_BYTES (64 * 1024)
 /* Bytes of one field. */

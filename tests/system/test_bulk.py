@@ -19,7 +19,7 @@ MEMBERS = {"id", "filename", "operation", "workspaceId", "nodeId", "entity", "ev
 STATUSES = {"LOADED", "SCHEDULED", "PROCESSING", "STOPPED", "PROCESSED", "FAILED"}
 GIB = 1 << 30
 JOB_SECONDS = 60
-UPLOADS_AT_ONCE = 16
+UPLOADS_AT_ONCE = 32
 # The longest silence of a request body, and some time to notice it.
 SILENCE_S, NOTICED_S = 15, 10
 
@@ -259,7 +259,7 @@ def test_slow_uploads_leave_room_for_other_workspaces(fresh, make_space):
     came = {line.recv(12) for line in lines}
     for line in lines:
         line.close()
-    assert came == {b"HTTP/1.1 201", b"HTTP/1.1 503"}, "it has those for which there was room"
+    assert came - {b"HTTP/1.1 409"} == {b"HTTP/1.1 201", b"HTTP/1.1 503"}, "it has those for which there was room, here and at the node"
 
 
 def drip(client, node, body, pauses, length=None):

@@ -34,6 +34,11 @@
 /* Blocks from this size on go back to the system as soon as they are freed. glibc's own threshold grows with what is
    freed: after a burst of large answers a gigabyte stayed. */
 #define LARGE_BLOCK_BYTES (256 * 1024)
+/* Of smaller blocks glibc gives back what lies at the heap's end alone, and one that is in use there may keep hundreds
+   of megabytes. So often it is asked what is free, and told to give it back when that is more than SPARE_BYTES: 60 us
+   for each megabyte that comes back. */
+#define SPARE_EVERY_US (5 * INT64_C(1000000))
+#define SPARE_BYTES ((size_t)48 * 1024 * 1024)
 /* How long a stop takes those in who have come: under load others always do. */
 #define CALLERS_US (INT64_C(1000000) / 2)
 /* How long it waits for what is in work. */
@@ -48,7 +53,7 @@ struct running {
 	int loop;
 	struct loop_source signals, delivery;
 	bool stop;
-	int64_t ticked_us;
+	int64_t ticked_us, trimmed_us;
 };
 
 bool gateway_kafka_is_up(const struct gateway *gateway)
@@ -89,6 +94,15 @@ static void on_delivery(void *context, uint32_t events)
 		;
 }
 
+static void give_memory_back(struct running *running, int64_t now_us)
+{
+	if (now_us - running->trimmed_us < SPARE_EVERY_US)
+		return;
+	running->trimmed_us = now_us;
+	if (mallinfo2().fordblks >= SPARE_BYTES)
+		malloc_trim(0);
+}
+
 static void tick(struct running *running, int64_t now_us)
 {
 	struct gateway *gateway = &running->gateway;
@@ -103,6 +117,7 @@ static void tick(struct running *running, int64_t now_us)
 	refusals_tick(&gateway->refusals, now_us);
 	metrics_tick(gateway, now_us);
 	known_years_tick(gateway, now_us);
+	give_memory_back(running, now_us);
 }
 
 /* One turn: wait, take what came from PostgreSQL and Kafka, then serve HTTP once for all of it. */

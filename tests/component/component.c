@@ -118,7 +118,7 @@ void component_sql(struct component *component, const char *sql)
 }
 
 /* The caller frees it. */
-static char *format_sql(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static char *format_sql(const char *format, va_list arguments)
 {
 	char *sql;
 

@@ -30,14 +30,20 @@ void config_write_send(
 	request_send_command(request, TOPIC_CONFIG_COMMANDS, write->partition, &write->command, on_reply);
 }
 
+static void send_document(struct request *request, struct config_write *write, const struct json *doc,
+        const struct uuid *entity, request_reply_fn *on_reply)
+{
+	write->doc = doc;
+	config_write_send(request, write, entity ? entity : config_workspace_id(request_workspace(request)), on_reply);
+}
+
 void config_write_document(struct request *request, const char *kind, struct str id, const struct json *doc,
         const struct uuid *entity, request_reply_fn *on_reply)
 {
 	struct config_write write;
 
 	config_write_init(request, &write, kind, id);
-	write.doc = doc;
-	config_write_send(request, &write, entity ? entity : config_workspace_id(request_workspace(request)), on_reply);
+	send_document(request, &write, doc, entity, on_reply);
 }
 
 void config_replace_document(
@@ -47,8 +53,7 @@ void config_replace_document(
 
 	config_write_init(request, &write, kind, id);
 	write.key.version = CONFIG_ANY_VERSION;
-	write.doc = doc;
-	config_write_send(request, &write, config_workspace_id(request_workspace(request)), on_reply);
+	send_document(request, &write, doc, NULL, on_reply);
 }
 
 struct json *config_reply_document(struct request *request, const struct reply *reply)

@@ -94,7 +94,7 @@ static void on_delivery(void *context, uint32_t events)
 		;
 }
 
-static void give_memory_back(struct running *running, int64_t now_us)
+static void trim_heap(struct running *running, int64_t now_us)
 {
 	if (now_us - running->trimmed_us < SPARE_EVERY_US)
 		return;
@@ -117,7 +117,7 @@ static void tick(struct running *running, int64_t now_us)
 	refusals_tick(&gateway->refusals, now_us);
 	metrics_tick(gateway, now_us);
 	known_years_tick(gateway, now_us);
-	give_memory_back(running, now_us);
+	trim_heap(running, now_us);
 }
 
 /* One turn: wait, take what came from PostgreSQL and Kafka, then serve HTTP once for all of it. */

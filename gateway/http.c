@@ -542,8 +542,7 @@ static bool is_stuck(struct client *client, bool more_to_read)
 /* libmicrohttpd is told once of bytes and of the end of the line behind them, and after the bytes waits to be told
    again. Looks at those that have been in the state since then. Half a request is closed without an answer, which
    libmicrohttpd does by itself where it sees the end (RFC 9112, 8: an answer is optional). Those that are stuck end,
-   too.
- */
+   too. */
 static void end_gone(struct http *http, enum client_state state, int64_t since_us)
 {
 	struct list *list = &http->clients[state];

@@ -121,14 +121,17 @@ static bool check_framing(struct request *request, struct framing *framing)
 /* libmicrohttpd would look at both, and send the head of its answer twice. */
 static bool check_first_line(struct request *request, const struct framing *framing)
 {
-	request->answer.close = true;
+	const char *fault = NULL;
+
 	if (request->target.n && memchr(request->target.p, ' ', request->target.n))
-		request_fail(request, ERR_INVALID, "The target of the request has a blank");
+		fault = "The target of the request has a blank";
 	else if (!framing->n_hosts && !str_is(request->version, "HTTP/1.0"))
-		request_fail(request, ERR_INVALID, "The request has no Host");
-	else
-		request->answer.close = false;
-	return !request->answer.close;
+		fault = "The request has no Host";
+	if (!fault)
+		return true;
+	request->answer.close = true;
+	request_fail(request, ERR_INVALID, "%s", fault);
+	return false;
 }
 
 static bool check_header_size(struct request *request)

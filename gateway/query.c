@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* From so many on PostgreSQL hashes a list. */
+/* Longer lists PostgreSQL hashes. */
 #define FEW_VALUES 9
 
 struct compiler {

@@ -332,7 +332,6 @@ def test_an_endless_head_of_a_chunk_costs_little(source, process):
         assert cpu_seconds(process) - before < 0.5
 
 
-
 @pytest.mark.parametrize("chunks", BAD_CHUNKS, ids=range(len(BAD_CHUNKS)))
 def test_bad_chunks_end_the_line(source, chunks):
     """What follows a chunk that cannot be read is never taken for a request."""

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from client import Client, eventually, new_id, unique
-from conftest import stack_directory
+from conftest import psql_target, stack_directory
 from contract import check_error, check_ok, check_page
 from test_bulk import form, head_of
 
@@ -239,19 +239,13 @@ def test_a_gateway_that_waits_for_kafka_stops_in_time(impatient):
         assert time.monotonic() - began < 15
 
 
-PSQL = ("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d")
 WAITING = "FROM pg_stat_activity WHERE application_name = '{}' AND wait_event_type = 'Lock'"
-
-
-def ask_database(sql):
-    done = subprocess.run([*PSQL, environment()["CONTACTHUB_PG"], "-c", sql], capture_output=True, text=True, timeout=30, check=True)
-    return done.stdout.strip()
 
 
 @contextlib.contextmanager
 def locks():
     """A session that locks tables: a function that it is told its statements by."""
-    with subprocess.Popen([*PSQL, environment()["CONTACTHUB_PG"]], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as session:
+    with subprocess.Popen(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", psql_target()], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as session:
         def tell(*statements):
             session.stdin.write("".join(f"{statement};\n" for statement in statements))
             session.stdin.flush()
@@ -262,15 +256,15 @@ def locks():
             session.stdin.close()
 
 
-def is_waiting(process):
-    return int(ask_database("SELECT count(*) " + WAITING.format(process))) > 0
+def is_waiting(sql, process):
+    return sql("SELECT count(*) " + WAITING.format(process)) != [["0"]]
 
 
-def lock_results(tell):
+def lock_results(sql, tell):
     """False while customer-merge has work of somebody else, as of an earlier test's bulk job."""
     tell("BEGIN", "LOCK TABLE command_results IN SHARE MODE")
     time.sleep(0.5)
-    if is_waiting("customer-merge"):
+    if is_waiting(sql, "customer-merge"):
         tell("ROLLBACK")
         return False
     return True
@@ -286,17 +280,17 @@ def frozen(service):
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_write_whose_result_cannot_be_read_is_no_failure(trusted, shared_node):
+def test_a_write_whose_result_cannot_be_read_is_no_failure(trusted, shared_node, sql):
     """Its worker's reply does not come, so that the customer is read again for the answer. That it cannot be read must not look as if nothing
     had been done."""
     body = {"nodeId": shared_node, "externalId": unique()}
     with locks() as tell, concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
-        eventually(lambda: lock_results(tell), 30)
+        eventually(lambda: lock_results(sql, tell), 30)
         write = pool.submit(trusted.post, "customers", body)
-        eventually(lambda: is_waiting("customer-merge"))
+        eventually(lambda: is_waiting(sql, "customer-merge"))
         with frozen("kafka"):
             tell("COMMIT", "BEGIN", "LOCK TABLE customers")
-            eventually(lambda: int(ask_database("SELECT count(pg_cancel_backend(pid)) " + WAITING.format("gateway"))) > 0)
+            eventually(lambda: sql("SELECT count(pg_cancel_backend(pid)) " + WAITING.format("gateway")) != [["0"]])
             answer = write.result()
     check_puts_off(answer, 504)
     assert answer.json["data"]["commandId"], "it names its command"

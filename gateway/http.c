@@ -318,11 +318,13 @@ static enum MHD_Result begin(struct request *request, const char *method, const 
 	return send_answer(request);
 }
 
-/* Room for n more bytes; false when bodies take too much memory. */
+/* Room for n more bytes; false when bodies take too much memory. All that the client has announced is counted at once:
+   of many that grow side by side, none might come to its end. */
 static bool grow_body(struct request *request, size_t n)
 {
 	size_t limit = pipeline_body_limit(request);
-	size_t capacity = request->body_capacity ? request->body_capacity * 2 : 1024;
+	size_t first = request->announced_bytes ? (size_t)request->announced_bytes : 1024;
+	size_t capacity = request->body_capacity ? request->body_capacity * 2 : first;
 
 	if (request->body_bytes + n <= request->body_capacity)
 		return true;

@@ -106,6 +106,7 @@ static bool check_framing(struct request *request, struct framing *framing)
 {
 	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, note_header, framing);
 	request->has_body = framing->n_encodings > 0 || framing->length > 0;
+	request->announced_bytes = framing->length;
 	if (framing->n_lengths + framing->n_encodings <= 1 && !framing->bad_length && !framing->bad_name &&
 	        (framing->n_encodings == 0 || framing->chunked))
 		return true;

@@ -73,11 +73,12 @@ struct request {
 	struct config_user user; /* copy that caller.user points to */
 
 	/* body */
-	bool has_body;          /* some is announced */
-	bool too_large;         /* more came than the route takes */
-	bool put_off;           /* the answer is to come later */
-	size_t discarded_bytes; /* what came after the refusal */
-	size_t counted_bytes;   /* our share of the memory that bodies take in this process */
+	bool has_body;            /* some is announced */
+	bool too_large;           /* more came than the route takes */
+	bool put_off;             /* the answer is to come later */
+	size_t discarded_bytes;   /* what came after the refusal */
+	size_t counted_bytes;     /* our share of the memory that bodies take in this process */
+	uint64_t announced_bytes; /* by Content-Length; 0 = unknown */
 	char *body;
 	size_t body_bytes, body_capacity;
 	struct json *json;

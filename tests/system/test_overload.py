@@ -18,8 +18,8 @@ from test_hostile_http import MIB, bounded, process, resident  # noqa: F401 (a f
 LINES, WHOLE = 1500, 500
 # Together they ask for more than the half gigabyte that answers may take, which are 8 MB and as much again to make.
 SLOW_READERS, SLOW_ANSWERS = 40, 768 * MIB
-# Together they hold more than the quarter gigabyte that bodies may take.
-SLOW_SENDERS, SLOW_BODY = 200, 600_000
+# Together they hold more than half of the quarter gigabyte that bodies may take.
+SLOW_SENDERS, SLOW_BODY = 300, 600_000
 EVENTS = 140
 # Bursts until some of the requests are put off; a machine that is fast enough for the first ones meets them with more lines at once.
 BURSTS = 5

@@ -213,6 +213,22 @@ struct json *json_copy(struct arena *arena, const struct json *value, bool copy_
 	return copy;
 }
 
+size_t json_depth(const struct json *value)
+{
+	size_t deepest = 0;
+
+	if (value->type != JSON_ARRAY && value->type != JSON_OBJECT)
+		return 0;
+	for
+		json_each(child, value)
+		{
+			size_t depth = json_depth(child);
+
+			deepest = depth > deepest ? depth : deepest;
+		}
+	return deepest + 1;
+}
+
 static bool numbers_equal(struct str a, struct str b)
 {
 	struct decimal left, right;

@@ -28,7 +28,10 @@ struct json {
 /* Bounds of a document; the text's length is bounded by the caller. Parsing takes at most JSON_BYTES_PER_TEXT_BYTE of
    the arena for each byte of the text, and 1024 more. */
 #define JSON_BYTES_PER_TEXT_BYTE 40
-#define JSON_MAX_DEPTH 32
+#define JSON_MAX_DEPTH 64
+/* Of what clients send. It is stored with something around it, an item in its list in its customer for one, and what is
+   stored must be read again. */
+#define JSON_MAX_SENT_DEPTH 32
 /* Digits of a number on either side of its point once the exponent is applied: every number is a finite double, and
    what PostgreSQL's jsonb makes of it (it writes numbers out in full) is read again. */
 #define JSON_MAX_DIGITS 308
@@ -39,6 +42,8 @@ struct json {
  * surrogates, duplicate keys, more than JSON_MAX_DEPTH levels, numbers over the bounds above, bytes behind the end.
  */
 struct json *json_parse(struct arena *arena, struct str text, struct err *err) must_check;
+/* The same with JSON_MAX_SENT_DEPTH levels. */
+struct json *json_parse_sent(struct arena *arena, struct str text, struct err *err) must_check;
 
 /* Makers. Strings are not copied: they must live as long as the tree. */
 struct json *json_new(struct arena *arena, enum json_type type);
@@ -89,6 +94,9 @@ struct json *json_copy(struct arena *arena, const struct json *value, bool copy_
 
 /* Same value: members in any order, numbers by value (1.0 equals 1), strings by bytes. */
 bool json_equal(const struct json *a, const struct json *b);
+
+/* Levels of arrays and objects: 0 for a scalar. */
+size_t json_depth(const struct json *value);
 
 /* Writes compact JSON. */
 void json_write(struct buf *buf, const struct json *value);

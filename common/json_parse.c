@@ -21,7 +21,7 @@ struct parser {
 	const char *start, *p, *end;
 	struct err *err;
 	struct json *open[JSON_MAX_DEPTH]; /* arrays and objects around the present place, the outermost first */
-	size_t depth;
+	size_t depth, max_depth;
 };
 
 static bool parse_value(struct parser *parser, struct json *value);
@@ -328,7 +328,7 @@ static bool parse_word(struct parser *parser, struct json *value, struct str wor
 static bool open_container(struct parser *parser, struct json *container, enum json_type type)
 {
 	container->type = type;
-	if (parser->depth == JSON_MAX_DEPTH)
+	if (parser->depth == parser->max_depth)
 		return fail_value(parser, parser->p, "nesting that is too deep");
 	parser->p++;
 	parser->open[parser->depth++] = container;
@@ -429,10 +429,15 @@ static bool parse_value(struct parser *parser, struct json *value)
 	}
 }
 
-struct json *json_parse(struct arena *arena, struct str given, struct err *err)
+static struct json *parse(struct arena *arena, struct str given, size_t max_depth, struct err *err)
 {
 	struct str text = given.p ? given : STR("");
-	struct parser parser = {.arena = arena, .start = text.p, .p = text.p, .end = text.p + text.n, .err = err};
+	struct parser parser = {.arena = arena,
+	        .start = text.p,
+	        .p = text.p,
+	        .end = text.p + text.n,
+	        .err = err,
+	        .max_depth = max_depth};
 	struct json *root = json_new(arena, JSON_NULL);
 
 	if (!parse_value(&parser, root))
@@ -443,4 +448,14 @@ struct json *json_parse(struct arena *arena, struct str given, struct err *err)
 		return NULL;
 	}
 	return root;
+}
+
+struct json *json_parse(struct arena *arena, struct str text, struct err *err)
+{
+	return parse(arena, text, JSON_MAX_DEPTH, err);
+}
+
+struct json *json_parse_sent(struct arena *arena, struct str text, struct err *err)
+{
+	return parse(arena, text, JSON_MAX_SENT_DEPTH, err);
 }

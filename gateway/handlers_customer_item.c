@@ -52,10 +52,14 @@ static bool check_item(struct request *request, const struct json *item)
 	struct problems *problems = arena_alloc(arena, sizeof(*problems));
 	enum item_kind kind = kind_of(request);
 	struct str name = customer_item_name(kind);
+	struct json *customer = wrap(arena, kind, item);
 
 	problems_init(problems, arena);
-	customer_validate(request, wrap(arena, kind, item), problems);
+	customer_validate(request, customer, problems);
 	unwrap_pointers(arena, kind, problems);
+	/* so that the customer can be sent as it was read */
+	if (json_depth(customer) > JSON_MAX_SENT_DEPTH)
+		problems_add(problems, STR(""), "nesting that is too deep");
 	if (kind == ITEM_SUBSCRIPTION && json_is_null(json_member(item, "subscribed")))
 		problems_add(problems, STR("/subscribed"), "is required");
 	if (problems->n == 0)

@@ -460,7 +460,7 @@ static struct json *parsed_body(struct request *request, struct err *err)
 
 	if (text.n == 0)
 		err_set(err, ERR_INVALID, "The request body is missing");
-	else if (!(json = json_parse(request->arena, text, err)))
+	else if (!(json = json_parse_sent(request->arena, text, err)))
 		err_wrap(err, "The request body is not valid JSON");
 	else if (json->type != JSON_OBJECT)
 		err_set(err, ERR_INVALID, "The request body must be a JSON object");

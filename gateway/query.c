@@ -630,7 +630,7 @@ bool query_compile(
 	buf_init(&c.pointer, arena, 128);
 	if (query.n > QUERY_MAX_BYTES)
 		return fail(&c, "the query has more than 16384 bytes");
-	container = json_parse(arena, query, err);
+	container = json_parse_sent(arena, query, err);
 	if (!container)
 		return false;
 	if (!json_is(container, JSON_OBJECT))

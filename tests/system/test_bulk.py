@@ -467,6 +467,30 @@ def test_events_are_inserted(fresh):
     eventually(visible)
 
 
+DEEP_PATH = "properties.extraProperties"
+
+
+@pytest.mark.parametrize("column, cell", [
+    (lambda levels: DEEP_PATH, lambda levels: '{"a":' * levels + "1" + "}" * levels),
+    (lambda levels: ".".join([DEEP_PATH, *"x" * levels]), lambda levels: "text"),
+], ids=["cell", "path"])
+def test_what_a_row_makes_is_no_deeper_than_a_body(fresh, column, cell):
+    """A column's path and the JSON of its cell count together: a deeper event could be stored, but never be changed."""
+    node, client = fresh
+    _, [[_, _, customer, _]] = run(client, node, csv_of(["base.contacts.email"], [f"deep-{node}@example.com"]))
+
+    def insert(levels):
+        text = csv_of(["customerId", "context", column(levels)], [customer, "WEB", cell(levels)])
+        return run(client, node, text, "INSERT", entity="EVENT", eventType="viewedPage")[1][0]
+    _, status, event, _ = insert(30)
+    assert status == "CREATED"
+    eventually(lambda: check_ok(client.get(f"events/{event}")) is not None)
+    check_ok(client.patch(f"events/{event}", {"properties": {"title": "t"}}), 202)
+    for levels in (31, 70):
+        row = insert(levels)
+        assert row[1] == "FAILED" and "too deep" in row[3], row
+
+
 def test_wrong_rows_fail_alone(fresh):
     node, client = fresh
     text = csv_of(["base.contacts.email", "base.dob"], [f"x-{node}@example.com", "1990-01-01"], [f"y-{node}@example.com", "never"])

@@ -66,6 +66,31 @@ def test_an_item_has_an_id_that_can_be_addressed(people, source, name):
     assert people.get(customer["id"]) == customer
 
 
+def nested(depth):
+    """A value with that many objects in each other."""
+    value = "x"
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def test_an_item_as_deep_as_a_body_leaves_its_customer_readable(people, source):
+    customer = people.new()
+    path = f"customers/{customer['id']}"
+    deepest = 32 - 2 - 3  # a body's levels; the item's own, and those of the customer around it
+    sent = {**ITEMS["subscriptions"], "preferences": [nested(deepest)]}
+    check_ok(source.post(f"{path}/subscriptions", sent), 201)
+    assert people.get(customer["id"])["base"]["subscriptions"][0]["preferences"] == sent["preferences"]
+    for depth in (deepest + 1, 30):
+        fault = check_error(source.post(f"{path}/subscriptions", {**sent, "id": "y", "preferences": [nested(depth)]}), 400)
+        assert [error["message"] for error in fault["errors"]] == ["nesting that is too deep"]
+        check_error(source.put(f"{path}/subscriptions/x", {**sent, "preferences": [nested(depth)]}), 400)
+    read = people.get(customer["id"])
+    assert [item["id"] for item in read["base"]["subscriptions"]] == ["x"]
+    check_ok(source.put(path, read))
+    check_page(source.get("customers", {"nodeId": customer["nodeId"]}))
+
+
 @each
 def test_items_keep_their_order(people, source, name):
     customer = people.new()

@@ -181,8 +181,17 @@ static void depth_is_bounded(void **state)
 
 	assert_non_null(json_parse(*state, nested(*state, JSON_MAX_DEPTH), &err));
 	assert_null(json_parse(*state, nested(*state, JSON_MAX_DEPTH + 1), &err));
-	assert_non_null(strstr(err.message, "nesting that is too deep at byte 96"));
+	assert_non_null(strstr(err.message, "nesting that is too deep at byte 192"));
 	assert_null(json_parse(*state, nested(*state, 100000), &err));
+	assert_non_null(json_parse_sent(*state, nested(*state, JSON_MAX_SENT_DEPTH), &err));
+	assert_null(json_parse_sent(*state, nested(*state, JSON_MAX_SENT_DEPTH + 1), &err));
+}
+
+static void depth_counts_arrays_and_objects(void **state)
+{
+	assert_int_equal(json_depth(unit_json(*state, "1")), 0);
+	assert_int_equal(json_depth(unit_json(*state, "[]")), 1);
+	assert_int_equal(json_depth(unit_json(*state, "{\"a\":[{}],\"b\":{\"c\":1},\"d\":0}")), 3);
 }
 
 static void digits_are_bounded(void **state)
@@ -447,6 +456,7 @@ int main(void)
 	        TEST(faults_name_their_place),
 	        TEST(nul_bytes_are_refused),
 	        TEST(depth_is_bounded),
+	        TEST(depth_counts_arrays_and_objects),
 	        TEST(digits_are_bounded),
 	        TEST(duplicates_are_found_among_many),
 	        TEST(memory_is_bounded_by_the_text),

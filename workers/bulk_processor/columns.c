@@ -218,7 +218,7 @@ unsigned column_types(
 /* Text that is one JSON value of that type; NULL when it is not. */
 static struct json *parse_as(struct arena *arena, struct str text, unsigned types, struct err *err)
 {
-	struct json *value = json_parse(arena, text, err);
+	struct json *value = json_parse_sent(arena, text, err);
 
 	return value && schema_type_of(value) & types ? value : NULL;
 }

@@ -154,6 +154,9 @@ static struct json *take_cells(
 
 	for (size_t i = 0; i < making->rules->columns.n; i++)
 		take_cell(making, document, i, column_types(&making->rules->columns, i, type, context));
+	/* the path of a column and the JSON of its cell count together */
+	if (json_depth(document) > JSON_MAX_SENT_DEPTH)
+		problems_add(&making->problems, STR(""), "nesting that is too deep");
 	return document;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/buf.h"
+#include "common/key_table.h"
 
 #include <stdlib.h>
 
@@ -264,23 +265,28 @@ size_t customer_doc_bytes(const struct json *doc)
 /* Selection of fields */
 
 struct customer_fields {
-	struct str name;
-	bool whole; /* everything below is selected */
-	struct customer_fields *first, *next;
+	struct str name; /* first: the key in the table around it */
+	bool whole;      /* everything below is selected */
+	struct key_table below;
 };
+
+static struct customer_fields *field_new(struct arena *arena, struct str name)
+{
+	struct customer_fields *field = arena_alloc(arena, sizeof(*field));
+
+	field->name = name;
+	field->whole = false;
+	key_table_init(&field->below, arena, 0);
+	return field;
+}
 
 static struct customer_fields *field_below(struct arena *arena, struct customer_fields *parent, struct str name)
 {
-	struct customer_fields *field;
+	struct str *found = key_table_find(&parent->below, name);
 
-	for (field = parent->first; field; field = field->next)
-		if (str_eq(field->name, name))
-			return field;
-	field = arena_zalloc(arena, sizeof(*field));
-	field->name = name;
-	field->next = parent->first;
-	parent->first = field;
-	return field;
+	if (!found)
+		found = key_table_add(&parent->below, &field_new(arena, name)->name);
+	return (struct customer_fields *)found;
 }
 
 const struct customer_fields *customer_fields_parse(struct arena *arena, struct str text)
@@ -290,7 +296,7 @@ const struct customer_fields *customer_fields_parse(struct arena *arena, struct 
 
 	if (!text.p)
 		return NULL;
-	root = arena_zalloc(arena, sizeof(*root));
+	root = field_new(arena, STR_NONE);
 	while (str_split(&text, ',', &path)) {
 		struct customer_fields *field = root;
 
@@ -307,12 +313,7 @@ static const struct customer_fields all = {.whole = true};
 
 static const struct customer_fields *select_member(const struct customer_fields *fields, struct str name)
 {
-	if (fields->whole)
-		return &all;
-	for (const struct customer_fields *field = fields->first; field; field = field->next)
-		if (str_eq(field->name, name))
-			return field;
-	return NULL;
+	return fields->whole ? &all : (const struct customer_fields *)key_table_find(&fields->below, name);
 }
 
 /* Rendering */

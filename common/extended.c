@@ -372,14 +372,27 @@ static size_t count_properties(const struct json *map)
 	return n;
 }
 
+static size_t count_values(const struct json *value)
+{
+	size_t n = 1;
+
+	for
+		json_each(child, value) n += count_values(child);
+	return n;
+}
+
 /* Nothing declared is ever removed: a map that has more already may be changed, but have no more. */
 static void check_count(struct check *check, const struct json *sent, const struct json *present)
 {
-	size_t n = count_properties(sent);
+	size_t n = count_properties(sent), n_values = count_values(sent);
 
 	if (n > EXTENDED_MAX_PROPERTIES && n > count_properties(present))
 		problems_add(check->problems, STR(""),
 		        "there can be at most %d properties, members of objects included", EXTENDED_MAX_PROPERTIES);
+	if (n_values > EXTENDED_MAX_VALUES && n_values > count_values(present))
+		problems_add(check->problems, STR(""),
+		        "there can be at most %d values in all definitions together, examples included",
+		        EXTENDED_MAX_VALUES);
 }
 
 bool extended_index_differs(struct arena *arena, const struct json *sent, const struct json *present)
@@ -477,13 +490,27 @@ static int64_t max_length(const struct json *definition)
 	return length;
 }
 
+/* The definition without its facts. What it holds is shared: examples may be many. */
+static struct json *without_facts(struct arena *arena, const struct json *definition)
+{
+	struct json *copy = json_new(arena, JSON_OBJECT);
+
+	for
+		json_each(member, definition)
+		{
+			if (!str_is(member->key, "contactlabProperties"))
+				json_add(copy, member->key, json_alias(arena, member));
+		}
+	return copy;
+}
+
 static void add_list(struct arena *arena, struct json *schema, const struct json *definition, bool null_removes)
 {
-	struct json *items = json_copy(arena, json_member(definition, "items"), false);
+	const struct json *items = json_member(definition, "items");
 
 	if (str_is(extended_type(items), "string")) {
 		/* the length counts for the list, not for each element */
-		json_remove(items, STR("contactlabProperties"));
+		items = without_facts(arena, items);
 		json_add(schema, STR("x-maxJoinedLength"), json_new_i64(arena, max_length(definition)));
 	}
 	/* null takes a value away, but no element of a list */
@@ -555,7 +582,7 @@ struct json *extended_served_schema(struct arena *arena, const struct json *map)
 	struct json *schema = json_new(arena, JSON_OBJECT);
 
 	add_type(arena, schema, STR("object"), true);
-	json_add(schema, STR("properties"), map ? json_copy(arena, map, false) : json_new(arena, JSON_OBJECT));
+	json_add(schema, STR("properties"), map ? json_alias(arena, map) : json_new(arena, JSON_OBJECT));
 	json_add(schema, STR("additionalProperties"), json_new_bool(arena, false));
 	return schema;
 }

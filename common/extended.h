@@ -16,6 +16,7 @@ struct json;
  *   - maxLength 1 to 6000, 255 by default for strings and 1000 for lists of strings (sum of their lengths and
  *     separators);
  *   - EXTENDED_MAX_PROPERTIES properties and members at most, or as many as there are already;
+ *   - EXTENDED_MAX_VALUES values of JSON at most, examples and defaults included, or as many as there are already;
  *   - nothing declared is removed or gets another type.
  */
 #define EXTENDED_MAX_LENGTH 6000
@@ -23,6 +24,8 @@ struct json;
 #define EXTENDED_LIST_LENGTH 1000
 #define EXTENDED_MAX_INDEXED 10
 #define EXTENDED_MAX_PROPERTIES 2000
+/* Whoever reads a workspace's configuration holds all of its maps, so that what is only kept must be bounded, too. */
+#define EXTENDED_MAX_VALUES 40000
 
 /*
  * Checks a new map against the present one (NULL = none) and returns it with default lengths filled in; NULL with
@@ -38,7 +41,7 @@ bool extended_index_differs(struct arena *arena, const struct json *sent, const 
    of a list) may be null, because null takes a value away. map NULL = nothing declared. */
 struct json *extended_value_schema(struct arena *arena, const struct json *map, bool null_removes);
 
-/* The JSON schema that is served: the definitions as they were declared. */
+/* The JSON schema that is served: the definitions as they were declared. It shares them with the map. */
 struct json *extended_served_schema(struct arena *arena, const struct json *map);
 
 /* The merge policies that a definition may name: a list of {id, description, supportedTypes}. */

@@ -213,6 +213,14 @@ struct json *json_copy(struct arena *arena, const struct json *value, bool copy_
 	return copy;
 }
 
+struct json *json_alias(struct arena *arena, const struct json *value)
+{
+	struct json *alias = json_new(arena, value->type);
+
+	json_assign(alias, value);
+	return alias;
+}
+
 size_t json_depth(const struct json *value)
 {
 	size_t deepest = 0;

@@ -92,6 +92,9 @@ double json_to_double(const struct json *value);
 /* Deep copy into arena; strings are copied when copy_strings. */
 struct json *json_copy(struct arena *arena, const struct json *value, bool copy_strings);
 
+/* The same value in another place: what it holds is shared, and must stay as it is. It has no key. */
+struct json *json_alias(struct arena *arena, const struct json *value);
+
 /* Same value: members in any order, numbers by value (1.0 equals 1), strings by bytes. */
 bool json_equal(const struct json *a, const struct json *b);
 

@@ -31,7 +31,7 @@ static struct json *serve_reference(const struct serve *walk, const struct json 
 	const struct json *target = reference.p ? schema_extension_find(walk->extended, reference) : NULL;
 
 	if (target)
-		return json_copy(walk->arena, target, false);
+		return json_alias(walk->arena, target);
 	if (!reference.p || !walk->resolve || depth == MAX_REFERENCE_DEPTH)
 		return NULL;
 	target = catalog_resolve(reference);

@@ -233,6 +233,50 @@ static void there_is_a_most_of_properties(void **state)
 	arena_free(arena);
 }
 
+/* A list of strings in an object in a list, with that many examples at either end. */
+static struct json *map_of_examples(struct arena *arena, int n)
+{
+	struct json *map = unit_json(arena,
+	        "{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"array\","
+	        "\"items\":{\"type\":\"string\",\"examples\":[]}}}},\"examples\":[]}}");
+	struct json *outer = json_path(map, STR("a.examples"));
+	struct json *inner = json_path(map, STR("a.items.properties.b.items.examples"));
+
+	for (int i = 0; i < n; i++) {
+		json_append(outer, json_new(arena, JSON_TRUE));
+		json_append(inner, json_new(arena, JSON_TRUE));
+	}
+	return map;
+}
+
+static void examples_are_bounded(void **state)
+{
+	struct arena *arena = arena_new(4 * ARENA_BYTES);
+	struct json *most = map_of_examples(arena, EXTENDED_MAX_VALUES / 2 - 10);
+	struct json *more = map_of_examples(arena, EXTENDED_MAX_VALUES / 2);
+
+	(void)state;
+	assert_true(can_follow(arena, most, NULL));
+	assert_false(can_follow(arena, more, NULL));
+	assert_false(can_follow(arena, more, most));
+	assert_true(can_follow(arena, more, more));
+	arena_free(arena);
+}
+
+/* A workspace has a map for each event type, and all of their schemas in one piece of memory. */
+static void examples_are_not_copied_into_schemas(void **state)
+{
+	struct arena *arena = arena_new(4 * ARENA_BYTES);
+	const struct json *map = map_of_examples(arena, 10000);
+	size_t before = arena_used_bytes(arena);
+
+	(void)state;
+	extended_value_schema(arena, map, false);
+	extended_served_schema(arena, map);
+	assert_true(arena_used_bytes(arena) - before < (size_t)64 * 1024);
+	arena_free(arena);
+}
+
 static void many_properties_are_compared_at_once(void **state)
 {
 	struct arena *arena = arena_new(4 * ARENA_BYTES);
@@ -399,6 +443,8 @@ int main(void)
 	        cmocka_unit_test(definitions_are_checked),
 	        cmocka_unit_test(at_most_ten_are_indexed),
 	        cmocka_unit_test(there_is_a_most_of_properties),
+	        cmocka_unit_test(examples_are_bounded),
+	        cmocka_unit_test(examples_are_not_copied_into_schemas),
 	        cmocka_unit_test(many_properties_are_compared_at_once),
 	        cmocka_unit_test(lengths_have_defaults),
 	        cmocka_unit_test(a_change_of_indexed_is_seen),

@@ -9,8 +9,9 @@
 
 /* Holds a row as large as they come, with a piece of the file behind it. */
 #define BUFFER_BYTES (CSV_ROW_BYTES + 2 * BULK_CHUNK_BYTES)
-/* Room for compiled schemas and the documents that they are made from. */
-#define RULES_BYTES ((size_t)256 * 1024 * 1024)
+/* Room for compiled schemas, and for the documents that they are made from: their text, and what is read of it. */
+#define SCHEMA_BYTES ((size_t)256 * 1024 * 1024)
+#define BYTES_PER_TEXT_BYTE (JSON_BYTES_PER_TEXT_BYTE + 8)
 #define HEADER_BYTES (4 * CSV_ROW_BYTES)
 #define DEFAULT_EVENT_BYTES 65535
 /* Rows from the oldest one on its way on: those of one partition may come back while another's wait. */
@@ -191,14 +192,19 @@ static void read_header(struct job *job)
 		job_fail(job, "nobody says the type of the events: the form's eventType or a column type");
 }
 
+/* The old rules end with their arena. */
+static void begin_rules(struct job *job, const PGresult *rows)
+{
+	arena_free(job->arena);
+	job->arena = arena_new(
+	        SCHEMA_BYTES + (size_t)PQntuples(rows) * 4096 + BYTES_PER_TEXT_BYTE * db_column_bytes(rows, 2));
+}
+
 static bool compile(struct job *job, struct batch *batch, struct err *err)
 {
 	struct db_params params;
 	char node[UUID_TEXT_BYTES + 1];
 
-	if (!job->arena)
-		job->arena = arena_new(RULES_BYTES);
-	arena_reset(job->arena);
 	uuid_format(&job->node, node);
 	db_params_init(&params, batch_arena(batch));
 	db_param_uuid(&params, &job->workspace);
@@ -206,6 +212,7 @@ static bool compile(struct job *job, struct batch *batch, struct err *err)
 	PGresult *rows = db_ask(batch_db(batch), "bulk_configuration", &params, err);
 	if (!rows)
 		return false;
+	begin_rules(job, rows);
 	job->rules.job = job->id;
 	job->rules.workspace = job->workspace;
 	job->rules.node = job->node;
@@ -234,11 +241,11 @@ bool job_refresh(struct job *job, struct batch *batch, int64_t head_seq, struct 
 		return false;
 	int64_t seq = db_i64(row, 0, 0);
 	PQclear(row);
+	if (seq != job->workspace_seq && !compile(job, batch, err))
+		return false;
 	job->configuration_seq = head_seq;
-	if (seq == job->workspace_seq)
-		return true;
 	job->workspace_seq = seq;
-	return compile(job, batch, err);
+	return true;
 }
 
 /* --- the file --- */

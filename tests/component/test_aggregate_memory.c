@@ -256,12 +256,44 @@ static void profiles_in_many_nodes_take_bounded_memory(void **state)
 	close_stage(&stage);
 }
 
+/* All nodes of a workspace have its extended properties. */
+static void a_large_map_of_properties_is_held_once(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	open_stage(&stage);
+	component_sql(stage.component,
+	        "INSERT INTO aggregate_nodes (workspace_id, node_id, seq, active, doc, building) SELECT workspace_id, "
+	        "('ba000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, n, true, doc, false "
+	        "FROM aggregate_nodes, generate_series(1, 300) n");
+	component_sql(stage.component,
+	        "INSERT INTO configuration SELECT '" W "', 'extended', 'customer', 1, 1, 1, 1, jsonb_build_object("
+	        "'number', '{\"type\": \"number\", \"contactlabProperties\": {\"mergePolicy\": \"MATH_SUM\"}}'::jsonb, "
+	        "'other', jsonb_build_object('type', 'number', 'examples', jsonb_agg(i))) FROM generate_series(1, "
+	        "40000) i");
+	component_sql(stage.component,
+	        "INSERT INTO customers SELECT '" W "', ('c0000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, "
+	        "'" SHOP "', n + 1, 1, n, n, true, NULL, NULL, 'key', '{\"extended\": {\"number\": 2}}' "
+	        "FROM generate_series(0, 1) n");
+	add_fact(&stage, 0);
+	add_fact(&stage, 1);
+	forget_peak();
+	feed_run(stage.feed, 0);
+	check_peak("a batch for many nodes with a large map of properties");
+	assert_int_equal(component_number(stage.component, "SELECT count(*) FROM customers WHERE node_id <> '" SHOP
+	                                                   "' AND doc #>> '{extended,number}' = '4'"),
+	        301);
+	close_stage(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(many_large_customers_take_bounded_memory),
 	        cmocka_unit_test(a_profile_of_dense_customers_takes_bounded_memory),
 	        cmocka_unit_test(profiles_in_many_nodes_take_bounded_memory),
+	        cmocka_unit_test(a_large_map_of_properties_is_held_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,11 +61,13 @@ const struct statement sync_statements[] = {
                 .n_params = 4},
 
         /* what is known */
+        /* a workspace's extended properties come with the first of its nodes */
         {.name = "sync_nodes",
-                .sql = "SELECT n.workspace_id, n.node_id, n.doc::text, x.doc::text FROM aggregate_nodes n "
+                .sql = "SELECT n.workspace_id, n.node_id, n.doc::text, CASE WHEN row_number() OVER (PARTITION BY "
+                       "n.workspace_id ORDER BY n.node_id) = 1 THEN x.doc::text END FROM aggregate_nodes n "
                        "LEFT JOIN configuration x ON x.workspace_id = n.workspace_id AND x.kind = 'extended' "
                        "AND x.id = 'customer' WHERE n.workspace_id = ANY ($1::uuid[]) AND n.active "
-                       "AND ($2::uuid IS NULL OR n.node_id = $2)",
+                       "AND ($2::uuid IS NULL OR n.node_id = $2) ORDER BY n.workspace_id, n.node_id",
                 .n_params = 2},
         /* each customer with each node that it is, or was, a member of */
         {.name = "sync_customers",

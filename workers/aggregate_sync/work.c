@@ -28,11 +28,19 @@ void work_free(struct work *work)
 /* --- what is known
  * ---------------------------------------------------------------------------------------------------- */
 
+/* The nodes of a workspace stand together, and have its extended properties together. */
+static const struct json *extended_of_last(const struct work *work, const struct uuid *workspace)
+{
+	const struct profile_node *last = work->n_nodes ? &work->nodes[work->n_nodes - 1] : NULL;
+
+	return last && uuid_eq(&last->workspace, workspace) ? last->extended : NULL;
+}
+
 static bool read_node(struct work *work, const PGresult *rows, int row, struct err *err)
 {
 	struct uuid workspace = db_uuid(rows, row, 0), id = db_uuid(rows, row, 1);
 	struct json *doc = json_parse(work->arena, arena_str(work->arena, db_text(rows, row, 2)), err);
-	struct json *extended = NULL;
+	const struct json *extended = extended_of_last(work, &workspace);
 
 	if (doc && !db_is_null(rows, row, 3)) {
 		extended = json_parse(work->arena, arena_str(work->arena, db_text(rows, row, 3)), err);

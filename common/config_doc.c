@@ -116,6 +116,59 @@ struct str config_doc_text(struct arena *arena, const struct json *value)
 	return buf_str(&buf);
 }
 
+/* No fewer: with all digits that an exponent stands for. */
+static size_t number_bytes(struct str text)
+{
+	bool in_exponent = false;
+	size_t exponent = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		char c = text.p[i];
+		if (c == 'e' || c == 'E')
+			in_exponent = true;
+		else if (in_exponent && c >= '0' && c <= '9')
+			exponent = exponent * 10 + (size_t)(c - '0');
+	}
+	return text.n + exponent;
+}
+
+static size_t string_bytes(struct str text)
+{
+	size_t n = text.n + 2;
+
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		if (c < 0x20)
+			n += 5; /* \u001f */
+		else if (c == '"' || c == '\\')
+			n++;
+	}
+	return n;
+}
+
+/* As deep as JSON_MAX_DEPTH. */
+size_t config_doc_stored_bytes(const struct json *value)
+{
+	static const size_t words[] = {[JSON_NULL] = 4, [JSON_TRUE] = 4, [JSON_FALSE] = 5};
+	size_t n = 2;
+
+	if (value->type == JSON_NUMBER)
+		return number_bytes(value->text);
+	if (value->type == JSON_STRING)
+		return string_bytes(value->text);
+	if (value->type != JSON_ARRAY && value->type != JSON_OBJECT)
+		return words[value->type];
+	for
+		json_each(child, value)
+		{
+			n += config_doc_stored_bytes(child) + 2; /* ", " */
+			if (value->type == JSON_OBJECT)
+				n += string_bytes(child->key) + 2; /* ": " */
+		}
+	return n;
+}
+
 struct str config_id_text(struct arena *arena, const struct uuid *id)
 {
 	char text[UUID_TEXT_BYTES + 1];

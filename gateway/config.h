@@ -114,6 +114,10 @@ const struct schema *config_context_schema(struct config_workspace *workspace, s
 const struct json *config_document(const struct config_workspace *workspace, const char *kind, struct str id);
 int64_t config_document_version(const struct config_workspace *workspace, const char *kind, struct str id);
 
+/* Bytes of the stored documents: of all of a workspace, and of one (0 when it is not there). */
+size_t config_workspace_bytes(const struct config_workspace *workspace);
+size_t config_document_bytes(const struct config_workspace *workspace, const char *kind, struct str id);
+
 /* Names of base properties that are off, NULL = none. */
 const struct json *config_disabled_base_properties(const struct config_workspace *workspace);
 

@@ -14,6 +14,7 @@
 struct compiled_document {
 	struct str kind, id;
 	int64_t version, created_us;
+	size_t bytes; /* of its text */
 	const struct json *doc;
 };
 
@@ -77,6 +78,7 @@ static bool parse_documents(
 		        .id = arena_str(workspace->arena, sources[i].id),
 		        .version = sources[i].version,
 		        .created_us = sources[i].created_us,
+		        .bytes = sources[i].text.n,
 		        .doc = json_parse(workspace->arena, arena_str(workspace->arena, sources[i].text), err)};
 		if (!compiled->doc)
 			return err_wrap(err, "document %.*s/%.*s", STR_ARG(compiled->kind), STR_ARG(compiled->id));
@@ -392,6 +394,22 @@ int64_t config_document_version(const struct config_workspace *workspace, const 
 	const struct compiled_document *document = find_document(workspace, kind, id);
 
 	return document ? document->version : CONFIG_NEW;
+}
+
+size_t config_document_bytes(const struct config_workspace *workspace, const char *kind, struct str id)
+{
+	const struct compiled_document *document = find_document(workspace, kind, id);
+
+	return document ? document->bytes : 0;
+}
+
+size_t config_workspace_bytes(const struct config_workspace *workspace)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < workspace->n_documents; i++)
+		bytes += workspace->documents[i].bytes;
+	return bytes;
 }
 
 const struct json *config_extended(const struct config_workspace *workspace, struct str set)

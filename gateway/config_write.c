@@ -1,11 +1,16 @@
 #include "gateway/config_write.h"
 
 #include "common/arena.h"
+#include "common/buf.h"
 #include "common/log.h"
+#include "gateway/request_state.h"
+#include "gateway/tenants.h"
 
 /* Of all configuration lists, by the API document. */
 #define DEFAULT_SIZE 20
 #define MAX_SIZE 50
+/* Memory of a list's page: half of what a request may have at all, since one element may be large. */
+#define PAGE_MEMORY_BYTES ((size_t)256 * 1024 * 1024)
 
 void config_write_init(struct request *request, struct config_write *write, const char *kind, struct str id)
 {
@@ -19,11 +24,36 @@ void config_write_init(struct request *request, struct config_write *write, cons
 	write->key.version = config_document_version(workspace, kind, id);
 }
 
+/* Counts what the write adds until its answer leaves, when the snapshot has it. False when the request has been
+   answered. */
+static bool count_growth(struct request *request, const struct config_write *write)
+{
+	const struct config_workspace *workspace = request_workspace(request);
+	struct tenant *tenant = request->ticket.tenant;
+
+	if (!workspace || !tenant)
+		return true; /* a workspace that is being made */
+	size_t before = config_document_bytes(workspace, write->key.kind.p, write->key.id);
+	size_t after = config_doc_stored_bytes(write->doc);
+	size_t growth = after > before ? after - before : 0;
+	if (growth && config_workspace_bytes(workspace) + tenant->config_bytes + growth > CONFIG_MAX_WORKSPACE_BYTES) {
+		request_fail(request, ERR_TOO_LARGE,
+		        "The configuration of the workspace would have more than %zu bytes",
+		        CONFIG_MAX_WORKSPACE_BYTES);
+		return false;
+	}
+	request->config_bytes = growth;
+	tenant->config_bytes += growth;
+	return true;
+}
+
 void config_write_send(
         struct request *request, struct config_write *write, const struct uuid *entity, request_reply_fn *on_reply)
 {
 	struct arena *arena = request_arena(request);
 
+	if (!count_growth(request, write))
+		return;
 	write->command.entity = *entity;
 	write->command.text = config_key_write(arena, &write->key);
 	write->command.body = config_doc_text(arena, write->doc);
@@ -93,21 +123,26 @@ bool config_flag(struct request *request, const char *name)
 	return str_eq_nocase(request_param(request, name), STR("true"));
 }
 
-void config_answer_list(struct request *request, size_t n, config_element_fn *element)
+void config_answer_list(struct request *request, size_t n, config_wanted_fn *wanted, config_element_fn *element)
 {
-	struct json *elements = json_new(request_arena(request), JSON_ARRAY);
 	struct page page;
+	struct buf body;
 	int64_t total = 0;
 
-	if (!request_page(request, DEFAULT_SIZE, MAX_SIZE, &page))
+	if (!request_page(request, DEFAULT_SIZE, MAX_SIZE, &page) || !request_page_begin(request, &body, 4096))
 		return;
 	for (size_t i = 0; i < n; i++) {
-		struct json *item = element(request, i);
-		if (!item)
+		if (wanted && !wanted(request, i))
 			continue;
-		if (total >= page.number * page.size && total < (page.number + 1) * page.size)
-			json_append(elements, item);
+		if (total >= page.number * page.size && total < (page.number + 1) * page.size) {
+			request_page_next(&body);
+			json_write(&body, element(request, i));
+		}
+		if (arena_used_bytes(request_arena(request)) > PAGE_MEMORY_BYTES) {
+			request_fail_param(request, "size", "must be smaller: the elements of the page are too large");
+			return;
+		}
 		total++;
 	}
-	request_answer_page(request, &page, total, elements);
+	request_page_answer(request, &body, &page, total);
 }

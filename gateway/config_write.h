@@ -18,6 +18,13 @@ struct config_write {
 /* The command and partition of a write into the request's workspace. */
 void config_write_init(struct request *request, struct config_write *write, const char *kind, struct str id);
 
+/*
+ * Every gateway keeps all documents in memory and reads a workspace's again when one of them changes. What would make
+ * them more than so many bytes is refused with 413; where there are more already, a document may be written that is no
+ * larger than before.
+ */
+#define CONFIG_MAX_WORKSPACE_BYTES ((size_t)4 * 1024 * 1024)
+
 /* Sends it. entity: what the document is about, for the operator's eyes. */
 void config_write_send(
         struct request *request, struct config_write *write, const struct uuid *entity, request_reply_fn *on_reply);
@@ -42,9 +49,9 @@ void config_answer_member(struct request *request, struct str name, struct json 
 /* True when the query parameter is "true". */
 bool config_flag(struct request *request, const char *name);
 
-/* One page of a list whose elements a function makes: from page->number * size on. NULL elements are left out and do
-   not count. */
+/* One page of a list: those elements that are wanted (NULL = all) are counted, those of the page are made. */
+typedef bool config_wanted_fn(struct request *request, size_t index);
 typedef struct json *config_element_fn(struct request *request, size_t index);
-void config_answer_list(struct request *request, size_t n, config_element_fn *element);
+void config_answer_list(struct request *request, size_t n, config_wanted_fn *wanted, config_element_fn *element);
 
 #endif

@@ -104,19 +104,24 @@ static struct json *view_of(struct arena *arena, const struct json *doc, struct 
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
+static bool list_wanted(struct request *request, size_t index)
+{
+	const struct config_node *node = config_node_at(request_workspace(request), index);
+
+	return node->aggregate && request_may_use_node(request, &node->id, false);
+}
+
 static struct json *list_element(struct request *request, size_t index)
 {
 	const struct config_node *node = config_node_at(request_workspace(request), index);
 
-	if (!node->aggregate || !request_may_use_node(request, &node->id, false))
-		return NULL;
 	return view_of(request_arena(request), node->doc, aggregate_state(request_state(request), node));
 }
 
 static void list_known(struct request *request, const struct aggregate_states *states)
 {
 	(void)states; /* the elements take them from the request */
-	config_answer_list(request, config_node_count(request_workspace(request)), list_element);
+	config_answer_list(request, config_node_count(request_workspace(request)), list_wanted, list_element);
 }
 
 void aggregate_node_list(struct request *request)

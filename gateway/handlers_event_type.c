@@ -33,7 +33,7 @@ static struct json *event_type_element(struct request *request, size_t index)
 
 void event_type_list(struct request *request)
 {
-	config_answer_list(request, EVENT_TYPE_COUNT, event_type_element);
+	config_answer_list(request, EVENT_TYPE_COUNT, NULL, event_type_element);
 }
 
 /* The event type of the path; answers itself when there is none. */

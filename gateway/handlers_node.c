@@ -60,27 +60,29 @@ static struct json *node_view(struct request *request, const struct config_node 
 /* --- lists ---------------------------------------------------------------------------------------------------------
  */
 
-static const struct config_node *readable_node(struct request *request, size_t index)
+static const struct config_node *node_at(struct request *request, size_t index)
 {
-	const struct config_node *node = config_node_at(request_workspace(request), index);
+	return config_node_at(request_workspace(request), index);
+}
 
-	return request_may_use_node(request, &node->id, false) ? node : NULL;
+static bool node_wanted(struct request *request, size_t index)
+{
+	const struct config_node *node = node_at(request, index);
+	struct str type = request_param(request, "nodeType");
+
+	return (!type.n || str_is(type, "AGGREGATE") == node->aggregate) &&
+	       request_may_use_node(request, &node->id, false);
 }
 
 static struct json *node_element(struct request *request, size_t index)
 {
-	const struct config_node *node = readable_node(request, index);
-	struct str type = request_param(request, "nodeType");
-
-	if (!node || (type.n && str_is(type, "AGGREGATE") != node->aggregate))
-		return NULL;
-	return node_view(request, node);
+	return node_view(request, node_at(request, index));
 }
 
 static void list_nodes(struct request *request, const struct aggregate_states *states)
 {
 	(void)states; /* the elements take them from the request */
-	config_answer_list(request, config_node_count(request_workspace(request)), node_element);
+	config_answer_list(request, config_node_count(request_workspace(request)), node_wanted, node_element);
 }
 
 void node_list(struct request *request)
@@ -94,16 +96,22 @@ void node_list(struct request *request)
 	aggregate_states_find(request, list_nodes);
 }
 
+static bool entry_node_wanted(struct request *request, size_t index)
+{
+	const struct config_node *node = node_at(request, index);
+
+	return !node->aggregate && request_may_use_node(request, &node->id, false);
+}
+
 static struct json *entry_node_element(struct request *request, size_t index)
 {
-	const struct config_node *node = readable_node(request, index);
-
-	return node && !node->aggregate ? entry_node_view(request_arena(request), node->doc) : NULL;
+	return entry_node_view(request_arena(request), node_at(request, index)->doc);
 }
 
 void entry_node_list(struct request *request)
 {
-	config_answer_list(request, config_node_count(request_workspace(request)), entry_node_element);
+	config_answer_list(
+	        request, config_node_count(request_workspace(request)), entry_node_wanted, entry_node_element);
 }
 
 /* --- one node -------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ static struct json *source_element(struct request *request, size_t index)
 
 void source_list(struct request *request)
 {
-	config_answer_list(request, config_source_count(request_workspace(request)), source_element);
+	config_answer_list(request, config_source_count(request_workspace(request)), NULL, source_element);
 }
 
 /* The source of the path; answers itself when there is none. */

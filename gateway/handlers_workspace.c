@@ -47,14 +47,19 @@ static bool is_wanted(struct request *request, const struct json *doc)
 	       (int64_t)wanted == present;
 }
 
-static struct json *workspace_element(struct request *request, size_t index)
+static bool workspace_wanted(struct request *request, size_t index)
 {
 	const struct config_workspace *workspace = config_workspace_at(request_gateway(request)->config, index);
 	const struct config_user *user = request_caller(request)->user;
 
-	if (!workspace || !user || !config_user_in_workspace(user, workspace) ||
-	        !is_wanted(request, config_workspace_doc(workspace)))
-		return NULL;
+	return workspace && user && config_user_in_workspace(user, workspace) &&
+	       is_wanted(request, config_workspace_doc(workspace));
+}
+
+static struct json *workspace_element(struct request *request, size_t index)
+{
+	const struct config_workspace *workspace = config_workspace_at(request_gateway(request)->config, index);
+
 	return workspace_view(request_arena(request), config_workspace_doc(workspace));
 }
 
@@ -67,7 +72,8 @@ void workspace_list(struct request *request)
 		request_fail_param(request, "groupPk", "must be a whole number");
 		return;
 	}
-	config_answer_list(request, config_workspace_count(request_gateway(request)->config), workspace_element);
+	config_answer_list(
+	        request, config_workspace_count(request_gateway(request)->config), workspace_wanted, workspace_element);
 }
 
 /* --- one workspace --- */

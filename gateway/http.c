@@ -139,6 +139,7 @@ static void give_memory_back(struct http *http, const struct request *request)
 	if (tenant) {
 		tenant->body_bytes -= request->counted_bytes;
 		tenant->answer_bytes -= request->answer_bytes;
+		tenant->config_bytes -= request->config_bytes;
 	}
 }
 

@@ -87,6 +87,7 @@ struct request {
 
 	struct answer answer;
 	size_t answer_bytes; /* its share of the memory that large answers take */
+	size_t config_bytes; /* by which its write makes the workspace's configuration grow */
 
 	/* what it waits for */
 	enum request_wait wait;

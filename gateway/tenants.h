@@ -11,6 +11,7 @@ struct tenant {
 	struct admission_share shares[ADMISSION_LANES];
 	size_t uploads;                  /* that come in */
 	size_t body_bytes, answer_bytes; /* of what http.c counts */
+	size_t config_bytes;             /* by which writes on their way make its configuration grow */
 };
 
 /* Room for n more of something of which there are `most` and `taken` are in use, when the workspace has `own` of them?

@@ -643,6 +643,21 @@ static void configuration_is_followed(void **state)
 	assert_int_equal(count(stage, "bulk_rows WHERE error LIKE '/base/firstName%'"), 100 - WINDOW);
 }
 
+/* Gateways refuse as much today; what an earlier one took must not end the process for all workspaces. */
+static void a_very_large_configuration_is_read(void **state)
+{
+	struct stage *stage = *state;
+
+	component_sql(stage->component,
+	        "INSERT INTO configuration SELECT '" WORKSPACE "', 'extended', 'event:type' || i, 1, 1001 + i, 0, 0, "
+	        "jsonb_build_object('a', jsonb_build_object('type', 'string', 'examples', "
+	        "(SELECT jsonb_agg(0) FROM generate_series(1, 250000)))) FROM generate_series(1, 20) i; "
+	        "UPDATE configuration_head SET seq = 1021");
+	const char *job = upload(stage, FILE_OF(FREE, BULK_INSERT, "externalId\nE\n"));
+	run(stage, job);
+	assert_int_equal(count(stage, "customers"), 1);
+}
+
 /* The processor dies now and then, in every window; customers of the node equal nobody, so that one that came twice
    would be there twice. */
 static void run_with_deaths(struct stage *stage, const char *job, unsigned seed)
@@ -812,6 +827,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(a_smaller_window_lets_rows_land_first, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(jobs_wait_while_the_workspace_is_suspended, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(configuration_is_followed, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(a_very_large_configuration_is_read, set_up, tear_down),
 	        cmocka_unit_test(every_row_is_applied_once),
 	        cmocka_unit_test(every_row_is_deleted_once),
 	        cmocka_unit_test_setup_teardown(a_deletion_that_was_sent_is_told, set_up, tear_down),

@@ -1,5 +1,6 @@
 """Nodes, sources, matching policies, base and extended properties, event types: what an administrator sets is in force at once."""
 
+import concurrent.futures
 import json
 import re
 
@@ -607,3 +608,43 @@ def test_contexts_are_those_of_events(space):
     assert any("$ref" in context["propertiesSchema"] for context in contexts.values())
     check_error(space.admin.get("models/contexts", {"resolveReferences": "1"}), 400, pointer="/resolveReferences")
     check_error(space.admin.get("models/other"), 404)
+
+
+# --- size -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_configuration_of_a_workspace_has_a_largest_size(make_space):
+    """Every gateway holds it in memory: one workspace's must not end what serves all."""
+    space = make_space()
+    large = {"a": {"type": "string", "examples": ["x" * 11] * 30000}}
+    answers = [space.admin.put(f"configuration/events/{event_type}/properties/extended", large)
+               for event_type in ("loggedIn", "loggedOut", "searched", "viewedPage", "clickedLink", "addedProduct",
+                                  "removedProduct", "viewedProduct", "addedReward", "removedReward")]
+    assert [answer.status for answer in answers] == [200] * 9 + [413], answers[-1]
+    assert "4194304" in answers[-1].json["message"], answers[-1]
+    events = space.admin.get("configuration/events", {"size": 50})
+    assert events.status == 200 and len(events.json["elements"]) == 48
+    smaller = space.admin.put("configuration/events/loggedIn/properties/extended", {"a": {"type": "string"}})
+    assert smaller.status == 200, f"what makes it smaller is taken: {smaller}"
+    again = space.admin.put("configuration/events/removedReward/properties/extended", large)
+    assert again.status == 200, f"there is room again: {again}"
+
+
+def test_numbers_count_with_all_their_digits(make_space):
+    """1e300 is five bytes in a request and three hundred in the tables."""
+    space = make_space()
+    node = space.node()
+    body = {"name": "numbers", "nodes": [node], "properties": {"a": "?"}}
+    raw = json.dumps(body).replace('"?"', "[" + ",".join(["1e300"] * 10000) + "]").encode()
+    first, second = (space.admin.post("configuration/sources", raw=raw) for _ in range(2))
+    assert (first.status, second.status) == (201, 413), second
+
+
+def test_writes_at_once_do_not_pass_the_largest_size_together(make_space):
+    space = make_space()
+    large = {"a": {"type": "string", "examples": ["x" * 11] * 30000}}
+    types = [element["id"] for element in space.admin.get("configuration/events", {"size": 50}).json["elements"]]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
+        answers = list(pool.map(
+            lambda name: space.admin.put(f"configuration/events/{name}/properties/extended", large).status, types[:16]))
+    assert answers.count(413) >= 7 and set(answers) <= {200, 413}, answers

@@ -54,6 +54,41 @@ static void other_keys_are_refused(void **state)
 	}
 }
 
+/* As `SELECT length(text::jsonb::text)` says, but for the exponent itself and a blank behind each last element. */
+static void stored_bytes_are_those_of_the_database(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t bytes;
+	} cases[] = {
+	        {"null", 4},
+	        {"false", 5},
+	        {"0", 1},
+	        {"-12.50", 6},
+	        {"1e3", 6},
+	        {"-1.25E+2", 10},
+	        {"1.5e4", 9},
+	        {"1e-3", 7},
+	        {"12.5e-1", 8},
+	        {"1e307", 312},
+	        {"\"a\\u0001\\n\\\"\"", 17},
+	        {"[]", 2},
+	        {"[1,20]", 2 + 3 + 4},
+	        {"{\"a\":[true],\"bc\":1e2}", 2 + 3 + 2 + 8 + 2 + 4 + 2 + 5 + 2},
+	};
+	struct arena *arena = arena_new(ARENA_BYTES);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct err err = {0};
+		const struct json *value = json_parse(arena, str_of(cases[i].text), &err);
+		assert_non_null(value);
+		if (config_doc_stored_bytes(value) != cases[i].bytes)
+			CASE_FAIL(cases[i].text, "%zu", config_doc_stored_bytes(value));
+	}
+	arena_free(arena);
+}
+
 /* Partitions are stored, but a replay into an empty table computes none: what is computed must never change. */
 static void partition_of_a_workspace_stays(void **state)
 {
@@ -138,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(keys_are_read_back),
 	        cmocka_unit_test(other_keys_are_refused),
+	        cmocka_unit_test(stored_bytes_are_those_of_the_database),
 	        cmocka_unit_test(partition_of_a_workspace_stays),
 	        cmocka_unit_test(tokens_are_hex_and_hashed_as_text),
 	        cmocka_unit_test(providers_have_their_trust),

@@ -143,6 +143,16 @@ def test_probes_ask_for_routes_that_are_there():
     check_command(container["lifecycle"]["preStop"]["exec"]["command"])
 
 
+def test_the_gateways_memory_holds_what_it_takes_before_it_refuses():
+    """Two clients may fill what it has for bodies and for answers: that is to end in refusals, not in its end."""
+    words = text("gateway/http.c")
+    mebibytes = [int(re.search(rf"^#define {name} \(\(size_t\)(\d+) \* 1024 \* 1024\)", words, re.M)[1])
+                 for name in ("BODIES_BYTES", "ANSWERS_BYTES")]
+    [kibibytes] = re.findall(r'"queue.buffering.max.kbytes", "(\d+)"', text("common/kafka.c"))
+    limit = container_of(PATCHES["precedence.yaml"])["resources"]["limits"]["memory"]
+    assert limit.endswith("Gi") and int(limit[:-2]) * 1024 >= sum(mebibytes) + int(kibibytes) // 1024 + 128
+
+
 def test_what_is_scaled_has_no_number_of_its_own():
     [scaler], [gateway] = of_kind("HorizontalPodAutoscaler"), of_kind("Deployment")
     assert scaler["spec"]["scaleTargetRef"]["name"] == name_of(gateway) and "replicas" not in gateway["spec"]

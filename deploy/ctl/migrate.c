@@ -1,5 +1,7 @@
 #include "deploy/ctl/migrate.h"
 
+#include "common/db.h"
+
 #include <libpq-fe.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -186,6 +188,9 @@ bool migrate(const struct settings *settings, FILE *out, struct err *err)
 {
 	const char *names[] = {"dbname", "fallback_application_name", "connect_timeout", "options", NULL};
 	const char *values[] = {settings->pg, "contacthubctl", "5", "-c client_min_messages=warning", NULL};
+
+	if (!db_uri_check(settings->pg, err))
+		return false;
 	PGconn *connection = PQconnectdbParams(names, values, 1);
 	bool good = PQstatus(connection) == CONNECTION_OK || failed(connection, NULL, err);
 

@@ -31,6 +31,9 @@ PGconn *replay_connect(const struct settings *settings, struct err *err)
 	const char *names[] = {"dbname", "fallback_application_name", "connect_timeout", "options", NULL};
 	const char *values[] = {settings->pg, "contacthubctl", "5",
 	        "-c client_min_messages=warning -c idle_in_transaction_session_timeout=" IDLE_IN_TRANSACTION, NULL};
+
+	if (!db_uri_check(settings->pg, err))
+		return NULL;
 	PGconn *connection = PQconnectdbParams(names, values, 1);
 
 	if (PQstatus(connection) == CONNECTION_OK)

@@ -101,14 +101,14 @@ def process(name, tmp_path, seconds=10, **settings):
     return subprocess.run([program], capture_output=True, text=True, timeout=seconds, env={**environment, **settings}, check=False)
 
 
-@pytest.mark.parametrize("name", ["gateway", "customer-merge", "contacthubctl"])
+@pytest.mark.parametrize("name", ["gateway", "customer-merge", "contacthubctl workspace list", "contacthubctl migrate", "contacthubctl replay"])
 @pytest.mark.parametrize("uri", ["nonsense", "postgresql://contacthub:gehe%zzim@127.0.0.1:1/contacthub", "dbname=a port",
                                  "postgresql://contacthub:a@geheim@127.0.0.1:1/contacthub", "postgresql://contacthub:geheim/a@127.0.0.1:1/contacthub",
                                  "postgresql://contacthub:a/geheim@127.0.0.1:1/contacthub", "postgresql://contacthub:7/geheim@127.0.0.1:1/contacthub"])
 def test_a_connection_that_is_none_is_told_without_the_password(name, uri, tmp_path):
     """libpq's own words quote it."""
-    if name == "contacthubctl":
-        run = tool("workspace", "list", CONTACTHUB_PG=uri)
+    if name.startswith("contacthubctl "):
+        run = tool(*name.split()[1:], CONTACTHUB_PG=uri, CONTACTHUB_KAFKA=KAFKA)
     else:
         run = process(name, tmp_path, CONTACTHUB_PG=uri)
     assert run.returncode in (1, 2) and "CONTACTHUB_PG is no connection URI" in run.stderr and "gehe" not in run.stderr, run

@@ -70,6 +70,8 @@ static void on_node(struct request *request, const PGresult *result)
 	if (PQntuples(result)) {
 		id = db_uuid(result, 0, 0);
 		node = config_node_find(request_workspace(request), &id);
+		if (step->need_write)
+			request_writes_node(request, &id);
 	}
 	if (!node && !request_header(request, "Idempotency-Key").p)
 		customer_not_found(request);

@@ -162,6 +162,7 @@ void customer_create(struct request *request)
 	if (!has_node_id(request, &node_id) || !request_node_access(request, node_id, true, &node) ||
 	        !check_body(request, node, true))
 		return;
+	request_writes_node(request, &node->id);
 	customer_command(request, &command, COMMAND_CUSTOMER_POST, &node->id, node);
 	id = uuid_v7(command.time_us);
 	command.entity = id;

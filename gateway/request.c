@@ -38,7 +38,7 @@ const struct config_workspace *request_workspace(struct request *request)
 
 bool request_is_untrusted(struct request *request)
 {
-	return request->caller.roles & ROLE_UNTRUSTED;
+	return request->may_not_read || request->caller.roles & ROLE_UNTRUSTED;
 }
 
 struct str request_path(struct request *request, const char *name)
@@ -147,6 +147,11 @@ bool request_check_node(struct request *request, const struct uuid *node, bool n
 	request_fail(
 	        request, ERR_FORBIDDEN, "The client has no permission to %s the node", need_write ? "write" : "read");
 	return false;
+}
+
+void request_writes_node(struct request *request, const struct uuid *node)
+{
+	request->may_not_read = !request_may_use_node(request, node, false);
 }
 
 bool request_node_access(

@@ -71,6 +71,9 @@ bool request_may_use_node(struct request *request, const struct uuid *node, bool
 /* The same, answered with 403 where it may not. */
 bool request_check_node(struct request *request, const struct uuid *node, bool need_write) must_check;
 
+/* What is written belongs to this node: a caller who may not read it is told as little as an untrusted one. */
+void request_writes_node(struct request *request, const struct uuid *node);
+
 /* The parsed body: an object. Only for routes with a JSON body; never NULL there. */
 struct json *request_body(struct request *request);
 struct str request_body_text(struct request *request);

@@ -71,6 +71,7 @@ struct request {
 	struct config_workspace *workspace; /* a reference */
 	struct admission_ticket ticket;
 	struct config_user user; /* copy that caller.user points to */
+	bool may_not_read;       /* what it writes */
 
 	/* body */
 	bool has_body;            /* some is announced */

@@ -278,3 +278,28 @@ def test_the_callers_own_things_are_there(own):
     for operation in found:
         check_status(call(own.source, operation, own.space.id, own), 200)
     assert check_page(own.source.get("customers", {"nodeId": own.node}))
+
+
+# --- who may write a node and not read it -------------------------------------------------------------------------------------------------
+
+
+def test_who_may_not_read_a_node_learns_nothing_by_writing_it(make_space, admin):
+    """A PATCH that changes nothing would tell the whole profile, and a POST whoever has an e-mail address."""
+    space = make_space("write only")
+    node, unique_mail = space.node(), f"{unique()}@example.com"
+    person = {"nodeId": node, "base": {"lastName": SECRET, "contacts": {"email": unique_mail}}}
+    customer = check_ok(space.trusted(node).post("customers", person), 201)["id"]
+    writer = make_user(admin, ["USER"], "--workspace", space.id, "--node", node, "--permission", "W").in_workspace(space.id)
+    path = f"customers/{customer}"
+    check_error(writer.get(path), 403)
+    assert check_ok(writer.patch(path, {})) == {"id": customer}
+    assert check_ok(writer.put(path, {"base": {"contacts": {"email": unique_mail}}})) == {"id": customer}
+    assert check_ok(writer.post("customers", {"nodeId": node, "base": {"contacts": {"email": unique_mail}}}), 201) == {"id": customer}
+    key = {"Idempotency-Key": unique()}
+    assert [check_ok(writer.patch(path, {"extra": "x"}, headers=key)) for _ in range(2)] == [{"id": customer}] * 2
+    assert check_ok(writer.post(f"{path}/educations", {"id": "e", "schoolName": "s", "schoolType": "OTHER"})) == {"id": "e"}
+    other = check_ok(writer.post("customers", {"nodeId": node, "base": {"contacts": {"email": f"{unique()}@example.com"}}}), 201)["id"]
+    conflict = check_error(writer.patch(f"customers/{other}", {"base": {"contacts": {"email": unique_mail}}}), 409)
+    assert conflict["data"] == {"customer": None}
+    both = make_user(admin, ["USER"], "--workspace", space.id, "--node", node, "--permission", "RW").in_workspace(space.id)
+    assert SECRET in both.patch(path, {}).text

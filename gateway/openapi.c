@@ -381,6 +381,14 @@ static void add_response(struct arena *arena, struct json *responses, unsigned s
 		json_set(response, STR("content"), media(arena, type, schema));
 }
 
+/* Health that is bad is told like the good. */
+static const char *schema_of_failure(const struct route *route, unsigned status)
+{
+	bool is_health = status == 503 && route->response_schema && !strcmp(route->response_schema, "Health");
+
+	return is_health ? route->response_schema : "Error";
+}
+
 static struct json *responses_of(struct arena *arena, const struct route *route)
 {
 	struct json *responses = json_new(arena, JSON_OBJECT);
@@ -389,7 +397,8 @@ static struct json *responses_of(struct arena *arena, const struct route *route)
 	        route->response_type, route->response_schema);
 	for (size_t i = 0; i < ARRAY_LEN(failures); i++) {
 		if (applies(&failures[i], route))
-			add_response(arena, responses, failures[i].status, failures[i].description, NULL, "Error");
+			add_response(arena, responses, failures[i].status, failures[i].description, NULL,
+			        schema_of_failure(route, failures[i].status));
 	}
 	return responses;
 }

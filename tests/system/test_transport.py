@@ -293,6 +293,16 @@ def test_openapi_document_names_what_does_not_follow_from_the_method(admin, meth
     assert str(status) in openapi(admin)["paths"][path][method]["responses"]
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+def test_openapi_document_tells_bad_health_as_it_is_told(admin, path):
+    """Whoever watches reads which part is down; it is no error body."""
+    document = openapi(admin)
+    [schema] = {str(document["paths"][path]["get"]["responses"][status]["content"]["application/json"]["schema"]) for status in ("200", "503")}
+    assert schema.endswith("/Health'}")
+    told = document["components"]["schemas"]["Health"]["properties"]["components"]["required"]
+    assert sorted(check_ok(admin.get(path, token=None))["components"]) == sorted(told)
+
+
 STATS = "/workspaces/{workspaceId}/stats"
 
 

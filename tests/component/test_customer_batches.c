@@ -818,6 +818,27 @@ static void test_policy_of_a_node_with_customers(void **state)
 	bench_close(bench);
 }
 
+/* More came while the change of the policy was on its way than are read at once, and large ones: each has 24 KB. */
+static void test_policy_of_a_node_with_large_customers(void **state)
+{
+	struct bench *bench = bench_open();
+
+	(void)state;
+	give_rules(bench, N1, "1", ON_EMAIL);
+	ORDER(bench, COMMAND_CUSTOMER_POST, 1, .body = "{'externalId':'e','base':{'contacts':{'email':'a'}}}");
+	run(bench);
+	component_sql(bench->component,
+	        "INSERT INTO customers SELECT (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid(), "
+	        "'int_id', i + 1, 'external_id', 'e' || i, 'registered_us', c.registered_us + i, 'doc', "
+	        "jsonb_set(c.doc, '{tags}', jsonb_build_object('auto', (SELECT jsonb_agg(0) FROM generate_series(1, "
+	        "8000)"
+	        ")))))).* FROM customers c, generate_series(1, 1100) i");
+	give_rules(bench, N1, "2", ON_EXTERNAL_ID);
+	run(bench);
+	assert_int_equal(number(bench, "SELECT count(*) FROM customer_keys"), 1101);
+	bench_close(bench);
+}
+
 static void fill_node(struct bench *bench)
 {
 	give_rules(bench, N1, "1", ON_EXTERNAL_ID);
@@ -1266,6 +1287,7 @@ int main(void)
 	        cmocka_unit_test(test_rules_come_twice),
 	        cmocka_unit_test(test_rules_changed_elsewhere),
 	        cmocka_unit_test(test_policy_of_a_node_with_customers),
+	        cmocka_unit_test(test_policy_of_a_node_with_large_customers),
 	        cmocka_unit_test(test_empty_node),
 	        cmocka_unit_test(test_empty_node_of_events),
 	        cmocka_unit_test(test_empty_a_large_node),

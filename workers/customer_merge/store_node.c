@@ -3,8 +3,8 @@
 #include "common/rows.h"
 #include "workers/customer_merge/store.h"
 
-/* Customers that get new keys at a time. */
-#define PAGE_CUSTOMERS 1000
+/* Customers that get new keys at a time: as many as may have any size. */
+#define PAGE_CUSTOMERS 50
 #define PAGE_BYTES (256UL * 1024 * 1024)
 
 static void node_params(struct db_params *params, struct arena *arena, const struct command *command)

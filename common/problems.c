@@ -7,6 +7,8 @@
 
 /* A fault is one sentence; a longer one is cut. */
 #define MESSAGE_BYTES 400
+/* A name that the client made up may be as long as the body, and be in the path of every fault. */
+#define PATH_BYTES 1000
 
 void problems_init(struct problems *problems, struct arena *arena)
 {
@@ -29,6 +31,6 @@ void problems_add(struct problems *problems, struct str path, const char *format
 	problem = &problems->items[problems->n++];
 	problem->message = arena_str(
 	        problems->arena, str_utf8_cut((struct str){message, n < 0 ? 0 : strlen(message)}, sizeof(message) - 4));
-	problem->path = arena_str(problems->arena, path.p ? path : STR(""));
+	problem->path = arena_str(problems->arena, path.p ? str_utf8_cut(path, PATH_BYTES) : STR(""));
 	problem->code = STR_NONE;
 }

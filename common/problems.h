@@ -11,7 +11,7 @@ struct arena;
 /* One entry of `errors` in an error body. All strings live in the arena of the list. */
 struct problem {
 	struct str message;
-	struct str path; /* JSON pointer */
+	struct str path; /* JSON pointer; a very long one is cut */
 	struct str code; /* or absent: written as null */
 };
 
@@ -23,7 +23,7 @@ struct problems {
 
 void problems_init(struct problems *problems, struct arena *arena);
 
-/* Copies path and code; formats the message. Beyond PROBLEMS_MAX the entry is dropped. */
+/* Copies the path; formats the message. Beyond PROBLEMS_MAX the entry is dropped. */
 void problems_add(struct problems *problems, struct str path, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 

@@ -640,6 +640,12 @@ def test_numbers_count_with_all_their_digits(make_space):
     assert (first.status, second.status) == (201, 413), second
 
 
+def test_faults_below_a_very_long_name_are_told_briefly(admin_):
+    """Each names the place where it is: together they were a hundred times the request."""
+    answer = admin_.put("configuration/properties/extended", {"~" * 400000: {f"x{n}": 1 for n in range(60)}})
+    assert len(check_error(answer, 400)["errors"]) == 50 and len(answer.raw) < 200000
+
+
 def test_writes_at_once_do_not_pass_the_largest_size_together(make_space):
     space = make_space()
     large = {"a": {"type": "string", "examples": ["x" * 11] * 30000}}

@@ -517,6 +517,25 @@ static void facts_between_the_parts_count(void **state)
 	stage_close(&stage);
 }
 
+/* A customer comes as the node becomes active: no reader of the update stream hears that its profile has gone. */
+static void a_new_node_drops_nothing(void **state)
+{
+	struct stage stage = {0};
+
+	(void)state;
+	stage_open(&stage, 1, 3);
+	add_rule(&stage, 1, "NEW");
+	add_rule(&stage, 2, "NEW");
+	add_rule(&stage, 3, "ACTIVE");
+	put_customer(&stage, 0, 1, "a");
+	add_fact(&stage, 0);
+	feed_run(stage.feed, 0);
+	build(&stage);
+	assert_int_equal(component_number(stage.component, COUNT_PROFILES), 1);
+	assert_int_equal(component_number(stage.component, COUNT_CHANGES), 1);
+	stage_close(&stage);
+}
+
 /* A build anew places a customer whose fact has not come yet: the profile that it leaves must not stay behind. */
 static void a_profile_that_a_build_empties_goes(void **state)
 {
@@ -682,6 +701,7 @@ int main(void)
 	        cmocka_unit_test(each_profile_is_made_once_from_all_its_members),
 	        cmocka_unit_test(a_step_passes_over_few_of_others),
 	        cmocka_unit_test(facts_between_the_parts_count),
+	        cmocka_unit_test(a_new_node_drops_nothing),
 	        cmocka_unit_test(a_profile_that_a_build_empties_goes),
 	        cmocka_unit_test(a_build_survives_its_process),
 	        cmocka_unit_test(a_profile_hidden_before_it_is_made_is_told),

@@ -26,13 +26,14 @@ const struct statement sync_statements[] = {
                        "set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false)",
                 .n_params = 0},
 
-        /* rules: a node that works otherwise than before is built again, one that is active no more is dropped */
+        /* rules: a node that works otherwise than before is built again, one that is active no more is dropped; one
+           that never was has nothing to lose, and what a fact has made of it since must not go */
         {.name = "sync_rule",
                 .sql = "INSERT INTO aggregate_nodes AS n (workspace_id, node_id, seq, active, doc, building, dropping) "
-                       "VALUES ($1::uuid, $2::uuid, $3::bigint, $4::boolean, $5::jsonb, $4, NOT $4) "
+                       "VALUES ($1::uuid, $2::uuid, $3::bigint, $4::boolean, $5::jsonb, $4, false) "
                        "ON CONFLICT (workspace_id, node_id) DO UPDATE SET seq = excluded.seq, "
                        "active = excluded.active, doc = excluded.doc, "
-                       "dropping = n.dropping OR excluded.dropping, "
+                       "dropping = n.dropping OR (n.active AND NOT excluded.active), "
                        "building = excluded.active AND (n.building OR NOT n.active OR NOT " GOES_ON_AS_BEFORE "), "
                        "built_to = CASE WHEN n.building AND " GOES_ON_AS_BEFORE " THEN n.built_to END, "
                        "made_to = CASE WHEN n.building AND " GOES_ON_AS_BEFORE

@@ -5,19 +5,24 @@
 #include "gateway/config_write.h"
 #include "gateway/handlers.h"
 
+/* A page of the entry customers of a profile; the left join gives one row with the total when the page is empty. */
+#define ENTRIES(join, condition)                                                                                       \
+	"WITH members AS (SELECT m.customer_id FROM aggregate_members m " join "WHERE m.workspace_id = $1::uuid "      \
+	"AND m.profile_id = $2::uuid AND m.node_id = $3::uuid" condition ") SELECT t.n, " CUSTOMER_ROW_COLUMNS         \
+	" FROM (SELECT count(*) AS n FROM members) t "                                                                 \
+	"LEFT JOIN (SELECT m.customer_id FROM members m ORDER BY m.customer_id LIMIT $4::bigint OFFSET $5::bigint) p " \
+	"ON true LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = p.customer_id ORDER BY c.id"
+
 const struct statement aggregate_statements[] = {
         {.name = "aggregate_ready",
                 .sql = "SELECT node_id FROM aggregate_nodes WHERE workspace_id = $1::uuid AND active AND NOT building",
                 .n_params = 1},
-        /* the entry customers of a profile; the left join gives one row with the total when the page is empty */
-        {.name = "aggregate_entries",
-                .sql = "SELECT t.n, " CUSTOMER_ROW_COLUMNS " FROM (SELECT count(*) AS n FROM aggregate_members m "
-                       "WHERE m.workspace_id = $1::uuid AND m.profile_id = $2::uuid AND m.node_id = $3::uuid) t "
-                       "LEFT JOIN (SELECT m.customer_id FROM aggregate_members m WHERE m.workspace_id = $1 "
-                       "AND m.profile_id = $2 AND m.node_id = $3 ORDER BY m.customer_id LIMIT $4::bigint "
-                       "OFFSET $5::bigint) p ON true "
-                       "LEFT JOIN customers c ON c.workspace_id = $1 AND c.id = p.customer_id ORDER BY c.id",
-                .n_params = 5},
+        {.name = "aggregate_entries", .sql = ENTRIES("", ""), .n_params = 5},
+        /* of some nodes: those that the caller may read */
+        {.name = "aggregate_entries_of_nodes",
+                .sql = ENTRIES("JOIN customers c ON c.workspace_id = m.workspace_id AND c.id = m.customer_id ",
+                        " AND c.node_id = ANY ($6::uuid[])"),
+                .n_params = 6},
 };
 const size_t aggregate_statement_count = ARRAY_LEN(aggregate_statements);
 

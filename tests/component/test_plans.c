@@ -222,6 +222,7 @@ static const struct lookup gateway_lookups[] = {
         {"event_search_aggregate_date_desc", W ", ARRAY[" NODE ", " AGGREGATE "], " FILTERS ", " AGGREGATE, 5 * COUNTED,
                 SOON},
         {"aggregate_entries", W ", " ID("p") ", " AGGREGATE ", 10, 0", FEW, SOON},
+        {"aggregate_entries_of_nodes", W ", " ID("p") ", " AGGREGATE ", 10, 0, " NODES, FEW, SOON},
         {"updates_after", W ", at(), NULL, NULL, 10, 1000, 64", FEW, SOON},
         {"updates_offset_at", W ", " TIME, FEW, SOON},
         {"updates_last", W ", 1000, NULL, NULL", FEW, SOON},

@@ -317,6 +317,19 @@ def test_entries_look_for_the_profile_before_the_page(aggregate):
         check_error(aggregate.client.get(path, query), 400, pointer="/page")
 
 
+def test_entries_are_those_of_nodes_that_the_caller_may_read(aggregate):
+    """By its id such a customer is refused: the list of a profile's members must not be the way round."""
+    name = unique("x")
+    shop, letter = aggregate.new(aggregate.shop, name), aggregate.new(aggregate.letter, name)
+    path, page = f"customers/{aggregate.of(shop, letter)['id']}/entries", {"page": 0, "size": 10}
+    for nodes, wanted in (((), []), ((aggregate.shop,), [shop]), ((aggregate.letter,), [letter])):
+        client = aggregate.space.trusted(aggregate.id, *nodes)
+        entries = check_page(client.get(path, page), total=len(wanted))
+        assert [entry["id"] for entry in entries] == [customer["id"] for customer in wanted]
+        assert check_page(client.get(path, {"page": 1, "size": 1}), total=len(wanted)) == []
+    assert len(check_page(aggregate.client.get(path, page), total=2)) == 2
+
+
 def test_a_source_sees_its_own_nodes(aggregate):
     one = aggregate.new(aggregate.shop)
     profile, event = aggregate.of(one), aggregate.post_event(one)

@@ -49,6 +49,9 @@
 	X(STRING, public_url, "CONTACTHUB_PUBLIC_URL", "", 0, 0,                                                       \
 	        "scheme, host and port under which clients reach the gateway; used in links; default from the Host "   \
 	        "header")                                                                                              \
+	X(STRING, trusted_proxies, "CONTACTHUB_TRUSTED_PROXIES", "", 0, 0,                                             \
+	        "addresses and ranges of the proxies in front of the gateway: of their requests, the client's "        \
+	        "address is the last one in X-Forwarded-For that is none of theirs")                                   \
 	X(STRING, jwt_algorithm, "CONTACTHUB_JWT_ALGORITHM", "HS256", 0, 0,                                            \
 	        "HS256, RS256 or ES256; pinned, never taken from a token")                                             \
 	X(STRING, jwt_key_file, "CONTACTHUB_JWT_KEY_FILE", "", 0, 0,                                                   \

@@ -83,6 +83,44 @@ bool ip_list_contains(struct str list, struct str address)
 	return false;
 }
 
+/* Cuts the last hop off; false when there is none. */
+static bool last_hop(struct str *forwarded, struct str *ret_hop)
+{
+	size_t at = forwarded->n;
+
+	if (!at)
+		return false;
+	while (at && forwarded->p[at - 1] != ',')
+		at--;
+	*ret_hop = str_trim((struct str){forwarded->p + at, forwarded->n - at});
+	forwarded->n = at ? at - 1 : 0;
+	return true;
+}
+
+/* Some proxies add it: 192.0.2.1:443, [2001:db8::1]:443. */
+static struct str without_port(struct str hop)
+{
+	struct str rest = hop, address;
+
+	if (hop.n && hop.p[0] == '[') {
+		rest = (struct str){hop.p + 1, hop.n - 1};
+		str_split(&rest, ']', &address);
+		return address;
+	}
+	str_split(&rest, ':', &address);
+	return rest.p && !memchr(rest.p, ':', rest.n) ? address : hop;
+}
+
+struct str ip_list_client(struct str proxies, struct str peer, struct str forwarded)
+{
+	struct str client = peer, hop;
+	struct range ignored;
+
+	while (ip_list_contains(proxies, client) && last_hop(&forwarded, &hop))
+		client = without_port(hop);
+	return parse_address(client, &ignored) ? client : STR_NONE;
+}
+
 bool ip_list_is_valid(struct str list)
 {
 	struct range range;

@@ -1,5 +1,6 @@
 #include "common/log.h"
 #include "gateway/gateway.h"
+#include "gateway/ip_list.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,5 +31,7 @@ int main(int argc, char **argv)
 	log_init("gateway", (enum log_level)settings.log_level);
 	settings_require(&settings, true, true);
 	check_public_url(settings.public_url);
+	if (!ip_list_is_valid(str_of(settings.trusted_proxies)))
+		log_die("settings", "CONTACTHUB_TRUSTED_PROXIES must be addresses and ranges (192.0.2.1, 10.0.0.0/8)");
 	return gateway_run(&settings);
 }

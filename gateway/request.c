@@ -1,7 +1,9 @@
 #include "gateway/request.h"
 
 #include "common/arena.h"
+#include "common/buf.h"
 #include "gateway/gateway.h"
+#include "gateway/ip_list.h"
 #include "gateway/request_state.h"
 
 #include <arpa/inet.h>
@@ -94,7 +96,7 @@ struct str request_header(struct request *request, const char *name)
 	return !memchr(text.p, '\0', text.n) && str_is_utf8(text) ? text : STR_NONE;
 }
 
-struct str request_client_ip(struct request *request)
+static struct str peer_ip(struct request *request)
 {
 	const union MHD_ConnectionInfo *info =
 	        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -109,6 +111,32 @@ struct str request_client_ip(struct request *request)
 	if (!inet_ntop(address->sa_family, bytes, text, sizeof(text)))
 		return STR_NONE;
 	return arena_str(request->arena, str_of(text));
+}
+
+static enum MHD_Result add_hops(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct buf *hops = context;
+
+	(void)kind;
+	if (!str_eq_nocase(str_of(name), STR("X-Forwarded-For")))
+		return MHD_YES;
+	if (hops->n)
+		buf_add_char(hops, ',');
+	buf_add_str(hops, str_of(value ? value : ""));
+	return MHD_YES;
+}
+
+struct str request_client_ip(struct request *request)
+{
+	struct str proxies = str_of(request->gateway->settings->trusted_proxies);
+	struct str peer = peer_ip(request);
+	struct buf hops;
+
+	if (!ip_list_contains(proxies, peer))
+		return peer;
+	buf_init(&hops, request->arena, 64);
+	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, add_hops, &hops);
+	return ip_list_client(proxies, peer, buf_str(&hops));
 }
 
 struct str request_public_url(struct request *request)

@@ -51,7 +51,7 @@ struct str request_param(struct request *request, const char *name);
 struct str request_param_at(struct request *request, const char *name, size_t n);
 /* Header value; absent when not sent or no well-formed UTF-8. Valid until the answer. */
 struct str request_header(struct request *request, const char *name);
-/* Client address as text (X-Forwarded-For is not trusted). */
+/* Client address as text; absent when a proxy told none. X-Forwarded-For counts where a trusted proxy sent it. */
 struct str request_client_ip(struct request *request);
 
 /* Scheme, host and port under which the client reaches the API, for links: the setting, or else the Host header. */

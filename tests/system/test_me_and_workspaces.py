@@ -2,8 +2,10 @@
 
 import pytest
 
-from client import eventually, unique
+from client import Client, eventually, unique
 from contract import UNAUTHORIZED, check_error, check_ok, check_page, check_status
+from test_bad_input import head, status_of
+from test_unknown_outcome import own_gateway
 
 PERSON = {"base": {"contacts": {"email": "someone@example.com"}}}
 
@@ -221,6 +223,28 @@ def test_source_from_another_address_is_refused(make_space):
     check_error(elsewhere.get("customers", {"nodeId": node}, headers={"X-Forwarded-For": "203.0.113.7"}), (401, 403))
     check_page(here.get("customers", {"nodeId": node}))
     check_page(ranged.get("customers", {"nodeId": node}))
+
+
+def test_what_a_trusted_proxy_tells_is_the_clients_address(make_space):
+    """TLS ends in front of the gateway: without it, a list of addresses and events' contexts would know the proxy alone."""
+    space = make_space("proxied")
+    node = space.node()
+    _, limited = space.source(node, properties={"allowedIPs": "203.0.113.7"})
+    everywhere = space.trusted(node)
+    with own_gateway("proxied", TRUSTED_PROXIES="127.0.0.0/8 192.0.2.1") as (url, _):
+        behind = Client(url, limited.token, limited.workspace)
+
+        def ask(*forwarded):
+            return status_of(behind.bytes(head(behind, "GET", f"customers?nodeId={node}", "Connection: close",
+                                                 *(f"X-Forwarded-For: {value}" for value in forwarded))))
+        assert [ask("203.0.113.7"), ask("198.51.100.1, 203.0.113.7, 192.0.2.1"), ask("198.51.100.1", "203.0.113.7")] == [200] * 3
+        assert [ask(), ask("203.0.113.7, 198.51.100.1"), ask("203.0.113.7", "198.51.100.1"), ask("203.0.113.7, unknown")] == [403] * 4
+        trusted = Client(url, everywhere.token, everywhere.workspace)
+        customer = check_ok(trusted.post("customers", {"nodeId": node, **PERSON}), 201)["id"]
+        event = {"type": "viewedPage", "context": "WEB", "properties": {}, "customerId": customer}
+        posted = check_ok(trusted.post("events", event, headers={"X-Forwarded-For": "203.0.113.7"}), 202)["id"]
+        found = eventually(lambda: check_ok(trusted.get(f"events/{posted}")))
+        assert found["contextInfo"]["client"]["ip"] == "203.0.113.7"
 
 
 def test_refreshed_token_replaces_the_old_one(make_space):

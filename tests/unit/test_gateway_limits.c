@@ -477,6 +477,38 @@ static void test_ip_lists(void **state)
 	assert_false(ip_list_is_valid(STR("10.0.0.1, somewhere")));
 }
 
+static void test_clients_behind_proxies(void **state)
+{
+	static const struct {
+		const char *proxies, *peer, *forwarded, *client;
+	} cases[] = {
+	        {"", "10.0.0.1", "192.0.2.1", "10.0.0.1"},
+	        {"10.0.0.1", "192.0.2.9", "192.0.2.1", "192.0.2.9"},
+	        {"10.0.0.1", "10.0.0.1", "", "10.0.0.1"},
+	        {"10.0.0.1", "10.0.0.1", "192.0.2.1", "192.0.2.1"},
+	        {"10.0.0.1", "10.0.0.1", "203.0.113.7, 192.0.2.1", "192.0.2.1"},
+	        {"10.0.0.0/8", "10.0.0.1", "203.0.113.7,192.0.2.1 , 10.0.0.2", "192.0.2.1"},
+	        {"10.0.0.0/8", "10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"},
+	        {"10.0.0.0/8 192.0.2.1", "10.0.0.1", "10.0.0.3,192.0.2.1", "10.0.0.3"},
+	        {"10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"},
+	        {"10.0.0.1", "10.0.0.1", "192.0.2.1:4711", "192.0.2.1"},
+	        {"10.0.0.1", "10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"},
+	        {"10.0.0.1", "10.0.0.1", "[2001:db8::1]", "2001:db8::1"},
+	        {"10.0.0.1", "10.0.0.1", "192.0.2.1, unknown", NULL},
+	        {"10.0.0.1", "10.0.0.1", "192.0.2.1,", NULL},
+	        {"10.0.0.1", "10.0.0.1", " ", NULL},
+	        {"10.0.0.1", "10.0.0.1", "[", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str client =
+		        ip_list_client(str_of(cases[i].proxies), str_of(cases[i].peer), str_of(cases[i].forwarded));
+		if (cases[i].client ? !str_is(client, cases[i].client) : client.p != NULL)
+			fail_msg("%s from %s: %.*s", cases[i].forwarded, cases[i].peer, STR_ARG(client));
+	}
+}
+
 static void test_waiting_requests(void **state)
 {
 	struct pending *pending = pending_new(2);
@@ -555,8 +587,9 @@ int main(void)
 	        cmocka_unit_test(test_what_was_costly_waits), cmocka_unit_test(test_workspaces_take_turns),
 	        cmocka_unit_test(test_lanes), cmocka_unit_test(test_gap_of_refusals),
 	        cmocka_unit_test(test_refusals_leave), cmocka_unit_test(test_ip_lists),
-	        cmocka_unit_test(test_waiting_requests), cmocka_unit_test(test_content_types),
-	        cmocka_unit_test(test_idempotency_keys), cmocka_unit_test(test_method_override)};
+	        cmocka_unit_test(test_clients_behind_proxies), cmocka_unit_test(test_waiting_requests),
+	        cmocka_unit_test(test_content_types), cmocka_unit_test(test_idempotency_keys),
+	        cmocka_unit_test(test_method_override)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

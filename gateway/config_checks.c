@@ -372,7 +372,8 @@ bool aggregate_state_next(
 	struct str name = json_text(wanted);
 
 	*ret_next = present;
-	if (json_is_null(wanted) || str_eq(name, present) || (locked && str_is(name, "LOCKED")))
+	if (json_is_null(wanted) || str_eq(name, present) ||
+	        (locked && str_is(present, "ACTIVE") && str_is(name, "LOCKED")))
 		return true;
 	if (str_is(name, "ACTIVE") && str_is(present, "NEW")) {
 		*ret_next = name;

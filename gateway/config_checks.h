@@ -34,9 +34,9 @@ struct json *check_aggregate_node(struct arena *arena, const struct json *body, 
         const struct json *present, const struct config_workspace *workspace, struct problems *problems);
 
 /*
- * The state that an aggregate node takes when `wanted` (NULL or null = none in particular) is asked for; `locked`: it
- * is shown as LOCKED now. The one step that may be asked for is from NEW to ACTIVE; asking for what it is changes
- * nothing. ERR_INVALID when it is no state, ERR_CONFLICT for another step.
+ * The state that an aggregate node takes when `wanted` (NULL or null = none in particular) is asked for; `locked`: an
+ * active one is, or may have been, shown as LOCKED. The one step that may be asked for is from NEW to ACTIVE; asking
+ * for what it is changes nothing. ERR_INVALID when it is no state, ERR_CONFLICT for another step.
  */
 bool aggregate_state_next(
         struct str present, bool locked, const struct json *wanted, struct str *ret_next, struct err *err) must_check;

@@ -220,14 +220,13 @@ static void send_change(struct request *request, const struct config_node *node,
 	config_write_document(request, CONFIG_NODE, config_id_text(arena, &node->id), doc, &node->id, on_reply);
 }
 
-/* The next state of the node; answers itself when there is none. */
-static bool next_state(struct request *request, const struct config_node *node, struct str shown, struct str *ret_next)
+/* The next state of the node, which is or was shown as LOCKED; answers itself when there is none. */
+static bool next_state(struct request *request, const struct config_node *node, bool locked, struct str *ret_next)
 {
 	const struct json *wanted = json_member(request_body(request), "state");
 	struct err err = {0};
 
-	if (aggregate_state_next(
-	            json_text(json_member(node->doc, "state")), str_is(shown, "LOCKED"), wanted, ret_next, &err))
+	if (aggregate_state_next(json_text(json_member(node->doc, "state")), locked, wanted, ret_next, &err))
 		return true;
 	request_fail_err(request, &err);
 	return false;
@@ -240,6 +239,7 @@ static bool is_locked_change(const struct config_node *node, const struct json *
 	       !json_equal(json_member(doc, "exclusionFilters"), json_member(node->doc, "exclusionFilters"));
 }
 
+/* The document may have been read before the profiles were all there. */
 static void put_known(struct request *request, const struct aggregate_states *states)
 {
 	const struct config_node *node = path_node(request, true);
@@ -257,7 +257,7 @@ static void put_known(struct request *request, const struct aggregate_states *st
 		request_fail_problems(request, STR("The node is not valid"), &problems);
 	else if (is_locked_change(node, doc, shown))
 		request_fail(request, ERR_LOCKED, "the profiles of the node are being made: try again later");
-	else if (next_state(request, node, shown, &next))
+	else if (next_state(request, node, true, &next))
 		send_change(request, node, doc, next, answer_node);
 }
 
@@ -278,7 +278,7 @@ static void state_known(struct request *request, const struct aggregate_states *
 		problems_init(&problems, request_arena(request));
 		problems_add(&problems, STR("/state"), "state is required");
 		request_fail_problems(request, STR("The state is not valid"), &problems);
-	} else if (next_state(request, node, aggregate_state(states, node), &next)) {
+	} else if (next_state(request, node, str_is(aggregate_state(states, node), "LOCKED"), &next)) {
 		send_change(request, node, json_copy(request_arena(request), node->doc, false), next, answer_state);
 	}
 }

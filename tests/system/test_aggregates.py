@@ -131,6 +131,15 @@ def test_filters_stay_while_profiles_are_made(space, shop, letter):
     eventually(taken, timeout=BUILD_S)
 
 
+def test_what_was_read_while_profiles_were_made_can_be_put_back_later(space, shop, letter):
+    made = make(space, shop, letter)
+    path = f"{PATH}/{made['id']}"
+    check_ok(space.admin.put(f"{path}/state", {"state": "ACTIVE"}))
+    eventually(lambda: state(space, made["id"]) == "ACTIVE", timeout=BUILD_S)
+    answer = check_ok(space.admin.put(path, {**made, "state": "LOCKED", "exclusionFilters": [FILTER]}))
+    assert answer["exclusionFilters"] == [FILTER] and answer["state"] in ("LOCKED", "ACTIVE")
+
+
 @pytest.mark.parametrize("node", ["123", "00000000-0000-4000-8000-000000000000"])
 def test_unknown_nodes(space, node):
     message = f"node not found {node}"

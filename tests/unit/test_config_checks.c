@@ -273,6 +273,7 @@ static void an_aggregate_node_goes_from_new_to_active(void **state)
 	        {.present = "NEW", .wanted = "\"NEW\"", .next = "NEW"},
 	        {.present = "NEW", .wanted = "\"ACTIVE\"", .next = "ACTIVE"},
 	        {.present = "NEW", .wanted = "\"LOCKED\"", .code = ERR_CONFLICT},
+	        {.present = "NEW", .wanted = "\"LOCKED\"", .locked = true, .code = ERR_CONFLICT},
 	        {.present = "NEW", .wanted = "\"REMOVED\"", .code = ERR_CONFLICT},
 	        {.present = "NEW", .wanted = "\"active\"", .code = ERR_INVALID},
 	        {.present = "NEW", .wanted = "[]", .code = ERR_INVALID},

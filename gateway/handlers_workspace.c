@@ -156,28 +156,27 @@ void workspace_status_put(struct request *request)
 
 /* --- its own configuration --- */
 
-void workspace_configuration_get(struct request *request)
+static void answer_settings(struct request *request, const struct json *doc)
 {
 	struct arena *arena = request_arena(request);
 	struct json *view = json_new(arena, JSON_OBJECT);
 
-	workspace_settings_add(arena, view, config_workspace_doc(request_workspace(request)));
+	workspace_settings_add(arena, view, doc);
 	json_add(view, STR("tier"), json_new(arena, JSON_NULL)); /* of the hosted service */
 	request_answer_json(request, 200, view);
 }
 
+void workspace_configuration_get(struct request *request)
+{
+	answer_settings(request, config_workspace_doc(request_workspace(request)));
+}
+
 static void answer_configuration(struct request *request, const struct reply *reply)
 {
-	static const char *const members[] = {"slug", "groupPk", "shard", "status"};
 	const struct json *doc = config_reply_document(request, reply);
-	struct arena *arena = request_arena(request);
 
-	if (!doc)
-		return;
-	struct json *view = json_new(arena, JSON_OBJECT);
-	workspace_settings_add(arena, view, doc);
-	add_members(arena, view, doc, members, ARRAY_LEN(members));
-	request_answer_json(request, 200, view);
+	if (doc)
+		answer_settings(request, doc);
 }
 
 void workspace_configuration_put(struct request *request)

@@ -196,7 +196,7 @@ static void init_tenant(struct tenant *tenant)
 
 static struct admission_ticket ticket_of(struct tenant *tenant)
 {
-	return (struct admission_ticket){.tenant = tenant, .lane = LANE_COMMANDS, .operation = 1};
+	return (struct admission_ticket){.tenant = tenant, .lane = LANE_SEARCHES, .operation = 1};
 }
 
 /* Takes as many as are let in, up to `wanted`, and ends them after a time; the number of them. */
@@ -255,7 +255,7 @@ static void test_lane_follows_time(void **state)
 		admission_leave(admission, &standing[i], false, now_us);
 	}
 	assert_int_equal(admission_in_work(admission), 0);
-	assert_int_equal(tenant.shares[LANE_COMMANDS].in_work + other.shares[LANE_COMMANDS].in_work, 0);
+	assert_int_equal(tenant.shares[LANE_SEARCHES].in_work + other.shares[LANE_SEARCHES].in_work, 0);
 	free(admission);
 }
 

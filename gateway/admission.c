@@ -19,7 +19,7 @@
  * would be done, and another workspace would wait half as long again. Searches wait for PostgreSQL.
  */
 static const size_t rest_limits[ADMISSION_LANES] = {
-        [LANE_READS] = 128, [LANE_SEARCHES] = 256, [LANE_EVENTS] = 96, [LANE_COMMANDS] = 128};
+        [LANE_READS] = 64, [LANE_SEARCHES] = 256, [LANE_EVENTS] = 96, [LANE_COMMANDS] = 128};
 /* Long beside a pause of a process or a slow commit, which make everything late for a moment. */
 #define WINDOW_US 500000
 /* Fewer finished requests say nothing; a window with some of them is closed after a while all the same. */

@@ -3,6 +3,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/log.h"
+#include "gateway/gateway.h"
 #include "gateway/request_state.h"
 #include "gateway/tenants.h"
 
@@ -24,13 +25,15 @@ void config_write_init(struct request *request, struct config_write *write, cons
 	write->key.version = config_document_version(workspace, kind, id);
 }
 
-/* Counts what the write adds until its answer leaves, when the snapshot has it. False when the request has been
-   answered. */
+/* Counts what the write adds until its answer leaves, when the newest snapshot has it; the request may have begun with
+   an older one. False when the request has been answered. */
 static bool count_growth(struct request *request, const struct config_write *write)
 {
 	const struct config_workspace *workspace = request_workspace(request);
 	struct tenant *tenant = request->ticket.tenant;
 
+	if (workspace)
+		workspace = config_workspace_find(request_gateway(request)->config, config_workspace_id(workspace));
 	if (!workspace || !tenant)
 		return true; /* a workspace that is being made */
 	size_t before = config_document_bytes(workspace, write->key.kind.p, write->key.id);

@@ -3,11 +3,14 @@
 import concurrent.futures
 import json
 import re
+import socket
+import time
 
 import pytest
 
 from client import eventually, new_id, unique
 from contract import EVENT_TYPES, PASSIVE_TYPES, check_error, check_json, check_ok, check_page, check_status
+from test_bad_input import head, status_of
 
 BASE_PROPERTIES = """address address.city address.country address.geo address.geo.lat address.geo.lon address.province address.region
     address.street address.zip contacts contacts.email contacts.fax contacts.mobileDevices contacts.mobilePhone contacts.otherContacts
@@ -646,11 +649,30 @@ def test_faults_below_a_very_long_name_are_told_briefly(admin_):
     assert len(check_error(answer, 400)["errors"]) == 50 and len(answer.raw) < 200000
 
 
+LARGE = json.dumps({"a": {"type": "string", "examples": ["x" * 11] * 30000}}).encode()
+
+
 def test_writes_at_once_do_not_pass_the_largest_size_together(make_space):
     space = make_space()
-    large = {"a": {"type": "string", "examples": ["x" * 11] * 30000}}
     types = [element["id"] for element in space.admin.get("configuration/events", {"size": 50}).json["elements"]]
     with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
         answers = list(pool.map(
-            lambda name: space.admin.put(f"configuration/events/{name}/properties/extended", large).status, types[:16]))
+            lambda name: space.admin.put(f"configuration/events/{name}/properties/extended", raw=LARGE).status, types[:16]))
     assert answers.count(413) >= 7 and set(answers) <= {200, 413}, answers
+
+
+def test_writes_that_began_before_others_do_not_pass_it_either(make_space):
+    """All their heads have come before the first of them is whole."""
+    space = make_space()
+    types = [element["id"] for element in space.admin.get("configuration/events", {"size": 50}).json["elements"]]
+    waiting = [socket.create_connection(space.admin.address, timeout=30) for _ in range(12)]
+    for line, name in zip(waiting, types):
+        path = f"configuration/events/{name}/properties/extended"
+        line.sendall(head(space.admin, "PUT", path, f"Content-Length: {len(LARGE)}") + LARGE[:-1])
+    time.sleep(0.5)
+    answers = []
+    for line in waiting:
+        line.sendall(LARGE[-1:])
+        answers.append(status_of(line.recv(65536)))
+        line.close()
+    assert answers == [200] * 9 + [413] * 3

@@ -84,8 +84,7 @@ struct json *config_workspace_document(struct arena *arena, const struct uuid *i
 
 /* Compact JSON text in the arena. */
 struct str config_doc_text(struct arena *arena, const struct json *value);
-/* About as many bytes as PostgreSQL writes of the same value, and hardly fewer: numbers without exponent.
- */
+/* About as many bytes as PostgreSQL writes of the same value: numbers without exponent. */
 size_t config_doc_stored_bytes(const struct json *value);
 /* The id as text in the arena. */
 struct str config_id_text(struct arena *arena, const struct uuid *id);

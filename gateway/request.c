@@ -132,7 +132,8 @@ struct str request_client_ip(struct request *request)
 	struct str peer = peer_ip(request);
 	struct buf hops;
 
-	if (!ip_list_contains(proxies, peer))
+	/* events ask for it, one by one */
+	if (!proxies.n || !ip_list_contains(proxies, peer))
 		return peer;
 	buf_init(&hops, request->arena, 64);
 	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, add_hops, &hops);

@@ -229,6 +229,16 @@ static void a_profile_of_dense_customers_takes_bounded_memory(void **state)
 	close_stage(&stage);
 }
 
+/* Like the one that is there. */
+static void add_nodes(const struct stage *stage, int n)
+{
+	component_sqlf(stage->component,
+	        "INSERT INTO aggregate_nodes (workspace_id, node_id, seq, active, doc, building) SELECT workspace_id, "
+	        "('ba000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, n, true, doc, false "
+	        "FROM aggregate_nodes, generate_series(1, %d) n",
+	        n);
+}
+
 /* A customer is read once for all the nodes that it is a member of, but has a profile in each. */
 static void profiles_in_many_nodes_take_bounded_memory(void **state)
 {
@@ -236,10 +246,7 @@ static void profiles_in_many_nodes_take_bounded_memory(void **state)
 
 	(void)state;
 	open_stage(&stage);
-	component_sql(stage.component,
-	        "INSERT INTO aggregate_nodes (workspace_id, node_id, seq, active, doc, building) SELECT workspace_id, "
-	        "('ba000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, n, true, doc, false "
-	        "FROM aggregate_nodes, generate_series(1, 40) n");
+	add_nodes(&stage, 40);
 	component_sql(stage.component,
 	        "INSERT INTO customers SELECT '" W "', ('c0000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, "
 	        "'" SHOP "', n + 1, 1, n, n, true, NULL, NULL, 'key' || n, (SELECT jsonb_build_object('extended', "
@@ -263,10 +270,7 @@ static void a_large_map_of_properties_is_held_once(void **state)
 
 	(void)state;
 	open_stage(&stage);
-	component_sql(stage.component,
-	        "INSERT INTO aggregate_nodes (workspace_id, node_id, seq, active, doc, building) SELECT workspace_id, "
-	        "('ba000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, n, true, doc, false "
-	        "FROM aggregate_nodes, generate_series(1, 300) n");
+	add_nodes(&stage, 300);
 	component_sql(stage.component,
 	        "INSERT INTO configuration SELECT '" W "', 'extended', 'customer', 1, 1, 1, 1, jsonb_build_object("
 	        "'number', '{\"type\": \"number\", \"contactlabProperties\": {\"mergePolicy\": \"MATH_SUM\"}}'::jsonb, "
